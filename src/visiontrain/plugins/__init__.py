@@ -1,0 +1,1 @@
+"""Frameworks that other distributions add: what they declare, and how they are found."""

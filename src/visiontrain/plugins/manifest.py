@@ -1,0 +1,177 @@
+"""What a plugin declares about itself: read by the host, without importing the framework."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from visiontrain.errors import SpecError
+from visiontrain.protocol.version import API_VERSION
+
+__all__ = ["Defaults", "Manifest", "Option", "OptionValue", "Task"]
+
+OptionValue = Union[bool, int, float, str]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+
+class Task(str, Enum):
+    """The vision problem."""
+
+    classify = "classify"
+    detect = "detect"
+    segment = "segment"
+    semantic = "semantic"
+    pose = "pose"
+    obb = "obb"
+    embed = "embed"
+    vlm = "vlm"
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Option(_Declared):
+    """One training option of a plugin, given as ``--set name=value`` or as a keyword.
+
+    `minimum` and `maximum` are inclusive. `choices` bounds a string. A `default` of None means that the trainer
+    works the value out and says which it took.
+    """
+
+    name: str
+    type: Literal["bool", "int", "float", "str"]
+    default: OptionValue | None
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is not an option's name: lower-case letters, digits and underscores")
+        return value
+
+    @model_validator(mode="after")
+    def _default_is_valid(self) -> Option:
+        if self.default is not None:
+            self.check(self.default)
+        return self
+
+    def check(self, value: object) -> OptionValue:
+        """Convert and check a value, which may be the text that a person typed.
+
+        Raises:
+            SpecError: another type, or out of bounds; the message says what would be right.
+        """
+        converted = self._convert(value)
+        number = converted if isinstance(converted, (int, float)) else None
+        if self.choices and converted not in self.choices:
+            raise SpecError(self.name, f"must be one of {', '.join(self.choices)}, not {converted!r}")
+        below = self.minimum is not None and number is not None and not number >= self.minimum
+        above = self.maximum is not None and number is not None and not number <= self.maximum
+        if below or above:
+            raise SpecError(self.name, f"must be {self.bounds()}, not {converted}")
+        return converted
+
+    def bounds(self) -> str:
+        """The bounds in words: "between 0 and 1", "at least 1", or "any <type>"."""
+        if self.minimum is not None and self.maximum is not None:
+            return f"between {self.minimum:g} and {self.maximum:g}"
+        if self.minimum is not None:
+            return f"at least {self.minimum:g}"
+        if self.maximum is not None:
+            return f"at most {self.maximum:g}"
+        return f"any {self.type}"
+
+    def _convert(self, value: object) -> OptionValue:
+        if self.type == "str" and isinstance(value, str):
+            return value
+        if self.type == "bool":
+            words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+            if isinstance(value, bool):
+                return value
+            if isinstance(value, str) and value.lower() in words:
+                return words[value.lower()]
+        if self.type in ("int", "float") and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+            try:
+                number = float(value)
+                if self.type == "float" and number == number and abs(number) != float("inf"):
+                    return number
+                if self.type == "int" and number.is_integer():
+                    return int(value)
+            except (ValueError, OverflowError):
+                pass
+        raise SpecError(self.name, f"must be of type {self.type}, not {value!r}")
+
+
+class Defaults(_Declared):
+    """A plugin's defaults for what every trainer has. None for image size: the model's own."""
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    image_size: int | None = Field(default=None, ge=1)
+
+
+class Manifest(_Declared):
+    """One framework that a plugin adds.
+
+    Args:
+        name: The framework's name, unique among installed plugins; also its environment's name.
+        api_version: `visiontrain.protocol.version.API_VERSION` that the plugin was written for.
+        summary: One line for ``visiontrain plugins``.
+        licence: SPDX identifier of the plugin, shown where people choose it and kept in each run's record.
+        tasks: What it can train; the first is taken where neither person nor data decide.
+        aliases: Other names that ``--framework`` accepts.
+        models: Patterns (as `fnmatch` takes them) that the framework's model names match. They route a name while the
+            environment is not built; the catalogue, read from the built environment, has the last word.
+        options: Training options.
+        defaults: Defaults for what every trainer has.
+        environment: Folder with ``environment.toml`` and ``requirements.lock``.
+        trainer: ``package.module:Class`` that runs inside the environment.
+        packages: Top-level packages of the plugin that the worker must see beside ``visiontrain``.
+        variables: Further environment variables that reach the worker.
+    """
+
+    name: str
+    api_version: int = Field(default=API_VERSION)
+    summary: str
+    licence: str
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    aliases: tuple[str, ...] = ()
+    models: tuple[str, ...] = Field(min_length=1)
+    options: tuple[Option, ...] = ()
+    defaults: Defaults = Defaults()
+    environment: Path
+    trainer: str
+    packages: tuple[str, ...] = Field(min_length=1)
+    variables: tuple[str, ...] = ()
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is not a framework's name: lower-case letters, digits and underscores")
+        return value
+
+    @field_validator("trainer")
+    @classmethod
+    def _valid_trainer(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError(f"{value!r} is not of the form package.module:Class")
+        return value
+
+    def answers_to(self, model: str) -> bool:
+        """Whether one of the patterns matches the model's name."""
+        return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.models)
+
+    def is_called(self, framework: str) -> bool:
+        """Whether the framework goes by this name or alias."""
+        return framework == self.name or framework in self.aliases

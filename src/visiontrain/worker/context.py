@@ -1,0 +1,166 @@
+"""What a trainer is given: the request, the data, and the ways to report and to be stopped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.protocol.events import (
+    ArtifactEvent,
+    CheckpointEvent,
+    Event,
+    LogEvent,
+    MetricsEvent,
+    ProgressEvent,
+    ResumedEvent,
+    event_to_json,
+    split_non_finite,
+)
+from visiontrain.protocol.messages import TrainParams
+from visiontrain.protocol.structure import JsonObject
+
+__all__ = ["RunContext"]
+
+#: Progress messages a second at the most: what a screen can show; the others are left out here already.
+PROGRESS_RATE = 20.0
+
+
+class RunContext:
+    """One run, seen by its trainer. Methods may be called from any thread.
+
+    Args:
+        params: What was asked for.
+        send: Takes an event's JSON object to the pipe, whole, under a lock of its own.
+    """
+
+    def __init__(self, params: TrainParams, send: Callable[[JsonObject], None]) -> None:
+        self.params = params
+        self.run_dir = Path(params.run_dir)
+        self._send = send
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._last_progress = float("-inf")
+
+    @cached_property
+    def dataset(self) -> DatasetIndex:
+        """The index of the run's data; made by the host, read-only."""
+        return DatasetIndex(self.params.dataset)
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Where checkpoints go."""
+        return self.run_dir / "checkpoints"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Where other output files go."""
+        return self.run_dir / "artifacts"
+
+    @property
+    def stop_requested(self) -> bool:
+        """True once the run shall end at the next safe point, leaving a resumable checkpoint."""
+        return self._stop.is_set()
+
+    def request_stop(self) -> None:
+        """Ask the trainer to end at its next safe point."""
+        self._stop.set()
+
+    def metrics(
+        self, values: Mapping[str, float], *, step: int, epoch: int, scope: Literal["epoch", "step"] = "epoch"
+    ) -> None:
+        """Record numbers under their canonical names. NaN and infinities are kept as such.
+
+        Args:
+            values: Number by name.
+            step: Optimizer steps done since the run's beginning.
+            epoch: The epoch they belong to, counted from 1.
+            scope: ``epoch`` for the epoch's row of the history (one a run and epoch), ``step`` for points between.
+        """
+        finite, non_finite = split_non_finite(values)
+        self._emit(MetricsEvent, step=step, epoch=epoch, scope=scope, values=finite, non_finite=non_finite)
+
+    def progress(
+        self,
+        phase: str,
+        *,
+        epoch: int = 0,
+        epochs: int = 0,
+        step: int = 0,
+        steps: int = 0,
+        values: Mapping[str, float] | None = None,
+        message: str = "",
+    ) -> None:
+        """Show how far a phase is. Cheap to call on every batch: at most `PROGRESS_RATE` a second leave the worker.
+
+        The first and the last batch of a phase always leave it.
+        """
+        now = time.monotonic()
+        if 0 < step < steps and now - self._last_progress < 1 / PROGRESS_RATE:
+            return
+        self._last_progress = now
+        finite, _ = split_non_finite(values or {})
+        self._emit(
+            ProgressEvent,
+            phase=phase,
+            epoch=epoch,
+            epochs=epochs,
+            step=step,
+            steps=steps,
+            values=finite,
+            message=message,
+        )
+
+    def checkpoint(
+        self,
+        path: Path,
+        *,
+        kind: Literal["last", "best"],
+        step: int,
+        epoch: float,
+        exact: bool = True,
+        reason: str | None = None,
+    ) -> None:
+        """Record a checkpoint that lies whole at `path`, inside the run's folder.
+
+        Args:
+            path: The file.
+            kind: ``last`` for state that can be resumed, ``best`` for the best epoch's weights.
+            step: Optimizer steps done.
+            epoch: Epochs done, with the fraction of the one under way.
+            exact: Whether resuming gives what an uninterrupted run would have given; if not, say why in `reason`.
+        """
+        relative = self._relative(path)
+        self._emit(CheckpointEvent, path=relative, kind=kind, step=step, epoch=epoch, exact=exact, reason=reason)
+
+    def artifact(self, path: Path, *, kind: str) -> None:
+        """Record an output file that lies whole at `path`, inside the run's folder."""
+        self._emit(ArtifactEvent, path=self._relative(path), kind=kind)
+
+    def resumed(
+        self, *, step: int, epoch: float, checkpoint: Path | None, exact: bool = True, reason: str | None = None
+    ) -> None:
+        """Record that training goes on from `step`; call it once, before the first metric after a resume."""
+        relative = None if checkpoint is None else self._relative(checkpoint)
+        self._emit(ResumedEvent, step=step, epoch=epoch, checkpoint=relative, exact=exact, reason=reason)
+
+    def log(self, message: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
+        """Tell the person something."""
+        self._emit(LogEvent, level=level, message=message)
+
+    def _relative(self, path: Path) -> str:
+        return Path(path).resolve().relative_to(self.run_dir.resolve()).as_posix()
+
+    def _emit(self, cls: Callable[..., Event], **fields: object) -> None:
+        # The lock is held while sending: the numbers must reach the pipe in their order.
+        with self._lock:
+            self._seq += 1
+            event = cls(
+                run_id=self.params.run_id, seq=self._seq, time=time.time(), monotonic=time.monotonic(), **fields
+            )
+            self._send(event_to_json(event))
