@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from enum import Enum
 from pathlib import Path
 from typing import Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from visiontrain.errors import SpecError
+from visiontrain.protocol.tasks import Task
 from visiontrain.protocol.version import API_VERSION
 
-__all__ = ["Defaults", "Manifest", "Option", "OptionValue", "Task"]
+__all__ = ["Defaults", "Manifest", "Option", "OptionValue"]
 
 OptionValue = Union[bool, int, float, str]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-
-
-class Task(str, Enum):
-    """The vision problem."""
-
-    classify = "classify"
-    detect = "detect"
-    segment = "segment"
-    semantic = "semantic"
-    pose = "pose"
-    obb = "obb"
-    embed = "embed"
-    vlm = "vlm"
 
 
 class _Declared(BaseModel):

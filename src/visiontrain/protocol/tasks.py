@@ -1,0 +1,36 @@
+"""The vision problems, and the metric that picks the best checkpoint of each."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["PRIMARY_METRIC", "Task"]
+
+
+class Task(str, Enum):
+    """The vision problem."""
+
+    classify = "classify"
+    detect = "detect"
+    segment = "segment"
+    semantic = "semantic"
+    pose = "pose"
+    obb = "obb"
+    embed = "embed"
+    vlm = "vlm"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+#: Higher is better for all of them.
+PRIMARY_METRIC: dict[Task, str] = {
+    Task.classify: "accuracy",
+    Task.detect: "map50_95",
+    Task.segment: "map50_95",
+    Task.semantic: "miou",
+    Task.pose: "map50_95",
+    Task.obb: "map50_95",
+    Task.embed: "recall_at_1",
+    Task.vlm: "exact_match",
+}
