@@ -1,0 +1,51 @@
+"""The package's front door: what it names exists, and opening it costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import visiontrain
+
+#: Top-level modules that `import visiontrain` must leave alone: what a worker must not see, and what takes long.
+HEAVY = {"PIL", "numpy", "pluggy", "pydantic", "rich", "torch", "typer", "yaml"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `code`."""
+    code += "\nimport json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True)
+    return set(json.loads(done.stdout))
+
+
+def test_all_is_sorted_and_without_duplicates():
+    assert visiontrain.__all__ == sorted(set(visiontrain.__all__))
+
+
+@pytest.mark.parametrize("name", visiontrain.__all__)
+def test_every_name_resolves(name):
+    assert getattr(visiontrain, name) is not None
+    assert name in dir(visiontrain)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        visiontrain.no_such_name  # noqa: B018
+
+
+def test_import_loads_nothing_heavy():
+    bare = loaded_by("")
+    assert not (loaded_by("import visiontrain") - bare) & HEAVY
+
+
+def test_names_load_no_array_library():
+    assert not loaded_by("from visiontrain import *") & {"numpy", "torch"}
+
+
+def test_the_version_is_the_distribution_version():
+    from importlib.metadata import version
+
+    assert visiontrain.__version__ == version("visiontrain")

@@ -1,0 +1,65 @@
+"""What the plugins of this repository say about themselves agrees with what they are."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from visiontrain.plugins.hookspecs import ENTRY_POINT_GROUP
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPO = Path(__file__).parents[2]
+PLUGINS = sorted(REPO.glob("plugins/*/pyproject.toml"))
+
+
+def project(pyproject):
+    return tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+
+
+def manifests(pyproject):
+    """The manifests that a plugin's entry points register."""
+    found = []
+    for target in project(pyproject)["entry-points"][ENTRY_POINT_GROUP].values():
+        importlib.import_module(target).register_frameworks(found.append)
+    return found
+
+
+def test_there_are_plugins():
+    assert PLUGINS
+
+
+@pytest.mark.parametrize("pyproject", PLUGINS, ids=lambda path: path.parent.name)
+class TestPlugin:
+    def test_manifest_and_distribution_have_the_same_licence(self, pyproject):
+        assert {manifest.licence for manifest in manifests(pyproject)} == {project(pyproject)["license"]}
+
+    def test_the_licence_text_is_there(self, pyproject):
+        text = (pyproject.parent / "LICENSE").read_text(encoding="utf-8")
+        if project(pyproject)["license"] == "Apache-2.0":
+            assert text == (REPO / "LICENSE").read_text(encoding="utf-8")
+        assert text
+
+    def test_the_environment_is_a_link_into_envs(self, pyproject):
+        for manifest in manifests(pyproject):
+            (link,) = pyproject.parent.glob("src/*/environment")
+            assert link.is_symlink()
+            assert not link.readlink().is_absolute()
+            assert link.resolve() == REPO / "envs" / manifest.name
+            assert manifest.environment.resolve() == link.resolve()
+
+    def test_the_packages_that_a_worker_sees_are_the_plugins(self, pyproject):
+        (package,) = (path.parent.name for path in pyproject.parent.glob("src/*/__init__.py"))
+        for manifest in manifests(pyproject):
+            assert manifest.packages == (package,)
+            assert manifest.trainer.startswith(f"{package}.")
+
+    def test_it_is_typed_and_supports_the_same_pythons(self, pyproject):
+        assert list(pyproject.parent.glob("src/*/py.typed"))
+        assert project(pyproject)["requires-python"] == project(REPO / "pyproject.toml")["requires-python"]

@@ -1,0 +1,154 @@
+"""However it is built and installed, each distribution carries what it needs, and the plugin is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+REPO = Path(__file__).parents[2]
+DEFINITION = {path.name: path.read_bytes() for path in (REPO / "envs" / "timm").iterdir() if path.is_file()}
+JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist")
+
+#: Run by a clean virtualenv's interpreter: what is installed there, without anything of this tree.
+LOOK = """
+import importlib.resources, json
+from importlib.metadata import distribution
+from pathlib import Path
+from visiontrain.plugins.discovery import discover
+plugins = []
+for plugin in discover():
+    assert plugin.error is None, plugin.traceback or plugin.error
+    (manifest,) = plugin.frameworks
+    licences = [f for f in distribution(plugin.distribution).files if f.parent.name == "licenses"]
+    plugins.append({
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "licences": [f.locate().read_text() for f in licences],
+        "typed": all((importlib.resources.files(p) / "py.typed").is_file() for p in manifest.packages),
+        "definition": {p.name: p.read_text() for p in Path(manifest.environment).iterdir()},
+    })
+print(json.dumps(plugins))
+"""
+
+
+def call(*command: str | Path, cwd: Path | None = None) -> str:
+    """Run a command without the settings of the virtualenv that the tests run in; returns its output."""
+    kept_out = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "UV_PYTHON"}
+    variables = {name: value for name, value in os.environ.items() if name not in kept_out}
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=variables, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def uv(*arguments: str | Path, cwd: Path | None = None) -> str:
+    """Run uv quietly."""
+    return call(find_uv_bin(), "--quiet", *arguments, cwd=cwd)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The tree as a clone has it: links are links, and nothing that was built is there."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"):
+        shutil.copy2(REPO / name, folder)
+    for name in ("src", "plugins", "envs", "tests"):
+        shutil.copytree(REPO / name, folder / name, symlinks=True, ignore=JUNK)
+    return folder
+
+
+@pytest.fixture
+def python(tmp_path):
+    """The interpreter of a clean virtualenv."""
+    uv("venv", "--python", sys.executable, tmp_path / "venv")
+    return tmp_path / "venv" / "bin" / "python"
+
+
+def build(source: Path, out: Path, *, through_sdist: bool = False) -> Path:
+    """Build a wheel, from the folder itself or from the source distribution that is made of it."""
+    uv("build", *([] if through_sdist else ["--wheel"]), "--out-dir", out, source)
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    """The files in a wheel, without the list of their hashes."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("RECORD")}
+
+
+def look(python: Path) -> list[dict[str, object]]:
+    """What the plugins that an interpreter finds are and carry."""
+    found: list[dict[str, object]] = json.loads(call(python, "-I", "-c", LOOK))
+    return found
+
+
+def assert_is_whole(plugin: dict[str, object]) -> None:
+    """The timm plugin works and carries definition, lock, licence and type marker."""
+    assert (plugin["name"], plugin["distribution"]) == ("timm", "visiontrain-timm")
+    assert plugin["licences"] == [(REPO / "LICENSE").read_text(encoding="utf-8")]
+    assert plugin["typed"] is True
+    assert plugin["definition"] == {name: content.decode() for name, content in DEFINITION.items()}
+
+
+def test_the_definition_is_what_a_plugin_must_carry():
+    assert set(DEFINITION) >= {"environment.toml", "requirements.lock"}
+
+
+def test_the_core_wheel_holds_every_module_and_no_tests(clone, tmp_path):
+    files = contents(build(clone, tmp_path / "dist"))
+    source = clone / "src"
+    expected = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    assert {name for name in files if name.startswith("visiontrain/")} == expected
+    assert {"visiontrain/py.typed", "visiontrain/torchkit/__init__.py", "visiontrain/worker/serve.py"} <= expected
+    rest = {name for name in files if not name.startswith("visiontrain/")}
+    assert {name.partition("/")[0].partition("-")[0] for name in rest} == {"visiontrain"}
+    assert any(name.endswith("licenses/LICENSE") for name in rest)
+
+
+@pytest.mark.parametrize("source", [".", "plugins/visiontrain_timm"])
+def test_a_wheel_is_the_same_through_the_source_distribution(source, clone, tmp_path):
+    direct = contents(build(clone / source, tmp_path / "direct"))
+    assert contents(build(clone / source, tmp_path / "through", through_sdist=True)) == direct
+    (sdist,) = (tmp_path / "through").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        assert all(member.isfile() for member in archive.getmembers())
+
+
+@pytest.mark.parametrize("through_sdist", [False, True], ids=["wheel", "sdist-then-wheel"])
+def test_an_installed_wheel(through_sdist, clone, python, tmp_path):
+    core = build(clone, tmp_path / "core", through_sdist=through_sdist)
+    plugin = build(clone / "plugins" / "visiontrain_timm", tmp_path / "plugin", through_sdist=through_sdist)
+    shutil.rmtree(clone)
+    uv("pip", "install", "--python", python, core, plugin)
+    (found,) = look(python)
+    assert_is_whole(found)
+
+
+def test_an_editable_install(clone, python):
+    uv("pip", "install", "--python", python, "--editable", clone, "--editable", clone / "plugins" / "visiontrain_timm")
+    (found,) = look(python)
+    assert_is_whole(found)
+
+
+def test_a_clone_installed_with_pip(clone):
+    # As the README has it; the clone goes afterwards, so that what was installed stands alone.
+    call(sys.executable, "-m", "venv", clone / ".venv", cwd=clone)
+    call(clone / ".venv" / "bin" / "pip", "install", "--quiet", ".", "./plugins/visiontrain_timm", cwd=clone)
+    for name in ("src", "plugins", "envs"):
+        shutil.rmtree(clone / name)
+    (found,) = look(clone / ".venv" / "bin" / "python")
+    assert_is_whole(found)
+    listed = call(clone / ".venv" / "bin" / "visiontrain", "plugins", "--json")
+    assert [json.loads(line)["name"] for line in listed.splitlines()] == ["timm"]
