@@ -48,7 +48,7 @@ def _prepare(session: nox.Session, *extras: str) -> None:
     """Install the library with its plugins, editable, and keep the caller's settings out."""
     session.env["VISIONTRAIN_HOME"] = str(HOME)
     session.env["PYTHONPATH"] = None
-    wanted = ["-e", f".[{','.join(extras)}]"]
+    wanted = ["-e", f".[{','.join(extras)}]" if extras else "."]
     for framework in FRAMEWORKS:
         wanted += ["-e", f"plugins/visiontrain_{framework}"]
     session.install(*wanted)
@@ -108,9 +108,11 @@ def plugin(session: nox.Session, framework: str) -> None:
     _build_environments(session, framework)
     environment = session.run("visiontrain", "env", "python", framework, silent=True, stderr=None)
     python = _test_layer(session, str(environment).strip(), framework)
-    session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", external=True)
-    targets = ["tests/torchkit", f"plugins/visiontrain_{framework}/tests"]
+    source = f"plugins/visiontrain_{framework}"
+    targets = ["tests/torchkit", f"{source}/tests"]
     session.run(python, "-m", "pytest", *(session.posargs or targets), external=True)
+    checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
+    session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)
 
 
 @nox.session
