@@ -10,12 +10,17 @@ import array
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from visiontrain.errors import DatasetError
 
 __all__ = ["FORMAT_VERSION", "SCHEMA", "DatasetIndex", "Image"]
 
+#: Kept in the file as SQLite's ``user_version``; an index of another version is made anew.
 FORMAT_VERSION = 1
 
 SCHEMA = """
@@ -23,7 +28,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE images (
     split TEXT NOT NULL,
     position INTEGER NOT NULL,   -- 0, 1, 2... within the split
-    path TEXT NOT NULL,          -- relative to the root, with /; bytes that are not UTF-8 as surrogate escapes in JSON
+    path TEXT NOT NULL,          -- JSON string, relative to the root, with /; not UTF-8: surrogate escapes
     width INTEGER NOT NULL,      -- pixels as shown: after EXIF orientation
     height INTEGER NOT NULL,
     label INTEGER,               -- class index; NULL where the task has no label an image
@@ -35,7 +40,10 @@ CREATE TABLE images (
 
 @dataclass(frozen=True)
 class Image:
-    """One image. `path` is absolute; `width` and `height` are in pixels, after EXIF orientation; `label` is a class index."""
+    """One image.
+
+    `path` is absolute; `width` and `height` are in pixels, after EXIF orientation; `label` is a class index.
+    """
 
     path: str
     width: int
@@ -44,13 +52,30 @@ class Image:
 
 
 class DatasetIndex:
-    """A dataset, read from its index. Safe to hand to forked and spawned processes: each opens the file for itself."""
+    """A dataset, read from its index.
+
+    Safe to share between threads and to hand to forked and spawned processes: each opens the file for itself.
+
+    Raises:
+        DatasetError: the file is missing, damaged, or was written by another version.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._connection: sqlite3.Connection | None = None
-        self._owner: tuple[int, int] | None = None
-        meta = dict(self._execute("SELECT key, value FROM meta"))
+        self._local = threading.local()
+        try:
+            version = next(self._execute("PRAGMA user_version"))[0]
+            meta: dict[str, str] = dict(self._execute("SELECT key, value FROM meta")) if version else {}
+        except sqlite3.Error as e:
+            raise DatasetError(
+                f"the dataset's index {self.path} can't be read: {e}",
+                instruction="Start again from the data's folder: the index is then made anew.",
+            ) from e
+        if version != FORMAT_VERSION:
+            raise DatasetError(
+                f"the dataset's index {self.path} has format {version}, this version reads {FORMAT_VERSION}",
+                instruction="Start again from the data's folder: the index is then made anew.",
+            )
         #: Identity of the data: SHA-256 over names, contents, splits and labels.
         self.fingerprint: str = meta["fingerprint"]
         self.task: str = meta["task"]
@@ -91,21 +116,31 @@ class DatasetIndex:
 
     def _image(self, row: tuple[str, int, int, int | None]) -> Image:
         path, width, height, label = row
-        return Image(os.path.join(self.root, json.loads(path)), width, height, label)
+        return Image(f"{self.root}/{json.loads(path)}", width, height, label)
 
-    def _execute(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-        # SQLite connections must not cross a fork, and by default not threads.
-        owner = (os.getpid(), _thread_id())
-        if self._connection is None or self._owner != owner:
-            self._connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-            self._owner = owner
-        return self._connection.execute(sql, parameters)
+    def _execute(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[Any]:
+        # SQLite connections must not cross a fork, and are not shared between threads.
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.pid != os.getpid():
+            uri = f"{self.path.absolute().as_uri()}?mode=ro&immutable=1"
+            connection = sqlite3.connect(uri, uri=True, factory=_Connection, check_same_thread=False)
+            self._local.connection = connection
+        return connection.execute(sql, parameters)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_connection": None, "_owner": None}
+        return {key: value for key, value in self.__dict__.items() if key != "_local"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._local = threading.local()
 
 
-def _thread_id() -> int:
-    import threading
+class _Connection(sqlite3.Connection):
+    """Closes itself when its thread or index goes: Python 3.13 warns about connections that nobody closed."""
 
-    return threading.get_ident()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pid = os.getpid()
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,1 +1,1 @@
-"""TBD."""
+"""What runs leave on disk, read: folders, records, events, histories."""

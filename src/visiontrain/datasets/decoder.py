@@ -1,0 +1,148 @@
+"""The program that decodes images, run in processes of its own: a decoder that crashes takes no one else with it.
+
+Run as ``python -I -S decoder.py SECONDS FOLDER``: FOLDER holds the package PIL, SECONDS is the longest that one image may
+take. Paths come over stdin, each ended by a NUL byte; for each goes one JSON object to stdout, a line. The first line
+is ``{"pillow": VERSION}``. Nothing of visiontrain is imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Union
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from PIL import Image as PillowImage
+
+Answer = dict[str, Union[str, int, bool, None]]
+
+#: Raised when the same bytes may give another answer: what older versions found is then looked at anew.
+VERSION = 1
+
+#: What is accepted, by the names that Pillow gives. Left out are formats whose decoding starts other programs (EPS) or
+#: that no trainer's own decoder reads.
+FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "AVIF", "JPEG2000", "TGA"})
+
+_ORIENTATION = 0x0112  # EXIF tag; values from 5 on turn the image by a quarter
+_FIRST_TURNED = 5
+_PEEK = 64
+_CHUNK = 1 << 20
+
+
+def main() -> None:
+    """Answer for each path on stdin until it ends."""
+    seconds = float(sys.argv[1])
+    sys.path.append(sys.argv[2])
+    answers = os.dup(1)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)  # C libraries print what they think of a file
+    # The default action ends the process even while C code holds the interpreter; a host may have handed on a mask.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+    import warnings
+
+    import PIL
+    from PIL import Image
+
+    warnings.simplefilter("ignore")
+    _send(answers, {"pillow": PIL.__version__})
+    for path in _paths(0):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        answer = look_at(path, Image)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        _send(answers, answer)
+
+
+def look_at(path: bytes, pillow: ModuleType) -> Answer:
+    """Hash and decode one file.
+
+    Returns:
+        ``size`` in bytes and ``mtime_ns`` of what was read, ``sha256`` in hex, ``width`` and ``height`` in pixels after
+        EXIF orientation, ``mode`` as Pillow calls it; where it can't be decoded, ``reason`` in words instead, and
+        ``lasting``: whether the same bytes would give the same reason again.
+    """
+    answer: Answer = {}
+    try:
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            answer = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+            if not status.st_size:
+                return {**answer, "reason": "the file is empty (0 bytes)", "lasting": True}
+            digest = hashlib.sha256()
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+            answer["sha256"] = digest.hexdigest()
+            file.seek(0)
+            return {**answer, **_decode(file, pillow)}
+    except OSError as e:
+        return {**answer, "reason": f"the file can't be read: {e.strerror or e}", "lasting": False}
+    except MemoryError:
+        return {**answer, "reason": "there is not enough memory to decode it", "lasting": False}
+
+
+def _decode(file: BinaryIO, pillow: ModuleType) -> Answer:
+    try:
+        with pillow.open(file) as image:
+            kind = image.format or "unknown"
+            if kind not in FORMATS:
+                return _bad(f"the format {kind} is not accepted; convert it to PNG or JPEG")
+            image.load()
+            width, height = image.size
+            if width < 1 or height < 1:
+                return _bad(f"its size is {width} x {height} pixels")
+            if _orientation(image) >= _FIRST_TURNED:
+                width, height = height, width
+            return {"width": width, "height": height, "mode": image.mode}
+    except pillow.UnidentifiedImageError:
+        file.seek(0)
+        return _bad(_no_image(file.read(_PEEK)))
+    except pillow.DecompressionBombError:
+        limit = 2 * (pillow.MAX_IMAGE_PIXELS or 0)
+        return _bad(f"it claims more than {limit:,} pixels, the most that is decoded (a decompression bomb?)")
+    except MemoryError:
+        raise
+    except Exception as e:  # noqa: BLE001 - plugins of Pillow raise SyntaxError, ValueError, struct.error and more
+        words = str(e) or type(e).__name__
+        return _bad("it is cut off: the file ends before the image does" if "truncated" in words.lower() else f"it is damaged: {words}")
+
+
+def _orientation(image: PillowImage.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - a picture with broken EXIF data is a good picture
+        return 1
+
+
+def _no_image(head: bytes) -> str:
+    try:
+        if head.decode("utf-8").isprintable() or b"\n" in head:
+            return "it holds text, not an image"
+    except UnicodeDecodeError:
+        pass
+    return "it is not an image in any known format, or its header is damaged"
+
+
+def _bad(reason: str) -> Answer:
+    return {"reason": reason, "lasting": True}
+
+
+def _paths(descriptor: int) -> Iterator[bytes]:
+    rest = b""
+    while chunk := os.read(descriptor, 65536):
+        *whole, rest = (rest + chunk).split(b"\0")
+        yield from whole
+
+
+def _send(descriptor: int, answer: Answer) -> None:
+    os.write(descriptor, json.dumps(answer).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""What a format is: one module that turns one layout on disk into images with a split and a class."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["Format", "LeftOut", "Listing", "Split"]
+
+Split = Literal["train", "val", "test"]
+
+#: Why a file or folder is left out:
+#: ``other`` is no image by its name, ``unsupported`` an image of a kind that can't be read, ``loose`` an image outside
+#: of any class, ``folder`` a folder that is not part of the layout, ``denied`` a folder that may not be opened.
+LeftOut = Literal["other", "unsupported", "loose", "folder", "denied"]
+
+
+class Listing(Protocol):
+    """Takes what a format finds, a file at a time and in any order, so that a million files need little memory.
+
+    All paths are relative to the root, with ``/``, as `os.fsdecode` gives them.
+    """
+
+    def add_class(self, split: Split, name: str) -> None:
+        """There is a class in this split, whether or not images of it follow."""
+
+    def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
+        """There is an image of class `name`; `size` is in bytes, -1 where the file can't be looked at."""
+
+    def leave_out(self, path: str, why: LeftOut) -> None:
+        """There is a file or folder that is not read."""
+
+
+class Format(Protocol):
+    """One layout of data. Make it known by a line in `visiontrain.datasets.formats`."""
+
+    @property
+    def name(self) -> str:
+        """The name that reports and indexes carry."""
+
+    @property
+    def summary(self) -> str:
+        """The layout in a few words, for a person who has to choose one."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that it can be read for; the first is taken where the person names none."""
+
+    def recognises(self, root: str) -> bool:
+        """Whether the folder has this layout, from a look at few files."""
+
+    def read(self, root: str, task: Task, listing: Listing) -> None:
+        """List everything in the folder. Splits that are missing are carved from train later.
+
+        Raises:
+            DatasetError: it is not a dataset: says what was found, and what was expected in its place.
+        """

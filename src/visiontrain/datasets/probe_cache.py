@@ -1,0 +1,127 @@
+"""What is known about files that were decoded before, so that no file is decoded twice."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Probe", "ProbeCache"]
+
+_log = logging.getLogger(__name__)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS probes (
+    path BLOB PRIMARY KEY,     -- absolute, as the file system spells it
+    size INTEGER NOT NULL,     -- bytes
+    mtime_ns INTEGER NOT NULL,
+    decoder TEXT NOT NULL,     -- versions of the decoder and of Pillow
+    width INTEGER,
+    height INTEGER,
+    mode TEXT,
+    sha256 BLOB,
+    reason TEXT
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What decoding one file gave.
+
+    Args:
+        size: Bytes of the file when it was read, -1 where it could not be looked at.
+        mtime_ns: When the file was last changed, as it was read.
+        width: Pixels after EXIF orientation; None where it can't be decoded.
+        height: As `width`.
+        mode: Pillow's name of the colour mode.
+        sha256: Of the file's bytes.
+        reason: Why it can't be decoded, in words; None where it can.
+        lasting: Whether the same bytes would give the same again.
+    """
+
+    size: int = -1
+    mtime_ns: int = 0
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+    sha256: bytes | None = None
+    reason: str | None = None
+    lasting: bool = True
+
+
+class ProbeCache:
+    """Probes by path, size and time of change, in one SQLite file that several processes may use at a time.
+
+    Args:
+        path: The file; made where it is missing, and anew where it is damaged.
+        decoder: Versions of the decoder: what could not be decoded by another one is tried again.
+    """
+
+    def __init__(self, path: Path, decoder: str) -> None:
+        self._decoder = decoder
+        try:
+            self._connection = _open(path)
+        except sqlite3.DatabaseError as e:
+            if isinstance(e, sqlite3.OperationalError):  # locked, disk full, read-only: not the file's fault
+                raise
+            _log.warning("%s is damaged (%s): it is made anew, and all images are decoded again", path, e)
+            for leftover in (path, Path(f"{path}-journal")):
+                leftover.unlink(missing_ok=True)
+            self._connection = _open(path)
+
+    def __enter__(self) -> ProbeCache:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+
+    def find(self, files: Iterable[tuple[bytes, int, int]]) -> Iterator[Probe | None]:
+        """The probe of each (absolute path, size, mtime_ns), or None where it has to be decoded."""
+        with self._transaction():
+            for file in files:
+                row = self._connection.execute(
+                    "SELECT size, mtime_ns, width, height, mode, sha256, reason, decoder FROM probes"
+                    " WHERE path = ? AND size = ? AND mtime_ns = ?",
+                    file,
+                ).fetchone()
+                known = row is not None and (row[6] is None or row[7] == self._decoder)
+                yield Probe(*row[:7]) if known else None
+
+    def keep(self, probes: Iterable[tuple[bytes, Probe]]) -> None:
+        """Remember probes by absolute path; they are on disk when this returns."""
+        with self._transaction():
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (path, p.size, p.mtime_ns, self._decoder, p.width, p.height, p.mode, p.sha256, p.reason)
+                    for path, p in probes
+                    if p.lasting
+                ),
+            )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # A rollback journal, not WAL: a home folder may be on a network file system.
+    connection = sqlite3.connect(os.fspath(path), timeout=60, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

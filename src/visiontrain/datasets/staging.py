@@ -1,0 +1,115 @@
+"""The working copy of a listing: a temporary database on disk, so that a million files need little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from visiontrain.datasets.formats.base import LeftOut, Split
+from visiontrain.datasets.probe_cache import Probe
+
+__all__ = ["Staging"]
+
+# `kept` is what training will see; unreadable images stay in `image` to be reported.
+_SCHEMA = """
+CREATE TABLE class (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE class_split (class INTEGER NOT NULL, split TEXT NOT NULL, PRIMARY KEY (class, split)) WITHOUT ROWID;
+CREATE TABLE image (
+    id INTEGER PRIMARY KEY, split TEXT NOT NULL, class INTEGER NOT NULL, path BLOB NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    width INTEGER, height INTEGER, mode TEXT, sha256 BLOB, reason TEXT
+);
+CREATE TABLE left_out (why TEXT NOT NULL, path BLOB NOT NULL);
+CREATE VIEW kept AS SELECT * FROM image WHERE reason IS NULL;
+"""
+_CHUNK = 2000
+
+
+class Staging:
+    """What a format listed, and later what the decoder found. A `visiontrain.datasets.formats.base.Listing`.
+
+    The database has no name on disk and is gone when it is closed or its process ends, however it ends. Paths are kept
+    as bytes, relative to the root.
+    """
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect("", isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode = OFF")
+        self._connection.execute("PRAGMA synchronous = OFF")
+        self._connection.execute("PRAGMA cache_size = -32768")  # KiB
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute("BEGIN")
+        self._classes: dict[str, int] = {}
+        self.listed = 0  # images so far
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+
+    def add_class(self, split: Split, name: str) -> None:
+        """There is a class in this split, whether or not images of it follow."""
+        if name not in self._classes:
+            self._classes[name] = len(self._classes)
+            self._connection.execute("INSERT INTO class VALUES (?, ?)", (self._classes[name], name))
+        self._connection.execute("INSERT OR IGNORE INTO class_split VALUES (?, ?)", (self._classes[name], split))
+
+    def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
+        """There is an image of a class that was added before."""
+        self._connection.execute(
+            "INSERT INTO image (split, class, path, size, mtime_ns) VALUES (?, ?, ?, ?, ?)",
+            (split, self._classes[name], os.fsencode(path), size, mtime_ns),
+        )
+        self.listed += 1
+
+    def leave_out(self, path: str, why: LeftOut) -> None:
+        """There is a file or folder that is not read."""
+        self._connection.execute("INSERT INTO left_out VALUES (?, ?)", (why, os.fsencode(path)))
+
+    def unprobed(self) -> Iterator[list[tuple[int, bytes, int, int]]]:
+        """Images that nothing is known about yet, in chunks of (id, path, size, mtime_ns)."""
+        last = -1
+        while rows := self.rows(
+            "SELECT id, path, size, mtime_ns FROM image WHERE id > ? AND sha256 IS NULL AND reason IS NULL"
+            f" ORDER BY id LIMIT {_CHUNK}",
+            last,
+        ):
+            yield rows
+            last = rows[-1][0]
+
+    def set_probes(self, probes: Iterable[tuple[int, Probe]]) -> None:
+        """Say what decoding gave, by the images' ids."""
+        self._connection.executemany(
+            "UPDATE image SET width = ?, height = ?, mode = ?, sha256 = ?, reason = ? WHERE id = ?",
+            ((p.width, p.height, p.mode, p.sha256, p.reason, number) for number, p in probes),
+        )
+
+    def carve(self, seed: int, share: float) -> None:
+        """Move a share of each class's readable train images to val, the same ones for the same contents and seed.
+
+        Equal contents go together. Each class with two contents or more keeps one in train and gets one in val.
+        """
+        for number in self._classes.values():
+            contents = [row[0] for row in self.rows("SELECT DISTINCT sha256 FROM kept WHERE class = ? AND split = 'train'", number)]
+            take = min(max(round(share * len(contents)), 1), len(contents) - 1)
+            contents.sort(key=lambda content: hashlib.sha256(b"%d:" % seed + content).digest())
+            self._connection.executemany(
+                "UPDATE image SET split = 'val' WHERE class = ? AND sha256 = ? AND split = 'train'",
+                ((number, content) for content in contents[: max(take, 0)]),
+            )
+
+    def index_contents(self) -> None:
+        """Make looking for equal contents fast; once all probes are set."""
+        self._connection.execute("CREATE INDEX image_content ON image (sha256, class)")
+
+    def rows(self, sql: str, *parameters: object) -> list[Any]:
+        """All rows of a query."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def stream(self, sql: str, *parameters: object) -> Iterator[Any]:
+        """The rows of a query one by one; nothing may be changed meanwhile."""
+        yield from self._connection.execute(sql, parameters)

@@ -1,0 +1,83 @@
+"""The pins of a lock: exact versions with hashes, for every platform and Python that the environment supports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+__all__ = ["Pin", "parse_lock", "torch_constraints"]
+
+#: Packages whose versions follow from the build of torch: another torch backend needs others.
+_ACCELERATOR_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton", "intel-", "amd-", "rocm")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One line of a lock: `requirement` has an exact version and perhaps a marker; `hashes` are ``algorithm:hex``."""
+
+    requirement: Requirement
+    hashes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The distribution's normalised name."""
+        return str(canonicalize_name(self.requirement.name))
+
+    @property
+    def version(self) -> str:
+        """The version that is pinned."""
+        return next(iter(self.requirement.specifier)).version
+
+    def applies(self, markers: Mapping[str, str]) -> bool:
+        """Whether an interpreter with these marker values installs the pin."""
+        return self.requirement.marker is None or self.requirement.marker.evaluate(dict(markers))
+
+
+def parse_lock(text: str) -> tuple[Pin, ...]:
+    """Read a lock's text.
+
+    Raises:
+        ValueError: a line is an option, an address or a path, is not pinned to one version, or has no hash.
+    """
+    return tuple(_parse_pin(line) for line in _logical_lines(text))
+
+
+def torch_constraints(pins: Iterable[Pin]) -> str:
+    """The pins as constraints for another build of torch: the same versions, without hashes and torch's own libraries."""
+    kept = [pin for pin in pins if not pin.name.startswith(_ACCELERATOR_PREFIXES)]
+    return "".join(f"{pin.requirement}\n" for pin in kept)
+
+
+def _logical_lines(text: str) -> list[str]:
+    lines: list[str] = []
+    continued = ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("#"):
+            continue
+        if line.endswith("\\"):
+            continued += line[:-1] + " "
+            continue
+        if continued or line:
+            lines.append((continued + line).strip())
+        continued = ""
+    if continued.strip():
+        lines.append(continued.strip())
+    return lines
+
+
+def _parse_pin(line: str) -> Pin:
+    head, *hashes = line.split("--hash=")
+    try:
+        requirement = Requirement(head)
+    except InvalidRequirement as error:
+        raise ValueError(f"{line[:80]!r} is not a pinned requirement (options, addresses and paths are not allowed)") from error
+    operators = [specifier.operator for specifier in requirement.specifier]
+    if requirement.url is not None or operators != ["=="] or str(requirement.specifier).endswith("*"):
+        raise ValueError(f"{head.strip()!r} is not pinned to one version with ==")
+    if not hashes:
+        raise ValueError(f"{head.strip()!r} has no hash")
+    return Pin(requirement, tuple(value.strip() for value in hashes))

@@ -1,0 +1,240 @@
+"""A run as a person holds it: while it goes on, and afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from visiontrain.errors import RunError, RunInterruptedError, VisiontrainError, WorkerCrashedError
+from visiontrain.protocol.events import Event, Status, StatusEvent
+from visiontrain.runners.connection import remote_error
+from visiontrain.runners.supervised import SupervisorLink
+from visiontrain.runs.directory import is_being_worked_on, read_current_record
+from visiontrain.runs.events import EVENTS, EventReader
+from visiontrain.runs.history import HistoryRow, read_history
+from visiontrain.supervisor.loop import STOP_FILE
+from visiontrain.supervisor.process import tail
+from visiontrain.supervisor.record import RunRecord
+
+__all__ = ["Resume", "Run", "RunHandle"]
+
+#: Goes on with a run: (run id, new total of epochs) -> the run at its end.
+Resume = Callable[[str, "int | None"], "Run"]
+
+#: How often a run of another process is looked at, in seconds.
+POLL = 0.1
+
+
+class Run:
+    """A run as its folder shows it. Every property reads anew, so a `Run` is never out of date."""
+
+    def __init__(self, run_dir: Path, resume: Resume) -> None:
+        self.run_dir = run_dir
+        self._resume = resume
+
+    def __repr__(self) -> str:
+        record = self.record
+        return f"<Run {self.run_id} {record.model} {record.status}>"
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, which is its folder's name."""
+        return self.run_dir.name
+
+    @property
+    def record(self) -> RunRecord:
+        """All that is known of the run: spec, data, environment, versions."""
+        return read_current_record(self.run_dir)
+
+    @property
+    def status(self) -> Status:
+        """pending, running, completed, failed, stopped or interrupted."""
+        return self.record.status
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the best epoch by the task's primary metric, by their canonical names; empty before the first one."""
+        kept = self.record.metrics
+        if kept:
+            return {name: float("nan") if value is None else value for name, value in kept.items()}
+        rows = self.history
+        return {name: value for name, value in rows[-1].items() if name not in ("epoch", "step")} if rows else {}
+
+    @property
+    def history(self) -> list[HistoryRow]:
+        """One row an epoch: ``epoch`` (from 1), ``step``, and the metrics by their canonical names."""
+        return read_history(self.run_dir)
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """The best epoch's weights."""
+        return self._checkpoint("best")
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The state that `resume` goes on from."""
+        return self._checkpoint("last")
+
+    @property
+    def log(self) -> str:
+        """The end of what the worker printed, at most 1 MiB."""
+        return tail(self.run_dir / "worker.log", lines=1 << 20, limit=1 << 20)
+
+    def resume(self, *, epochs: int | None = None) -> Run:
+        """Go on from the last checkpoint, blocking with a progress bar, and give the run at its end.
+
+        Args:
+            epochs: A new total of epochs, to go on with a run that is completed.
+        """
+        return self._resume(self.run_id, epochs)
+
+    def stop(self) -> None:
+        """Ask the run to end at its next safe point, leaving a resumable checkpoint; whichever process started it."""
+        request_stop(self.run_dir)
+
+    def raise_for_status(self) -> Run:
+        """Raise the error of a run that failed or was interrupted; else give the run itself.
+
+        Raises:
+            RunFailedError, WorkerCrashedError, RunInterruptedError: what happened, and how to go on. An error that the
+                worker raised as one of `visiontrain.errors` is raised as itself.
+        """
+        record = self.record
+        go_on = f"Go on from its last checkpoint: visiontrain resume {self.run_id}" if record.last else None
+        if record.status == "interrupted":
+            reason = f"the run {self.run_id} was interrupted: {record.reason}"
+            raise RunInterruptedError(reason, instruction=go_on, run_id=self.run_id)
+        if record.status == "failed":
+            raise _failure(record, go_on)
+        return self
+
+    def _checkpoint(self, kind: str) -> Path | None:
+        record = self.record
+        found = record.best if kind == "best" else record.last
+        return self.run_dir / found.path if found else None
+
+
+class RunHandle:
+    """A run under way: started here, or followed from another process.
+
+    Args:
+        run: The run.
+        link: The way to its supervisor, where this process started it.
+        offset: Where this attempt's events begin in the record, in bytes.
+    """
+
+    def __init__(self, run: Run, link: SupervisorLink | None, *, offset: int = 0) -> None:
+        self.run = run
+        self._link = link
+        self._reader = EventReader(run.run_dir / EVENTS, offset=offset)
+
+    def __repr__(self) -> str:
+        return f"<RunHandle {self.run_id} {self.status}>"
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.run.run_id
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder."""
+        return self.run.run_dir
+
+    @property
+    def status(self) -> Status:
+        """pending, running, completed, failed, stopped or interrupted."""
+        return self.run.status
+
+    def events(self, *, timeout: float | None = None) -> Iterator[Event]:
+        """The attempt's events as they happen, each once a handle, to its end; a slow reader slows nobody but itself.
+
+        Progress comes only to the process that started the run, and only as much of it as is read in time.
+
+        Args:
+            timeout: Seconds that this may take in all.
+
+        Raises:
+            TimeoutError: the attempt has not ended in time; it goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            over = self._is_over()  # asked before the reading: what was written until then is read below
+            ended = False
+            while events := self._reader.read():
+                for event in events:
+                    yield event
+                    # A later attempt may follow in the record; it ends with a status of its own.
+                    ended = isinstance(event, StatusEvent) and event.status != "running"
+            if ended and self._link is not None:
+                # The last event is written before the lock is freed: whoever asks next must not find the run busy.
+                while not self._link.closed:
+                    self._link.wait(POLL)
+                return
+            if over:
+                return
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"the run {self.run_id} has not ended within {timeout:g} s; it goes on")
+            yield from self._pause()
+
+    def wait(self, *, timeout: float | None = None) -> Run:
+        """Wait for the attempt's end.
+
+        Args:
+            timeout: Seconds to wait at the most; by default as long as it takes.
+
+        Raises:
+            TimeoutError: it has not ended in time; it goes on.
+            RunFailedError, WorkerCrashedError, RunInterruptedError: see `Run.raise_for_status`.
+        """
+        for _ in self.events(timeout=timeout):
+            pass
+        return self.run.raise_for_status()
+
+    def stop(self) -> None:
+        """Ask the run to end at its next safe point, leaving a resumable checkpoint. Does not wait."""
+        if self._link is not None and not self._link.closed:
+            self._link.say("stop")
+        else:
+            request_stop(self.run_dir)
+
+    def kill(self) -> None:
+        """End the run at once; what was done since its last checkpoint is lost. Does not wait."""
+        if self._link is None:
+            raise RunError("only the process that started a run can end it at once", run_id=self.run_id)
+        self._link.say("kill")
+
+    def detach(self) -> None:
+        """Let the run go on when this process ends."""
+        if self._link is not None:
+            self._link.say("detach")
+
+    def _is_over(self) -> bool:
+        if self._link is not None:
+            return self._link.closed
+        return not is_being_worked_on(self.run_dir)
+
+    def _pause(self) -> Iterator[Event]:
+        if self._link is None:
+            time.sleep(POLL)
+        else:
+            yield from self._link.wait(POLL)
+
+
+def request_stop(run_dir: Path) -> None:
+    """Ask the run's supervisor to stop it; a run that nobody works on is left as it is."""
+    if is_being_worked_on(run_dir):
+        (run_dir / STOP_FILE).touch()
+
+
+def _failure(record: RunRecord, go_on: str | None) -> VisiontrainError:
+    error = record.error
+    if error is None:
+        return RunError(f"the run {record.run_id} failed", instruction=go_on, run_id=record.run_id)
+    instruction = " ".join(part for part in (error.instruction, go_on) if part) or None
+    made = remote_error(replace(error, instruction=instruction), run_id=record.run_id)
+    if isinstance(made, WorkerCrashedError):
+        made.reason = f"the run {record.run_id} failed: {made.reason}"
+    return made

@@ -1,0 +1,65 @@
+"""The catalogue of a framework's model names: read once from an environment and kept with it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from visiontrain.errors import ProtocolError
+from visiontrain.protocol.codec import dumps, loads
+from visiontrain.protocol.messages import InitializeResult, ModelInfo
+from visiontrain.protocol.structure import structure, unstructure
+from visiontrain.runners.connection import WorkerConnection
+from visiontrain.supervisor.launch import WorkerCommand
+from visiontrain.supervisor.record import write_atomically
+
+__all__ = ["Catalog", "load_catalog", "read_catalog"]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What an environment offers. `plugin_version` is the plugin's that read it: another one reads it anew."""
+
+    plugin_version: str
+    worker: InitializeResult
+    models: tuple[ModelInfo, ...]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that is accepted: the models', and each with a tag of its published weights."""
+        tagged = {f"{model.name}.{tag}" for model in self.models for tag in model.pretrained}
+        return frozenset({model.name for model in self.models} | tagged)
+
+    def find(self, name: str) -> ModelInfo | None:
+        """The model of that name, with or without a tag."""
+        for model in self.models:
+            if name == model.name or (name.startswith(model.name + ".") and name in self.names):
+                return model
+        return None
+
+
+def load_catalog(path: Path, plugin_version: str) -> Catalog | None:
+    """The catalogue that is kept at `path`; None where there is none that fits."""
+    with contextlib.suppress(FileNotFoundError, ProtocolError):
+        catalog = structure(Catalog, loads(path.read_bytes()))
+        if catalog.plugin_version == plugin_version:
+            return catalog
+    return None
+
+
+def read_catalog(command: WorkerCommand, path: Path, plugin_version: str) -> Catalog:
+    """Ask a worker for the catalogue and keep it at `path`.
+
+    Raises:
+        WorkerCrashedError, RunFailedError: the worker could not say.
+    """
+    with WorkerConnection(command) as worker:
+        described = worker.initialize()
+        answer = worker.request("models")
+    if not isinstance(answer, list):
+        raise ProtocolError("the worker's catalogue is not a list")
+    catalog = Catalog(plugin_version, described, tuple(structure(ModelInfo, model) for model in answer))
+    write_atomically(path, dumps(unstructure(catalog)) + b"\n")
+    return catalog

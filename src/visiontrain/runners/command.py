@@ -1,0 +1,42 @@
+"""The command line of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from visiontrain.plugins.manifest import Manifest
+from visiontrain.runners.links import link_folder
+from visiontrain.runners.variables import worker_variables
+from visiontrain.supervisor.launch import WorkerCommand
+
+__all__ = ["WORKER_BOOTSTRAP", "worker_command"]
+
+#: Appended, not prepended: the environment's own packages always win.
+WORKER_BOOTSTRAP = "import sys; sys.path.append(sys.argv[1]); from visiontrain.worker.serve import main; main()"
+
+
+def worker_command(
+    manifest: Manifest,
+    python: Path,
+    *,
+    links: Path,
+    passthrough: Iterable[str] = (),
+    fixed: Mapping[str, str] | None = None,
+) -> WorkerCommand:
+    """How to start a worker of a framework.
+
+    Args:
+        manifest: The framework.
+        python: The environment's interpreter.
+        links: Folder for folders of links.
+        passthrough: Names or patterns of further variables that reach the worker.
+        fixed: Variables set to a value.
+    """
+    folder = link_folder(links, manifest.packages)
+    # -I: neither PYTHON* variables nor the working folder nor the user's site-packages have a say.
+    return WorkerCommand(
+        argv=(str(python), "-I", "-X", "utf8", "-c", WORKER_BOOTSTRAP, str(folder)),
+        env=worker_variables((*manifest.variables, *passthrough), fixed=fixed),
+        trainer=manifest.trainer,
+    )

@@ -1,0 +1,241 @@
+"""From a plan to a run under way: its folder, its record, its supervisor."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from visiontrain.errors import DatasetError, RunBusyError, SpecError
+from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams, Weights
+from visiontrain.protocol.structure import unstructure
+from visiontrain.runners.plan import Plan, Planner, PlanObserver
+from visiontrain.runners.supervised import SupervisorLink, start_supervisor
+from visiontrain.runs.directory import RunDirectories, is_being_worked_on, read_current_record
+from visiontrain.runs.events import EVENTS
+from visiontrain.specs import TrainSpec, make_train_spec
+from visiontrain.supervisor.launch import Deadlines, Launch
+from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord
+
+__all__ = ["Launched", "launch", "relaunch"]
+
+
+@dataclass(frozen=True)
+class Launched:
+    """An attempt that has started. `offset` is where its events begin in the record, in bytes."""
+
+    run_dir: Path
+    link: SupervisorLink
+    offset: int
+
+
+def launch(planner: Planner, plan: Plan, directories: RunDirectories, *, detached: bool, deadlines: Deadlines) -> Launched:
+    """Start a new run.
+
+    Raises:
+        WorkerCrashedError: its supervisor could not start.
+    """
+    run_id, run_dir = directories.create()
+    record = RunRecord(
+        run_id=run_id,
+        kind="train",
+        status="pending",
+        created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        framework=plan.framework.manifest.name,
+        task=str(plan.task),
+        model=plan.spec.model,
+        plugin_version=plan.framework.plugin.version,
+        licence=plan.framework.manifest.licence,
+        spec=_resolved_spec(plan).model_dump(mode="json"),
+        data=_data_record(plan),
+        environment=_environment_record(plan),
+        name=plan.spec.name,
+    )
+    weights = plan.spec.resolved_weights()
+    try:
+        return _start(planner, plan, record, run_dir, weights, None, {}, detached, deadlines)
+    except BaseException:
+        # Nothing ran: a folder without a record would only be in the way.
+        with contextlib.suppress(OSError):
+            for leftover in run_dir.iterdir():
+                leftover.unlink()
+            run_dir.rmdir()
+        raise
+
+
+def relaunch(
+    planner: Planner,
+    run_dir: Path,
+    observer: PlanObserver,
+    *,
+    epochs: int | None,
+    detached: bool,
+    deadlines: Deadlines,
+) -> Launched:
+    """Go on with a run in the environment and on the data that it had.
+
+    Args:
+        planner: Decides what is left open, the same way as the first time.
+        run_dir: The run's folder.
+        observer: Is told what goes on before the start.
+        epochs: A new total of epochs; None keeps the old one.
+        detached: Whether it goes on when this process ends.
+        deadlines: Seconds for each step of stopping.
+
+    Raises:
+        RunBusyError: somebody works on the run.
+        SpecError: it is completed and no more epochs are asked for.
+        DatasetError: the data is not what it was.
+    """
+    if is_being_worked_on(run_dir):
+        raise RunBusyError(
+            f"the run {run_dir.name} is going on",
+            run_id=run_dir.name,
+            instruction=f"Follow it: visiontrain runs follow {run_dir.name}",
+        )
+    record = read_current_record(run_dir)
+    spec = make_train_spec(**record.spec)
+    spec = spec.model_copy(update={"epochs": _total_epochs(record, spec, epochs)})
+    pinned = f"{record.environment.name}@{record.environment.generation}"
+    plan = planner.plan(spec.model_copy(update={"environment": pinned}), observer)
+    if plan.dataset.fingerprint != record.data.fingerprint:
+        raise DatasetError(
+            f"the data in {record.data.path} is not what it was when the run began: files were added, removed or changed",
+            instruction="Put it back as it was, or start a new run on the present data.",
+        )
+    observer.planned(plan)
+    checkpoints = _checkpoints(run_dir, record)
+    # With a checkpoint the first weights are not needed again: nothing is fetched for a resume.
+    weights = Weights("scratch") if checkpoints else spec.resolved_weights()
+    record = replace(record, spec=spec.model_dump(mode="json"), attempt=record.attempt + 1)
+    fixed = _same_arithmetic(record.worker.cpu) if record.worker and record.worker.cpu else {}
+    return _start(planner, plan, record, run_dir, weights, ResumeFrom(checkpoints), fixed, detached, deadlines)
+
+
+def _start(
+    planner: Planner,
+    plan: Plan,
+    record: RunRecord,
+    run_dir: Path,
+    weights: Weights,
+    resume: ResumeFrom | None,
+    fixed: dict[str, str],
+    detached: bool,
+    deadlines: Deadlines,
+) -> Launched:
+    events = run_dir / EVENTS
+    offset = events.stat().st_size if events.exists() else 0
+    params = TrainParams(
+        run_id=record.run_id,
+        run_dir=str(run_dir),
+        task=str(plan.task),
+        model=plan.spec.model,
+        dataset=str(plan.dataset.path),
+        epochs=plan.epochs,
+        batch_size=plan.batch_size,
+        learning_rate=plan.spec.learning_rate,
+        image_size=plan.image_size,
+        weights=weights,
+        device=plan.spec.device,
+        seed=plan.spec.seed,
+        options=unstructure(plan.options),
+        resume=resume,
+    )
+    link = start_supervisor(
+        Launch(
+            run_dir=str(run_dir),
+            record=record,
+            command=planner.command(plan.framework, plan.environment, fixed),
+            params=params,
+            detached=detached,
+            deadlines=deadlines,
+            locks=(str(planner.store.lock_path(plan.environment)),),
+        )
+    )
+    return Launched(run_dir, link, offset)
+
+
+def _resolved_spec(plan: Plan) -> TrainSpec:
+    """The spec with what was decided filled in: a resume after an upgrade must not meet other defaults."""
+    return plan.spec.model_copy(
+        update={
+            "framework": plan.framework.manifest.name,
+            "task": plan.task,
+            "epochs": plan.epochs,
+            "batch_size": plan.batch_size,
+            "image_size": plan.image_size,
+            "options": {name: value for name, value in plan.options.items() if value is not None},
+        }
+    )
+
+
+def _data_record(plan: Plan) -> DataRecord:
+    dataset = plan.dataset
+    return DataRecord(
+        path=str(dataset.root),
+        index=str(dataset.path),
+        format=dataset.format,
+        fingerprint=dataset.fingerprint,
+        splits=dict(dataset.splits),
+        classes=tuple(dataset.classes),
+    )
+
+
+def _environment_record(plan: Plan) -> EnvironmentRecord:
+    environment = plan.environment
+    return EnvironmentRecord(
+        name=environment.name,
+        generation=environment.id,
+        python=str(environment.python),
+        digest=environment.digest,
+        locked=environment.locked,
+    )
+
+
+def _total_epochs(record: RunRecord, spec: TrainSpec, epochs: int | None) -> int | None:
+    if epochs is None:
+        if record.status == "completed":
+            raise SpecError(
+                "epochs",
+                f"the run {record.run_id} is completed: all its {spec.epochs} epochs are done",
+                instruction=f"To go on, give a new total: visiontrain resume {record.run_id} "
+                f"--epochs {(spec.epochs or 0) + 5}",
+            )
+        return spec.epochs
+    done = record.last.epoch if record.last else 0.0
+    if epochs <= done:
+        raise SpecError("epochs", f"{done:g} epochs are done already; the new total must be more, not {epochs}")
+    return epochs
+
+
+def _checkpoints(run_dir: Path, record: RunRecord) -> tuple[str, ...]:
+    """Checkpoints to go on from, newest first: the last one, and the one before that lies beside it."""
+    if record.last is None:
+        return ()
+    last = run_dir / record.last.path
+    before = last.with_name("previous" + last.suffix)
+    return tuple(str(path) for path in (last, before) if path.is_file())
+
+
+#: What caps oneDNN's choice of kernels at each processor feature, the best first.
+_ONEDNN_CAPS = {
+    "amx_bf16": "AVX512_CORE_AMX",
+    "avx512_bf16": "AVX512_CORE_BF16",
+    "avx512f": "AVX512_CORE",
+    "avx2": "AVX2",
+}
+
+
+def _same_arithmetic(cpu: Cpu) -> dict[str, str]:
+    """Variables that give a worker the threads and the instruction set of an earlier one, where the processor has it.
+
+    CPU results differ between thread counts and between instruction sets, and are equal bit by bit when both are equal.
+    """
+    fixed = {"OMP_NUM_THREADS": str(cpu.threads)}
+    cap = cpu.onednn_max_cpu_isa or next((_ONEDNN_CAPS[f] for f in _ONEDNN_CAPS if f in cpu.features), None)
+    if cap:
+        fixed["ONEDNN_MAX_CPU_ISA"] = cap
+    if cpu.capability == "AVX2":
+        fixed["ATEN_CPU_CAPABILITY"] = "avx2"
+    return fixed

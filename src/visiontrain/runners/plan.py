@@ -1,0 +1,192 @@
+"""From a spec to all that a run needs: framework, data, environment. Cheap checks come before heavy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from visiontrain.datasets.progress import IndexProgress
+from visiontrain.datasets.report import IndexedDataset
+from visiontrain.datasets.writer import index_dataset
+from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environments.progress import BuildProgress
+from visiontrain.environments.store import EnvironmentStore, Generation
+from visiontrain.errors import EnvironmentBuildError, SpecError
+from visiontrain.home import Home
+from visiontrain.plugins.discovery import Plugin
+from visiontrain.plugins.manifest import OptionValue
+from visiontrain.protocol.messages import ModelInfo
+from visiontrain.protocol.tasks import Task
+from visiontrain.runners.catalog import Catalog, load_catalog, read_catalog
+from visiontrain.runners.command import worker_command
+from visiontrain.runners.routing import Framework, route, route_framework, unknown_model
+from visiontrain.specs import TrainSpec, unknown_option
+from visiontrain.supervisor.launch import WorkerCommand
+
+__all__ = ["Plan", "PlanObserver", "Planner"]
+
+
+class PlanObserver(Protocol):
+    """Is told what is going on before a run starts."""
+
+    def indexing(self, progress: IndexProgress) -> None:
+        """The dataset is being read."""
+
+    def building(self, progress: BuildProgress) -> None:
+        """An environment is being built."""
+
+    def planned(self, plan: Plan) -> None:
+        """Everything is decided; the run starts next."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was decided. `options` holds every option of the framework with the value that it will have."""
+
+    spec: TrainSpec
+    framework: Framework
+    environment: Generation
+    dataset: IndexedDataset
+    task: Task
+    model: ModelInfo | None  # None for a name that points outside the catalogue
+    options: dict[str, OptionValue | None]
+    epochs: int
+    batch_size: int
+    image_size: int | None
+
+
+class Planner:
+    """Decides what a spec leaves open.
+
+    Args:
+        home: Where environments and indexes live.
+        frameworks: The frameworks that can be used.
+        plugins: All installed plugins, for what an error can say of broken ones.
+        passthrough: Names or patterns of further environment variables that reach workers.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        frameworks: tuple[Framework, ...],
+        plugins: tuple[Plugin, ...] = (),
+        passthrough: Iterable[str] = (),
+    ) -> None:
+        self._home = home
+        self._frameworks = frameworks
+        self._plugins = plugins
+        self._passthrough = tuple(passthrough)
+        self.store = EnvironmentStore(home.environments)
+
+    def plan(self, spec: TrainSpec, observer: PlanObserver) -> Plan:
+        """Decide everything; index the data and build the environment where that was not done before.
+
+        Raises:
+            InputError: the request can't be carried out; nothing was started.
+            EnvironmentBuildError: the environment could not be built.
+        """
+        framework = self.framework(spec)
+        manifest = framework.manifest
+        options = _options(framework, spec)
+        spec.resolved_weights()  # a file that is not there is told before anything is built
+        task = spec.task or manifest.tasks[0]
+        if task not in manifest.tasks:
+            can = ", ".join(map(str, manifest.tasks))
+            raise SpecError("task", f"the framework {manifest.name} can't {task}; it can: {can}")
+        batch_size = spec.batch_size or manifest.defaults.batch_size
+        dataset = index_dataset(
+            spec.data,
+            folder=self._home.datasets,
+            task=task,
+            seed=spec.seed,
+            batch_size=batch_size,
+            skip_unreadable=spec.skip_unreadable,
+            progress=observer.indexing,
+        )
+        environment = self.environment(framework, spec.environment, observer.building)
+        return Plan(
+            spec=spec,
+            framework=framework,
+            environment=environment,
+            dataset=dataset,
+            task=task,
+            model=self._model(framework, environment, spec.model),
+            options=options,
+            epochs=spec.epochs or manifest.defaults.epochs,
+            batch_size=batch_size,
+            image_size=spec.image_size or manifest.defaults.image_size,
+        )
+
+    def framework(self, spec: TrainSpec) -> Framework:
+        """The framework that trains the spec's model."""
+        if spec.framework is not None:
+            return route_framework(spec.framework, self._frameworks, self._plugins)
+        return route(spec.model, self._frameworks, self.catalog_of, self._plugins)
+
+    def environment(
+        self, framework: Framework, wanted: str | None, progress: Callable[[BuildProgress], None]
+    ) -> Generation:
+        """The generation that a run uses: the one that was named, else the current one, built where it is missing."""
+        definition = EnvironmentDefinition.load(framework.manifest.environment)
+        name, _, generation = (wanted or definition.name).partition("@")
+        if name != definition.name:
+            raise SpecError(
+                "environment", f"the framework {framework.manifest.name} runs in the environment {definition.name}"
+            )
+        if generation:
+            found = self.store.resolve(definition, generation=generation)
+            if found is None:
+                raise SpecError(
+                    "environment",
+                    f"{name} has no generation {generation}",
+                    instruction="See them: visiontrain env list",
+                )
+        else:
+            found = self.store.ensure(definition, progress=progress)
+        self.catalog(framework, found, progress)
+        return found
+
+    def command(self, framework: Framework, environment: Generation, fixed: dict[str, str]) -> WorkerCommand:
+        """How a worker of the framework is started in that environment."""
+        return worker_command(
+            framework.manifest, environment.python, links=self._home.links, passthrough=self._passthrough, fixed=fixed
+        )
+
+    def catalog_of(self, framework: Framework) -> Catalog | None:
+        """The catalogue of the framework's current environment, where that is built and was asked already."""
+        definition = EnvironmentDefinition.load(framework.manifest.environment)
+        environment = self.store.resolve(definition)
+        return environment and load_catalog(environment.catalog_path, framework.plugin.version)
+
+    def catalog(
+        self, framework: Framework, environment: Generation, progress: Callable[[BuildProgress], None]
+    ) -> Catalog:
+        """The environment's catalogue; read with a worker the first time, and kept."""
+        kept = load_catalog(environment.catalog_path, framework.plugin.version)
+        if kept is not None:
+            return kept
+        progress(BuildProgress(phase="checking", message=f"reading the models of {environment.name}"))
+        command = self.command(framework, environment, {})
+        try:
+            return read_catalog(command, environment.catalog_path, framework.plugin.version)
+        except OSError as error:
+            raise EnvironmentBuildError(f"the catalogue of {environment.name} can't be kept: {error}") from error
+
+    def _model(self, framework: Framework, environment: Generation, name: str) -> ModelInfo | None:
+        catalog = load_catalog(environment.catalog_path, framework.plugin.version)
+        model = catalog.find(name) if catalog else None
+        if model is None and ":" not in name:
+            raise unknown_model(name, (framework,), lambda _: catalog)
+        return model
+
+
+def _options(framework: Framework, spec: TrainSpec) -> dict[str, OptionValue | None]:
+    declared = {option.name: option for option in framework.manifest.options}
+    for name in spec.options:
+        if name not in declared:
+            raise unknown_option(name, list(declared), framework.manifest.name)
+    return {
+        name: option.check(spec.options[name]) if name in spec.options else option.default
+        for name, option in declared.items()
+    }

@@ -1,0 +1,168 @@
+"""Starting a supervisor, and the host's end of the socket to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import IO
+
+import visiontrain
+from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, RunError, WorkerCrashedError
+from visiontrain.protocol.codec import dumps, loads
+from visiontrain.protocol.events import ProgressEvent, event_from_json
+from visiontrain.protocol.structure import unstructure
+from visiontrain.runners.variables import worker_variables
+from visiontrain.supervisor.launch import Launch
+from visiontrain.supervisor.main import BOOTSTRAP
+
+__all__ = ["SupervisorLink", "start_supervisor"]
+
+#: Seconds that a supervisor may take to say that it has started; it loads a few modules of the standard library.
+START_TIMEOUT = 60.0
+
+
+class SupervisorLink:
+    """The host's end. While it is open the run is attached: its end, ours included, stops the run."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._buffer = b""
+        self._lock = threading.Lock()
+        self.closed = False
+        _open_links.add(self)
+
+    def wait(self, timeout: float) -> list[ProgressEvent]:
+        """Wait until the record has grown, progress came or the supervisor ended, `timeout` seconds at the most."""
+        with self._lock:
+            if self.closed:
+                return []
+            self._socket.settimeout(timeout)
+            try:
+                chunk = self._socket.recv(1 << 16)
+            except TimeoutError:
+                return []
+            except OSError:
+                chunk = b""
+            if not chunk:
+                self._close()
+                return []
+            *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        return [event for line in lines if isinstance(event := _progress(line), ProgressEvent)]
+
+    def say(self, command: str) -> None:
+        """Send ``stop``, ``kill`` or ``detach``. A supervisor that has ended needs none of them."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(dumps({"type": command}) + b"\n")
+
+    def close(self) -> None:
+        """Close our end."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        self.closed = True
+        self._socket.close()
+
+
+#: A forked child of the host must not keep a run attached after the host's end.
+_open_links: weakref.WeakSet[SupervisorLink] = weakref.WeakSet()
+
+
+def _close_links_in_child() -> None:
+    for link in list(_open_links):
+        link._socket.close()  # noqa: SLF001 - the lock may be held by a thread that the child does not have
+
+
+os.register_at_fork(after_in_child=_close_links_in_child)
+
+
+def start_supervisor(launch: Launch) -> SupervisorLink:
+    """Start the supervisor of a run and wait until it has taken the run over.
+
+    Raises:
+        RunBusyError: another supervisor works on the run.
+        EnvironmentBuildError: the run's environment is being removed.
+        WorkerCrashedError: the supervisor could not start.
+    """
+    ours, theirs = socket.socketpair()
+    package_parent = Path(visiontrain.__file__).resolve().parent.parent
+    if not sys.executable:
+        raise RunError("this Python does not know its own interpreter (sys.executable is empty)")
+    with theirs:
+        starter = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOTSTRAP, str(package_parent)],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=launch.run_dir,
+            env=worker_variables(),
+            start_new_session=True,
+        )
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            ours.sendall(dumps(unstructure(launch)) + b"\n")
+        _await_start(ours, launch.record.run_id, starter.stderr)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        starter.wait(START_TIMEOUT)
+        if starter.stderr is not None:
+            starter.stderr.close()
+    return SupervisorLink(ours)
+
+
+def _await_start(connection: socket.socket, run_id: str, stderr: IO[bytes] | None) -> None:
+    connection.settimeout(START_TIMEOUT)
+    line = b""
+    while not line.endswith(b"\n"):
+        try:
+            # A byte at a time: what follows the answer belongs to the link.
+            byte = connection.recv(1)
+        except TimeoutError as error:
+            raise WorkerCrashedError(f"the supervisor did not start within {START_TIMEOUT:g} s") from error
+        except OSError:
+            byte = b""
+        if not byte:
+            raise WorkerCrashedError("the supervisor ended before it started the run", log_tail=_said(stderr))
+        line += byte
+    answer = loads(line)
+    if answer.get("type") == "started":
+        return
+    reason = str(answer.get("reason"))
+    if "environment" in reason:
+        raise EnvironmentBuildError(reason, instruction="Try again; it will be built anew.")
+    raise RunBusyError(reason, run_id=run_id, instruction=f"Follow it: visiontrain runs follow {run_id}")
+
+
+def _said(stderr: IO[bytes] | None) -> str | None:
+    if stderr is None:
+        return None
+    os.set_blocking(stderr.fileno(), False)
+    deadline = time.monotonic() + 1.0
+    said = b""
+    while time.monotonic() < deadline:
+        try:
+            chunk = os.read(stderr.fileno(), 1 << 16)
+        except BlockingIOError:
+            time.sleep(0.02)
+            continue
+        if not chunk:
+            break
+        said += chunk
+    return said.decode("utf-8", "replace") or None
+
+
+def _progress(line: bytes) -> object:
+    try:
+        value = loads(line)
+        return event_from_json(value) if value.get("type") == "progress" else None
+    except ProtocolError:
+        return None

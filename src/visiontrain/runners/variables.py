@@ -1,0 +1,46 @@
+"""Which environment variables a worker sees: an allow-list, so that no secret and no path of the host leaks in."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Mapping
+
+__all__ = ["ALLOWED", "worker_variables"]
+
+#: Patterns of the names that pass. Everything else does not: PYTHONPATH, VIRTUAL_ENV, PYTHONHOME, tokens...
+ALLOWED = (
+    # the machine and the person
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LANGUAGE", "LC_*", "TZ", "LD_LIBRARY_PATH"),
+    # accelerators
+    *("CUDA_*", "NVIDIA_*", "HIP_*", "ROCR_*", "HSA_*", "NCCL_*"),
+    # the way out, where there is one
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    # threads and instruction sets: they decide the last bits of a result
+    *("OMP_*", "MKL_*", "ONEDNN_*", "OPENBLAS_NUM_THREADS", "KMP_*", "GOMP_*", "ATEN_CPU_CAPABILITY"),
+    # caches
+    *("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"),
+    "PYTORCH_*",
+)
+
+#: Set for every worker, and so for what it starts: -I holds for the worker's own interpreter alone.
+ALWAYS = {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
+
+
+def worker_variables(
+    extra: Iterable[str] = (), *, fixed: Mapping[str, str] | None = None, source: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """A worker's whole environment.
+
+    Args:
+        extra: Further names or patterns that pass: the manifest's and the person's.
+        fixed: Variables with their values, whatever `source` says.
+        source: Where the values come from; by default this process's environment.
+    """
+    patterns = (*ALLOWED, *extra)
+    found = os.environ if source is None else source
+    passed = {
+        name: value for name, value in found.items() if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    return {**passed, **ALWAYS, **(fixed or {})}

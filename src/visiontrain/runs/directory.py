@@ -1,0 +1,109 @@
+"""The folders of runs: made with distinct ids, found by id, prefix, name or the word ``last``."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from visiontrain.errors import ProtocolError, UnknownRunError
+from visiontrain.protocol.events import Status
+from visiontrain.supervisor.main import LOCK_FILE
+from visiontrain.supervisor.record import RunRecord, read_record
+
+__all__ = ["RunDirectories", "is_being_worked_on", "read_current_record"]
+
+RECORD = "run.json"
+
+
+class RunDirectories:
+    """The runs of a home."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self) -> tuple[str, Path]:
+        """Make the folder of a new run; processes and threads that do so at once get different ones."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        while True:
+            moment = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+            run_id = f"{moment}-{secrets.token_hex(2)}"
+            path = self.root / run_id
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return run_id, path
+
+    def paths(self) -> Iterator[Path]:
+        """Folders of runs, newest first."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self.root), reverse=True):
+                if (self.root / name / RECORD).is_file():
+                    yield self.root / name
+
+    def find(self, reference: str) -> Path:
+        """The folder of the run that `reference` names: an id, a unique prefix of one, a name, or ``last``.
+
+        Raises:
+            UnknownRunError: none does, or more than one.
+        """
+        paths = list(self.paths())
+        if reference == "last":
+            # Ids of one second are in no order: the record's time decides.
+            newest = max(paths[:50], key=lambda path: read_record(path / RECORD).created_at, default=None)
+            if newest is None:
+                raise UnknownRunError("there is no run yet", instruction="Start one: visiontrain train DATA --model NAME")
+            return newest
+        found = [path for path in paths if path.name == reference]
+        found = found or ([path for path in paths if path.name.startswith(reference)] if reference else [])
+        found = found or [path for path in paths if _name(path) == reference]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            listed = ", ".join(path.name for path in found[:10])
+            raise UnknownRunError(f"{len(found)} runs answer to {reference!r}: {listed}", instruction="Give a whole id.")
+        raise UnknownRunError(f"no run answers to {reference!r}", instruction="See them: visiontrain runs")
+
+
+def is_being_worked_on(run_dir: Path) -> bool:
+    """Whether a supervisor works on the run: it holds the lock, and the kernel frees that with its last breath."""
+    try:
+        fd = os.open(run_dir / LOCK_FILE, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def read_current_record(run_dir: Path) -> RunRecord:
+    """The run's record with the status that it really has: one that says running while nobody works on it was interrupted.
+
+    Raises:
+        UnknownRunError: there is no readable record.
+    """
+    # In this order: a run that ends between the two reads as what its record says, not as interrupted.
+    working = is_being_worked_on(run_dir)
+    try:
+        record = read_record(run_dir / RECORD)
+    except (OSError, ProtocolError) as error:
+        raise UnknownRunError(f"the record of the run {run_dir.name} can't be read: {error}") from error
+    unfinished: tuple[Status, ...] = ("pending", "running")
+    if record.status in unfinished and not working:
+        return replace(record, status="interrupted", reason="its supervisor ended without a word", supervisor_pid=None)
+    return record
+
+
+def _name(path: Path) -> str | None:
+    try:
+        return read_record(path / RECORD).name
+    except (OSError, ProtocolError):
+        return None

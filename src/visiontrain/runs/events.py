@@ -1,0 +1,57 @@
+"""Reading ``events.jsonl``, also while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from visiontrain.errors import ProtocolError
+from visiontrain.protocol.codec import loads
+from visiontrain.protocol.events import Event, event_from_json
+
+__all__ = ["EVENTS", "EventReader", "read_events"]
+
+EVENTS = "events.jsonl"
+
+CHUNK = 1 << 20
+
+
+class EventReader:
+    """Reads a run's events from an offset on; each call gives what has been added, at most a chunk.
+
+    A line that is not an event (an attempt killed while it wrote) is passed over.
+    """
+
+    def __init__(self, path: Path, *, offset: int = 0) -> None:
+        self._path = path
+        self._offset = offset
+        self._rest = b""
+
+    def read(self) -> list[Event]:
+        """Events of whole lines that have not been read; empty when there is nothing new."""
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                file.seek(self._offset)
+                chunk = file.read(CHUNK)
+        except FileNotFoundError:
+            return []
+        self._offset += len(chunk)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        events = (_event(line) for line in lines if line)
+        found = [event for event in events if event is not None]
+        # A chunk of other lines must not look like the end of the file.
+        return found if found or len(chunk) < CHUNK else self.read()
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """All events of a run, in bounded memory."""
+    reader = EventReader(path)
+    while events := reader.read():
+        yield from events
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        return event_from_json(loads(line))
+    except ProtocolError:
+        return None

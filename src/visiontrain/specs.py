@@ -1,0 +1,168 @@
+"""What a person asks for, validated."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from visiontrain.errors import SpecError
+from visiontrain.protocol.messages import Weights
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["TrainSpec", "make_train_spec", "unknown_option"]
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+_RUN_NAME = re.compile(r"[\w][\w .,+=@()\[\]-]{0,99}")
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]{0,31}(@[A-Za-z0-9_.-]{1,64})?")
+_MODEL = re.compile(r"[\w][\w.:/+@-]{0,199}")
+
+#: Spellings that other tools have taught people.
+ALIASES = {"lr": "learning_rate", "lr0": "learning_rate", "batch": "batch_size", "imgsz": "image_size"}
+
+_TASK_ALIASES = {
+    "classification": "classify",
+    "image_classification": "classify",
+    "detection": "detect",
+    "object_detection": "detect",
+    "instance_segmentation": "segment",
+    "semantic_segmentation": "semantic",
+    "pose_estimation": "pose",
+}
+
+
+def _device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not {value!r}")
+    return value
+
+
+def _model(value: str) -> str:
+    if not _MODEL.fullmatch(value) or ".." in value:
+        raise ValueError(f"{value!r} is not a model's name")
+    return value
+
+
+def _run_name(value: str) -> str:
+    if not _RUN_NAME.fullmatch(value) or value == "last" or value != value.strip():
+        raise ValueError(
+            "must be 1 to 100 letters, digits, spaces or any of _.,+=@()[]- starting with a letter or digit, "
+            f"and not the word last; got {value!r}"
+        )
+    return value
+
+
+def _environment(value: str) -> str:
+    if not _ENVIRONMENT.fullmatch(value):
+        raise ValueError(f"must be NAME or NAME@GENERATION, not {value!r}")
+    return value
+
+
+def _task(value: Any) -> Any:
+    return _TASK_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+class TrainSpec(BaseModel):
+    """A training, as asked for. None means: decided by the plugin, the model or the data.
+
+    Args:
+        data: The dataset's folder.
+        model: The model's name, as its framework spells it.
+        task: The vision problem; by default what the data is.
+        framework: The framework's name; by default the one that knows the model.
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        learning_rate: Peak learning rate.
+        image_size: Side of the square that images are brought to, in pixels; by default the model's own.
+        weights: ``pretrained`` (the published ones), ``scratch`` (random), or the path of a file.
+        device: auto, cpu, cuda, cuda:N or mps.
+        seed: Decides every random choice.
+        name: A name for the run.
+        options: The plugin's own options.
+        environment: ``NAME`` or ``NAME@GENERATION`` instead of the framework's current environment.
+        skip_unreadable: Leave images out that can't be decoded, instead of refusing the dataset.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    model: Annotated[str, AfterValidator(_model)]
+    task: Annotated[Task | None, BeforeValidator(_task)] = None
+    framework: str | None = None
+    epochs: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False)] = None
+    image_size: Annotated[int | None, Field(ge=8, le=16_384)] = None
+    weights: Annotated[str, Field(min_length=1)] = "pretrained"
+    device: Annotated[str, AfterValidator(_device)] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    name: Annotated[str, AfterValidator(_run_name)] | None = None
+    options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    environment: Annotated[str, AfterValidator(_environment)] | None = None
+    skip_unreadable: bool = False
+
+    def resolved_weights(self) -> Weights:
+        """Where the first weights come from.
+
+        Raises:
+            SpecError: the file does not exist.
+        """
+        if self.weights == "pretrained":
+            return Weights("pretrained")
+        if self.weights == "scratch":
+            return Weights("scratch")
+        path = Path(self.weights).expanduser().absolute()
+        if not path.is_file():
+            raise SpecError(
+                "weights",
+                f"there is no file {path}",
+                instruction="Give pretrained, scratch, or the path of a file that exists.",
+            )
+        return Weights("file", str(path))
+
+
+def make_train_spec(**fields: Any) -> TrainSpec:
+    """Validate a request. Names that are not fields of the spec are taken for options of the plugin.
+
+    Raises:
+        SpecError: a field is wrong; the message names it and says what would be right.
+    """
+    known: dict[str, Any] = {}
+    options: dict[str, Any] = dict(fields.pop("options", None) or {})
+    for given, value in fields.items():
+        name = ALIASES.get(given, given)
+        target = known if name in TrainSpec.model_fields else options
+        if name in target:
+            raise SpecError(given, f"given twice, also as {name}")
+        target[name] = value
+    for name in ("data", "model"):
+        if known.get(name) is None:
+            raise SpecError(name, "is needed")
+    # Relative paths are the person's, seen from where the person is now.
+    known["data"] = Path(known["data"]).expanduser().absolute()
+    try:
+        return TrainSpec(**known, options=options)
+    except ValidationError as error:
+        raise _as_spec_error(error) from error
+
+
+def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
+    """The error for an option that the framework does not have."""
+    near = difflib.get_close_matches(name, [*known, *TrainSpec.model_fields, *ALIASES], n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(sorted(known))}."
+    return SpecError(name, f"the framework {framework} has no such option", instruction=hint)
+
+
+def _as_spec_error(error: ValidationError) -> SpecError:
+    first = error.errors()[0]
+    field = str(first["loc"][0]) if first["loc"] else "spec"
+    if field == "options" and len(first["loc"]) > 1:
+        return SpecError(str(first["loc"][1]), "must be true, false, a number or a text")
+    cause = first.get("ctx", {}).get("error")
+    message = str(cause) if isinstance(cause, ValueError) else first["msg"][:1].lower() + first["msg"][1:]
+    if cause is None and first["type"] != "missing":
+        message += f", not {first['input']!r}"
+    return SpecError(field, message)

@@ -1,0 +1,76 @@
+"""What comes from the worker: lines out of a pipe, checked, told apart."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Union
+
+from visiontrain.errors import ProtocolError
+from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads
+from visiontrain.protocol.messages import Response
+
+__all__ = ["Inbox", "RawEvent"]
+
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class RawEvent:
+    """An event as it came: `line` is its JSON object's text, `value` the object."""
+
+    line: bytes
+    value: dict[str, Any]
+
+
+class Inbox:
+    """Reads the worker's side of the protocol and checks the order of its events."""
+
+    def __init__(self, fd: int, run_id: str) -> None:
+        os.set_blocking(fd, False)
+        self.fd = fd
+        self._run_id = run_id
+        self._buffer = b""
+        self._seq = 0
+        self.ended = False
+        self.received = 0  # bytes
+
+    def read(self) -> list[Union[Response, RawEvent]]:
+        """The messages that have come, without waiting.
+
+        Raises:
+            ProtocolError: a line is no message of the protocol, or an event is missing or comes twice.
+        """
+        try:
+            chunk = os.read(self.fd, CHUNK)
+        except BlockingIOError:
+            return []
+        self.received += len(chunk)
+        if not chunk:
+            self.ended = True
+        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+        if len(self._buffer) > MAX_LINE:
+            raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
+        return [self._message(line) for line in lines]
+
+    def _message(self, line: bytes) -> Union[Response, RawEvent]:
+        if not line.startswith(EVENT_PREFIX):
+            message = decode(line)
+            if isinstance(message, Response):
+                return message
+            if message.method != "event":
+                raise ProtocolError(f"the worker sent {message.method!r}, which only a host may")
+            return self._event(dumps(message.params))
+        # The usual shape: the event's text is copied into the record as it is, not written anew.
+        return self._event(line[len(EVENT_PREFIX) : -1])
+
+    def _event(self, text: bytes) -> RawEvent:
+        value = loads(text)
+        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+            raise ProtocolError("the worker sent an event that is not an object with a type")
+        if value.get("run_id") != self._run_id:
+            raise ProtocolError(f"the worker sent an event of the run {value.get('run_id')!r}")
+        self._seq += 1
+        if value.get("seq") != self._seq:
+            raise ProtocolError(f"the worker's event {value.get('seq')!r} came where number {self._seq} was due")
+        return RawEvent(text, value)

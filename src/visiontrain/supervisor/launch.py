@@ -1,0 +1,42 @@
+"""What a host tells a supervisor to do: one JSON line over the socket, so that no secret touches the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from visiontrain.protocol.messages import TrainParams
+from visiontrain.supervisor.record import RunRecord
+
+__all__ = ["Deadlines", "Launch", "WorkerCommand"]
+
+
+@dataclass(frozen=True)
+class WorkerCommand:
+    """How a worker is started: program and arguments, its whole environment, its trainer."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    trainer: str
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds that each step of stopping is given before the next one."""
+
+    stop: float = 120.0  # a flag, seen at the next safe point; then the checkpoint is written
+    interrupt: float = 10.0  # SIGINT, a KeyboardInterrupt in Python code; then everything is killed
+    host_gone: float = 6.0  # instead of `stop` when the host died: all is over within ten seconds
+    shutdown: float = 5.0  # a worker that has answered may end by itself for so long
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One attempt at a run."""
+
+    run_dir: str
+    record: RunRecord
+    command: WorkerCommand
+    params: TrainParams
+    detached: bool = False
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    locks: tuple[str, ...] = ()  # files held with a shared lock while the run goes on: the environment in use

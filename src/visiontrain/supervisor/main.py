@@ -1,0 +1,92 @@
+"""The supervisor's program: ``python -I -S -c BOOTSTRAP FOLDER``, the host's socket on descriptor 0."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from visiontrain.protocol.structure import structure
+from visiontrain.supervisor.launch import Launch
+from visiontrain.supervisor.link import HostLink
+from visiontrain.supervisor.loop import Supervisor
+from visiontrain.supervisor.process import become_subreaper
+
+__all__ = ["BOOTSTRAP", "LOCK_FILE", "main"]
+
+#: Started with ``-c``; the first argument is the folder that holds the package `visiontrain`.
+BOOTSTRAP = "import sys; sys.path.append(sys.argv[1]); from visiontrain.supervisor.main import main; main()"
+
+#: Held (flock) for as long as a supervisor works on the run: "running" means that this lock is held.
+LOCK_FILE = "lock"
+
+
+def main() -> None:
+    """Leave the host's session, take the run's lock, drive the worker."""
+    if os.fork():  # the host shall have no child to wait for, and we no controlling terminal
+        os._exit(0)
+    os.setsid()
+    link = HostLink(socket.socket(fileno=os.dup(0)))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 0)
+    os.dup2(nowhere, 1)
+    launch = structure(Launch, link.receive_launch())
+    run_dir = Path(launch.run_dir)
+    log = os.open(run_dir / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(log, 2)
+    os.close(log)
+    become_subreaper()
+    lock = _lock(run_dir / LOCK_FILE, fcntl.LOCK_EX)
+    if lock is None:
+        link.say("refused", reason="another process is working on the run")
+        return
+    held = [_lock(Path(path), fcntl.LOCK_SH) for path in launch.locks]
+    if None in held:
+        link.say("refused", reason="the environment is being removed")
+        return
+    supervisor = Supervisor(launch, link, _wakeup())
+    signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "terminated", True))
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    link.say("started", pid=os.getpid())
+    try:
+        supervisor.run()
+    except BaseException:
+        traceback.print_exc(file=sys.stderr)  # into the run's log: there is nobody else to tell
+        raise
+    finally:
+        link.close()
+
+
+def _lock(path: Path, operation: int, *, patience: float = 1.0) -> int | None:
+    """Take a lock that the kernel frees when we end, however that happens. None if somebody else holds it.
+
+    Whoever asks for a run's status takes the lock for an instant: hence the patience, in seconds.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(fd)
+                return None
+            time.sleep(0.01)
+        else:
+            return fd
+
+
+def _wakeup() -> int:
+    """A descriptor that becomes readable when a signal comes: a child's end must not wait for the next tick."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader

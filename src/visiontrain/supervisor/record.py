@@ -1,0 +1,110 @@
+"""``run.json``: what a run was asked for, what it runs on and how it stands. Written by the supervisor alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from visiontrain.protocol.codec import dumps, loads
+from visiontrain.protocol.events import Status
+from visiontrain.protocol.messages import ErrorInfo, InitializeResult
+from visiontrain.protocol.structure import structure, unstructure
+
+__all__ = ["CheckpointRecord", "DataRecord", "EnvironmentRecord", "RunRecord", "read_record", "write_atomically", "write_record"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The data that a run was trained on. `fingerprint` identifies names, contents, splits and labels."""
+
+    path: str
+    index: str
+    format: str
+    fingerprint: str
+    splits: dict[str, int]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EnvironmentRecord:
+    """The generation of an environment that a run used."""
+
+    name: str
+    generation: str
+    python: str
+    digest: str
+    locked: bool
+
+
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """A checkpoint. `path` is relative to the run's folder."""
+
+    path: str
+    step: int
+    epoch: float
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run. Times are ISO 8601 in UTC. `spec` is the person's request, validated, as it can be sent again."""
+
+    run_id: str
+    kind: str
+    status: Status
+    created_at: str
+    framework: str
+    task: str
+    model: str
+    plugin_version: str
+    licence: str
+    spec: Mapping[str, Any]
+    data: DataRecord
+    environment: EnvironmentRecord
+    name: str | None = None
+    format: int = FORMAT_VERSION
+    attempt: int = 1
+    started_at: str | None = None
+    ended_at: str | None = None
+    reason: str | None = None
+    supervisor_pid: int | None = None
+    worker: InitializeResult | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    best: CheckpointRecord | None = None
+    last: CheckpointRecord | None = None
+    error: ErrorInfo | None = None
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a record.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ProtocolError: it is not a record, or a newer version's.
+    """
+    return structure(RunRecord, loads(path.read_bytes()))
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Replace the record in one step: a reader sees the old one or the new one, whole."""
+    write_atomically(path, dumps(unstructure(record)) + b"\n")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file's contents in one step, on disk before it is visible."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

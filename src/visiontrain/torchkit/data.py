@@ -1,0 +1,172 @@
+"""Batches of labelled images out of a dataset's index: the same ones, in the same order, whoever loads them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.errors import DatasetError
+from visiontrain.torchkit.images import read_rgb
+from visiontrain.torchkit.randomness import derive_seed, sample_rng
+from visiontrain.torchkit.transforms import Transform
+
+__all__ = ["EpochLoader", "EpochSampler", "ImageBatch", "LabelledImages", "default_workers"]
+
+#: (epoch, position in the split): a sample's identity, which its random choices are derived from.
+SampleKey = tuple[int, int]
+
+
+def default_workers(device: torch.device) -> int:
+    """How many loader processes to start where nobody said: by the processors that this process may run on."""
+    try:
+        processors = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        processors = os.cpu_count() or 1
+    if device.type == "cpu":
+        # The model needs the processors too; two processes keep up with it and decode while it computes.
+        return min(2, processors // 2)
+    return max(1, min(16, processors - 1))
+
+
+@dataclass
+class ImageBatch:
+    """Images with one label each.
+
+    Args:
+        pixels: uint8, (batch, height, width, 3).
+        labels: int64, (batch).
+        error: What a loader could not read; the batch is then empty.
+    """
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    error: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def pin_memory(self) -> ImageBatch:
+        """Called by torch's loader, so that the copy to a GPU need not wait."""
+        return ImageBatch(self.pixels.pin_memory(), self.labels.pin_memory(), self.error)
+
+    def to(self, device: torch.device) -> ImageBatch:
+        """The batch on `device`."""
+        return ImageBatch(self.pixels.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+
+
+class LabelledImages(Dataset[ImageBatch]):
+    """A split of the index as batches; what a loader process holds.
+
+    Args:
+        index: The dataset.
+        split: train, val or test.
+        transform: What makes pixels of an image; its random choices come from (seed, epoch, position) alone.
+        seed: The run's.
+    """
+
+    def __init__(self, index: DatasetIndex, split: str, transform: Transform, seed: int) -> None:
+        self.index, self.split, self.transform, self.seed = index, split, transform, seed
+
+    def __getitem__(self, keys: Sequence[SampleKey]) -> ImageBatch:
+        pixels, labels = [], []
+        try:
+            for epoch, position in keys:
+                image = self.index.image(self.split, position)
+                if image.label is None:
+                    raise DatasetError(f"{image.path}: has no label")
+                decoded = read_rgb(image.path, share=self.transform.decode_share(image.width, image.height))
+                with sample_rng(self.seed, epoch, position):
+                    pixels.append(torch.from_numpy(self.transform(decoded).copy()))
+                labels.append(image.label)
+        except DatasetError as e:
+            # As text: torch would wrap an exception in a traceback of the loader's process.
+            return ImageBatch(torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), str(e))
+        return ImageBatch(torch.stack(pixels), torch.tensor(labels, dtype=torch.int64))
+
+
+class EpochSampler(Sampler[list[SampleKey]]):
+    """The batches of an epoch: a pure function of (seed, epoch).
+
+    Set `epoch` (from 0) and `start` (batches to leave out at the beginning) before each iteration. A last batch of a
+    single image is left out where there are others, because batch norm can't train on it.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, *, train: bool) -> None:
+        self.size, self.batch_size, self.seed, self.train = size, batch_size, seed, train
+        self.epoch = 0
+        self.start = 0
+        whole, rest = divmod(size, batch_size)
+        lonely = train and rest == 1 and whole > 0
+        self.batches = whole + (rest > 0 and not lonely)
+
+    def __len__(self) -> int:
+        return self.batches - self.start
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        epoch = self.epoch
+        if self.train:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
+            order = torch.randperm(self.size, generator=generator).tolist()
+        else:
+            order = list(range(self.size))
+        for batch in range(self.start, self.batches):
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield [(epoch, position) for position in chosen]
+
+
+class EpochLoader:
+    """Loads a split's batches, epoch by epoch, from any batch on. Draws nothing from the global random generators.
+
+    Args:
+        dataset: Gives the batch for a list of keys.
+        sampler: Which keys.
+        workers: Loader processes; 0 loads in this one. They live until `close`.
+        device: Where the batches will go.
+    """
+
+    def __init__(self, dataset: LabelledImages, sampler: EpochSampler, *, workers: int, device: torch.device) -> None:
+        self._sampler = sampler
+        options: dict[str, Any] = {}
+        if workers:
+            # fork starts in milliseconds and the children need nothing that it breaks; elsewhere it is not safe
+            method = "fork" if sys.platform == "linux" else "spawn"
+            options = {"multiprocessing_context": method, "persistent_workers": True, "prefetch_factor": 4}
+        self._loader: DataLoader[ImageBatch] | None = DataLoader(
+            dataset,
+            sampler=sampler,
+            batch_size=None,  # the dataset makes whole batches
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator().manual_seed(0),
+            **options,
+        )
+
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch; at least 1."""
+        return self._sampler.batches
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[ImageBatch]:
+        """The batches of `epoch` (from 0) from number `start` (from 0) on.
+
+        Raises:
+            DatasetError: an image can't be read.
+        """
+        if self._loader is None:
+            raise RuntimeError("the loader is closed")
+        self._sampler.epoch, self._sampler.start = epoch, start
+        for batch in self._loader:
+            if batch.error is not None:
+                raise DatasetError(batch.error)
+            yield batch
+
+    def close(self) -> None:
+        """End the loader processes."""
+        self._loader = None  # its destructor tells them to end, waits, and kills what does not

@@ -1,0 +1,197 @@
+"""The worker's loop: requests in, one at a time, on the main thread; a reader beside it.
+
+Importing this module does nothing: multiprocessing may import it again in a child.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import queue
+import signal
+import sys
+import threading
+from typing import Any
+
+from visiontrain.errors import PluginError, ProtocolError
+from visiontrain.protocol.codec import Message, decode, encode, encode_event
+from visiontrain.protocol.messages import (
+    ErrorInfo,
+    InitializeParams,
+    InitializeResult,
+    Notification,
+    Request,
+    Response,
+    TrainParams,
+)
+from visiontrain.protocol.structure import JsonObject, JsonValue, structure, unstructure
+from visiontrain.protocol.version import PROTOCOL_VERSION
+from visiontrain.worker.context import RunContext
+from visiontrain.worker.failure import INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, describe_exception
+from visiontrain.worker.stdio import Pipe, claim
+from visiontrain.worker.trainer import Trainer
+
+__all__ = ["Server", "main"]
+
+
+def main() -> None:
+    """Claim stdio and serve until the host says ``shutdown`` or is gone."""
+    pipe = claim()
+    # Whoever started us may have had SIGINT ignored (nohup, a shell's background job); stopping in steps needs it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Server(pipe).serve()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+class Server:
+    """Answers the host's requests, one after the other."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._trainer: Trainer | None = None
+        self._context: RunContext | None = None
+        self._stop_requested = False
+        self._lock = threading.Lock()  # between a stop and the start of the run that it is meant for
+
+    def serve(self) -> None:
+        """Answer until ``shutdown``."""
+        threading.Thread(target=self._read, name="visiontrain-reader", daemon=True).start()
+        while True:
+            try:
+                request = self._requests.get()
+                if request.method == "shutdown":
+                    self._answer(Response(request.id))
+                    return
+                self._answer(self._handle(request))
+            except KeyboardInterrupt:
+                # The interrupt was meant for a request that ended in the meantime.
+                continue
+
+    def _handle(self, request: Request) -> Response:
+        try:
+            return Response(request.id, result=self._dispatch(request))
+        except BaseException as error:  # noqa: BLE001 - whatever a trainer raises becomes the request's answer
+            return Response(request.id, error=_error(error))
+
+    def _dispatch(self, request: Request) -> JsonValue:
+        handlers = {"initialize": self._initialize, "models": self._models, "train": self._train}
+        handler = handlers.get(request.method)
+        if handler is None:
+            raise _UnknownMethodError(request.method)
+        return handler(request.params)
+
+    def _initialize(self, params: JsonObject) -> JsonValue:
+        asked = structure(InitializeParams, params)
+        if asked.protocol != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"the host speaks protocol {asked.protocol}, this worker {PROTOCOL_VERSION}",
+                instruction="Upgrade visiontrain and its plugins to versions that belong together.",
+            )
+        self._trainer = _load_trainer(asked.trainer)
+        found = self._trainer.describe()
+        return unstructure(
+            InitializeResult(
+                protocol=PROTOCOL_VERSION,
+                trainer=asked.trainer,
+                versions={**found.versions, "python": platform.python_version()},
+                devices=found.devices,
+                cpu=found.cpu,
+                pid=os.getpid(),
+            )
+        )
+
+    def _models(self, _params: JsonObject) -> JsonValue:
+        return [unstructure(model) for model in self._ready_trainer().models()]
+
+    def _train(self, params: JsonObject) -> JsonValue:
+        trainer = self._ready_trainer()
+        context = RunContext(structure(TrainParams, params), self._send_event)
+        context.checkpoints_dir.mkdir(exist_ok=True)
+        context.artifacts_dir.mkdir(exist_ok=True)
+        with self._lock:
+            self._context = context
+            if self._stop_requested:
+                context.request_stop()
+        try:
+            return unstructure(trainer.train(context))
+        finally:
+            with self._lock:
+                self._context = None
+                self._stop_requested = False
+
+    def _ready_trainer(self) -> Trainer:
+        if self._trainer is None:
+            raise ProtocolError("the first request must be initialize")
+        return self._trainer
+
+    def _read(self) -> None:
+        """The reader's thread: it answers pings and takes stops while the main thread trains."""
+        try:
+            for line in self._pipe.lines():
+                self._receive(line)
+        except ProtocolError as error:
+            self._answer(Response(None, error=ErrorInfo(PARSE_ERROR, str(error), "ProtocolError")))
+        except OSError as error:
+            print(f"visiontrain: reading requests failed: {error}", file=sys.stderr)  # noqa: T201 - the run's log
+        _die_with_host()
+
+    def _receive(self, line: bytes) -> None:
+        try:
+            message: Message = decode(line)
+        except ProtocolError as error:
+            self._answer(Response(None, error=ErrorInfo(PARSE_ERROR, str(error), "ProtocolError")))
+            return
+        if isinstance(message, Request):
+            if message.method == "ping":
+                self._answer(Response(message.id))
+            else:
+                self._requests.put(message)
+        elif isinstance(message, Notification) and message.method == "stop":
+            with self._lock:
+                self._stop_requested = True
+                if self._context is not None:
+                    self._context.request_stop()
+
+    def _answer(self, response: Response) -> None:
+        try:
+            line = encode(response)
+        except ProtocolError as error:  # a result that is not JSON is the trainer's mistake: say so
+            line = encode(Response(response.id, error=_error(error)))
+        self._pipe.send(line)
+
+    def _send_event(self, event: JsonObject) -> None:
+        self._pipe.send(encode_event(event))
+
+
+class _UnknownMethodError(ProtocolError):
+    def __init__(self, method: str) -> None:
+        super().__init__(f"this worker has no method {method!r}")
+
+
+def _error(error: BaseException) -> ErrorInfo:
+    info = describe_exception(error)
+    if isinstance(error, _UnknownMethodError):
+        return ErrorInfo(METHOD_NOT_FOUND, info.message, "ProtocolError")
+    if isinstance(error, ProtocolError):
+        return ErrorInfo(INVALID_REQUEST, info.message, "ProtocolError", info.instruction, info.traceback)
+    return info
+
+
+def _load_trainer(path: str) -> Trainer:
+    module_name, _, class_name = path.partition(":")
+    module: Any = importlib.import_module(module_name)
+    cls = getattr(module, class_name, None)
+    if cls is None:
+        raise PluginError(f"the module {module_name} has no class {class_name}, which the plugin's manifest names")
+    trainer: Trainer = cls()
+    return trainer
+
+
+def _die_with_host() -> None:
+    """Nobody is left to report to. Forked children share our process group where we lead it: none shall stay."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
