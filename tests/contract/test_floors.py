@@ -98,20 +98,25 @@ def test_imports_inside_functions_stay_on_the_floor_as_well(name, parts):
 
 def plugin_files(*, host: bool) -> list[Path]:
     """Source files of a half of every plugin: ``plugin.py`` is the host's, the others are the worker's."""
-    files = REPO.glob("plugins/*/src/*/*.py")
+    files = REPO.glob("plugins/*/src/*/**/*.py")
     return sorted(file for file in files if (file.name == "plugin.py") == host)
 
 
-@pytest.mark.parametrize("file", plugin_files(host=True), ids=lambda file: f"{file.parent.name}.{file.stem}")
+def module_name(file: Path) -> str:
+    """A plugin's module, from ``plugins/<distribution>/src/<package>/...``."""
+    return ".".join(file.relative_to(REPO).with_suffix("").parts[3:])
+
+
+@pytest.mark.parametrize("file", plugin_files(host=True), ids=module_name)
 def test_a_plugins_host_half_imports_no_framework(file):
     imported = imports_of(file)
     assert {name.partition(".")[0] for name in imported} & FRAMEWORKS == set()
     assert not any(name.startswith(("visiontrain.torchkit", "visiontrain.worker")) for name in imported)
 
 
-@pytest.mark.parametrize("file", plugin_files(host=False), ids=lambda file: f"{file.parent.name}.{file.stem}")
+@pytest.mark.parametrize("file", plugin_files(host=False), ids=module_name)
 def test_a_plugins_worker_half_imports_nothing_of_the_host(file):
-    own = file.parent.name
+    own = module_name(file).partition(".")[0]
     for name in imports_of(file):
         top = name.partition(".")[0]
         if top == "visiontrain":
