@@ -93,18 +93,26 @@ class Staging:
 
         Equal contents go together. Each class with two contents or more keeps one in train and gets one in val.
         """
+        self._connection.create_function("shuffled", 1, lambda content: hashlib.sha256(b"%d:" % seed + content).digest())
+        self._connection.execute("CREATE TABLE moved (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
         for number in self._classes.values():
-            contents = [row[0] for row in self.rows("SELECT DISTINCT sha256 FROM kept WHERE class = ? AND split = 'train'", number)]
-            take = min(max(round(share * len(contents)), 1), len(contents) - 1)
-            contents.sort(key=lambda content: hashlib.sha256(b"%d:" % seed + content).digest())
-            self._connection.executemany(
-                "UPDATE image SET split = 'val' WHERE class = ? AND sha256 = ? AND split = 'train'",
-                ((number, content) for content in contents[: max(take, 0)]),
+            of_class = "FROM kept WHERE class = ? AND split = 'train'"
+            contents: int = self.rows(f"SELECT COUNT(DISTINCT sha256) {of_class}", number)[0][0]
+            take = max(min(max(round(share * contents), 1), contents - 1), 0)
+            self.rows(
+                f"INSERT INTO moved SELECT sha256 {of_class} GROUP BY sha256 ORDER BY shuffled(sha256) LIMIT ?", number, take
             )
+            self.rows(
+                "UPDATE image SET split = 'val' WHERE class = ? AND split = 'train' AND reason IS NULL"
+                " AND sha256 IN (SELECT sha256 FROM moved)",
+                number,
+            )
+            self.rows("DELETE FROM moved")
 
     def index_contents(self) -> None:
         """Make looking for equal contents fast; once all probes are set."""
-        self._connection.execute("CREATE INDEX image_content ON image (sha256, class)")
+        self._connection.execute("CREATE INDEX image_content ON image (sha256)")
+        self._connection.execute("CREATE INDEX image_class ON image (class, sha256)")
 
     def rows(self, sql: str, *parameters: object) -> list[Any]:
         """All rows of a query."""

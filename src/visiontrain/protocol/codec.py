@@ -20,6 +20,11 @@ MAX_LINE = 16 * 2**20
 EVENT_PREFIX = b'{"jsonrpc":"2.0","method":"event","params":'
 
 
+# Made once: the json module makes an encoder anew for each call that asks for anything but its defaults.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ASCII_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
 def dumps(value: Any) -> bytes:
     """Strict JSON in UTF-8 without a newline.
 
@@ -28,10 +33,10 @@ def dumps(value: Any) -> bytes:
     """
     try:
         try:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+            return _ENCODER.encode(value).encode("utf-8")
         except UnicodeEncodeError:
             # A file name that is not UTF-8 is a string with lone surrogates: as escapes it survives.
-            return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+            return _ASCII_ENCODER.encode(value).encode("ascii")
     except (TypeError, ValueError, RecursionError) as e:
         raise ProtocolError(f"not representable as strict JSON: {e}") from e
 
@@ -43,7 +48,13 @@ def loads(data: bytes | str) -> Any:
         ProtocolError: not JSON, not UTF-8, or a bare NaN or Infinity.
     """
     try:
-        return _DECODER.decode(data if isinstance(data, str) else data.decode("utf-8"))
+        text = (data if isinstance(data, str) else data.decode("utf-8")).strip(" \t\r\n")
+        value, end = _DECODER.scan_once(text, 0)
+        if end != len(text):
+            raise ValueError(f"more after the value, at character {end}")
+        return value
+    except StopIteration as e:
+        raise ProtocolError(f"not strict JSON: no value at character {e.value}") from e
     except (ValueError, RecursionError) as e:
         raise ProtocolError(f"not strict JSON: {e}") from e
 

@@ -104,11 +104,14 @@ def _sequence_converter(item: Any, make: Callable[[Any], Any]) -> Converter:
 
 def _mapping_converter(item: Any) -> Converter:
     inner = _converter(item)
+    exact = _exact_types(item)
 
     def convert(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
-        return {key: inner(entry, f"{where}.{key}") for key, entry in value.items()}
+        return {
+            key: entry if type(entry) in exact else inner(entry, f"{where}.{key}") for key, entry in value.items()
+        }
 
     return convert
 
@@ -133,20 +136,35 @@ def _union_converter(arguments: tuple[Any, ...]) -> Converter:
 
 def _dataclass_converter(cls: type[object]) -> Converter:
     hints = typing.get_type_hints(cls)
-    fields = [
-        (f.name, _converter(hints[f.name]), f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
-        for f in dataclasses.fields(cls)  # type: ignore[arg-type]
-    ]
+    declared = dataclasses.fields(typing.cast("Any", cls))
+    fields = [(f.name, _exact_types(hints[f.name]), _converter(hints[f.name])) for f in declared]
+    required = {f.name for f in declared if f.default is f.default_factory is dataclasses.MISSING}
 
     def convert(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
         found = {}
-        for name, inner, required in fields:
+        for name, exact, inner in fields:
             if name in value:
-                found[name] = inner(value[name], f"{where}.{name}")
-            elif required:
-                raise ProtocolError(f"{where}: the field {name!r} is missing")
+                entry = value[name]
+                found[name] = entry if type(entry) in exact else inner(entry, f"{where}.{name}")
+        if len(found) == len(fields):
+            # What a frozen dataclass's constructor does field by field, in one step: none of ours has a __post_init__.
+            made = object.__new__(cls)
+            made.__dict__.update(found)
+            return made
+        if not required <= found.keys():
+            missing = ", ".join(sorted(required - found.keys()))
+            raise ProtocolError(f"{where}: missing: {missing}")
         return cls(**found)
 
     return convert
+
+
+def _exact_types(hint: Any) -> frozenset[type]:
+    """Types whose values need no look inside: most values of most messages, hence the shortcut."""
+    if hint in (bool, int, float, str):
+        return frozenset({hint})
+    if typing.get_origin(hint) in (Union, types.UnionType):
+        return frozenset().union(*(_exact_types(a) for a in typing.get_args(hint)))
+    return frozenset({hint}) if hint is type(None) else frozenset()

@@ -64,8 +64,8 @@ def _check_plain(value: object, where: str) -> None:
             if type(key) not in (str, int):
                 raise TypeError(f"{where}: a key of type {type(key).__name__} does not belong in a checkpoint")
             _check_plain(item, f"{where}[{key!r}]")
-    elif type(value) in (list, tuple):
-        for number, item in enumerate(value):  # type: ignore[var-annotated, arg-type]
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
             _check_plain(item, f"{where}[{number}]")
     else:
         raise TypeError(f"{where}: a {type(value).__name__} does not belong in a checkpoint")

@@ -63,7 +63,7 @@ def _version_from_tool() -> str | None:
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return (done.stdout.split() or [None])[0]
+    return next(iter(done.stdout.split()), None)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
+from torch.utils import deterministic
 
 from visiontrain.errors import RunFailedError
 from visiontrain.protocol.events import split_non_finite
@@ -87,6 +87,7 @@ class LoopSettings:
 
     Args:
         epochs: To be done in all.
+        learning_rate: The highest of the schedule, for advice.
         primary_metric: Name of the number that picks the best epoch; higher is better.
         precision: Of forward pass and loss.
         clip_grad: Largest norm of all gradients together; 0 leaves them as they are.
@@ -94,6 +95,7 @@ class LoopSettings:
     """
 
     epochs: int
+    learning_rate: float
     primary_metric: str
     precision: Precision
     clip_grad: float = 0.0
@@ -266,13 +268,10 @@ class TrainingLoop(Generic[B]):
         )
 
     def _advice(self) -> str:
-        lower = f"Try a lower learning rate (--lr {self._schedule(0) and self._peak() / 10:.0e})"
+        lower = f"Try a lower learning rate (--lr {self._settings.learning_rate / 10:.1g})"
         if self._settings.precision != "fp32":
             return f"{lower} or --set precision=fp32."
         return f"{lower} or --set clip_grad=1."
-
-    def _peak(self) -> float:
-        return max(float(group["lr"]) for group in self._optimizer.param_groups)
 
 
 class _Meter:
@@ -305,12 +304,11 @@ def _deterministic(device: torch.device) -> Iterator[None]:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # no kernel here reads what it did not write
+    filling = deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    deterministic.fill_uninitialized_memory = False  # costs time, and no kernel here reads what it did not write
     try:
-        with warnings.catch_warnings():
-            yield
+        yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        deterministic.fill_uninitialized_memory = filling

@@ -24,7 +24,7 @@ def computes_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         # The probes ask the processor; the operator also heeds ONEDNN_MAX_CPU_ISA, but is true where bf16 is emulated.
         native = any(_probe(name) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-        return native and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return native and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - has no public name
     return False
 
 

@@ -84,7 +84,12 @@ class CheckpointKeeper:
     """
 
     def __init__(
-        self, context: RunContext, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, facts: Facts
+        self,
+        context: RunContext,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+        facts: Facts,
     ) -> None:
         self._context, self._model, self._optimizer, self._device = context, model, optimizer, device
         self._facts = facts

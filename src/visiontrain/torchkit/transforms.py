@@ -66,7 +66,8 @@ class ImageConfig:
     @classmethod
     def from_plain(cls, value: Mapping[str, Any]) -> ImageConfig:
         """Undo `to_plain`."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        return cls(**fields)
 
 
 class Transform(Protocol):
@@ -92,6 +93,7 @@ class EvalTransform:
         return 1.0
 
     def __call__(self, image: Image.Image) -> Pixels:
+        """The resized and cropped pixels."""
         config = self.config
         scaled_height, scaled_width = (math.floor(side / config.crop_pct) for side in config.size)
         width, height = image.size
@@ -103,9 +105,7 @@ class EvalTransform:
         elif scaled_height == scaled_width:
             # the longer side is cut, not rounded: as torchvision does, whose rule the published weights were tested by
             short = scaled_height
-            target = (
-                (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
-            )
+            target = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
         else:
             ratio = min(height / scaled_height, width / scaled_width)
             target = (round(width / ratio), round(height / ratio))
@@ -154,6 +154,7 @@ class LightAugmentation:
         return min(1.0, max(out_height / (smallest * height), out_width / (smallest * width)))
 
     def __call__(self, image: Image.Image) -> Pixels:
+        """The pixels of a random crop."""
         out_height, out_width = self.config.size
         box = self._crop(*image.size)
         mirrored = random.random() < self.flip  # noqa: S311 - not for secrets

@@ -1,0 +1,72 @@
+"""Decode every image, in processes of their own, and remember what was found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from visiontrain.datasets import decoder
+from visiontrain.datasets.decoder_pool import decode_all
+from visiontrain.datasets.probe_cache import Probe, ProbeCache
+from visiontrain.datasets.progress import IndexProgress
+from visiontrain.datasets.staging import Staging
+
+__all__ = ["probe_images"]
+
+#: Probes are put on disk this often, in images and in seconds: what a killed process has to do again.
+_BATCH = 1000
+_SECONDS = 1.0
+
+
+def probe_images(
+    staging: Staging, root: str, cache: Path, progress: Callable[[IndexProgress], None], *, processes: int | None = None
+) -> None:
+    """Find out about all images of `staging`: from the cache, or by decoding them.
+
+    Args:
+        staging: Gets the probes.
+        root: The folder that its paths are relative to.
+        cache: The cache's file; made where it is missing.
+        progress: Called about twenty times a second.
+        processes: How many decoders run side by side; None: as many as pay off.
+
+    Raises:
+        VisiontrainError: no decoder could be started.
+    """
+    prefix = os.fsencode(root).rstrip(b"/") + b"/"
+    done = 0
+    with ProbeCache(cache, f"{decoder.VERSION}:{importlib.metadata.version('pillow')}") as known:
+        for chunk in staging.unprobed():
+            found = known.find((prefix + path, size, mtime_ns) for _, path, size, mtime_ns in chunk)
+            hits = [(row[0], probe) for row, probe in zip(chunk, found, strict=True) if probe is not None]
+            staging.set_probes(hits)
+            done += len(hits)
+            progress(IndexProgress("probe", done, staging.listed))
+        todo = ((number, prefix + path) for chunk in staging.unprobed() for number, path, _, _ in chunk)
+        batch: list[tuple[int, bytes, Probe]] = []
+        last_kept = last_told = time.monotonic()
+
+        def keep() -> None:
+            known.keep((path, probe) for _, path, probe in batch)
+            staging.set_probes((number, probe) for number, _, probe in batch)
+            batch.clear()
+
+        with closing(decode_all(todo, staging.listed - done, processes=processes)) as decoded:
+            try:
+                for number, path, probe in decoded:
+                    batch.append((number, path, probe))
+                    done += 1
+                    now = time.monotonic()
+                    if len(batch) >= _BATCH or now - last_kept > _SECONDS:
+                        keep()
+                        last_kept = now
+                    if now - last_told > progress_interval:
+                        progress(IndexProgress("probe", done, staging.listed))
+                        last_told = now
+            finally:
+                keep()  # an interrupted reading goes on from here
+        progress(IndexProgress("probe", done, staging.listed))
