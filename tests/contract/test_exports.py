@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import visiontrain
 
+REFERENCE = sorted((Path(__file__).parents[2] / "docs" / "reference").glob("*.md"))
+#: The table that the names are loaded by.
+EXPORTS: dict[str, str] = visiontrain._EXPORTS
 #: Top-level modules that `import visiontrain` must leave alone: what a worker must not see, and what takes long.
 HEAVY = {"PIL", "numpy", "pluggy", "pydantic", "rich", "torch", "typer", "yaml"}
 
@@ -23,6 +29,15 @@ def loaded_by(code: str) -> set[str]:
 
 def test_all_is_sorted_and_without_duplicates():
     assert visiontrain.__all__ == sorted(set(visiontrain.__all__))
+    assert list(EXPORTS) == sorted(EXPORTS)
+    assert {*EXPORTS, "__version__"} == set(visiontrain.__all__)
+
+
+def test_every_name_is_public_where_it_lives_and_documented():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
+    for name, module in EXPORTS.items():
+        assert name in importlib.import_module(module).__all__
+        assert re.search(rf"\b(?:vt|visiontrain)\.{name}\b", text), f"{name} is not in docs/reference"
 
 
 @pytest.mark.parametrize("name", visiontrain.__all__)
