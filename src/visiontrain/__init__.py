@@ -7,13 +7,120 @@ imports it pulls in nothing of the host.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from visiontrain.api import (
+        check_dataset,
+        environments,
+        models,
+        plugins,
+        resume,
+        run,
+        runs,
+        start,
+        train,
+    )
+    from visiontrain.errors import (
+        AmbiguousModelError,
+        DatasetError,
+        DeviceError,
+        EnvironmentBuildError,
+        InputError,
+        PlatformError,
+        PluginError,
+        ProtocolError,
+        RunBusyError,
+        RunError,
+        RunFailedError,
+        RunInterruptedError,
+        SpecError,
+        UnknownModelError,
+        UnknownRunError,
+        VisiontrainError,
+        WeightsError,
+        WorkerCrashedError,
+    )
+    from visiontrain.handles import Run, RunHandle
+    from visiontrain.protocol.tasks import Task
+    from visiontrain.session import Model, Session
+    from visiontrain.specs import TrainSpec
 
 __version__ = "0.1.0"
 
-# Where each public name lives. Kept sorted; a test compares it with __all__ and with the documentation.
-_EXPORTS: dict[str, str] = {}
+# Where each public name lives; a test compares it with __all__ and with the imports above.
+_EXPORTS = {
+    "AmbiguousModelError": "visiontrain.errors",
+    "DatasetError": "visiontrain.errors",
+    "DeviceError": "visiontrain.errors",
+    "EnvironmentBuildError": "visiontrain.errors",
+    "InputError": "visiontrain.errors",
+    "Model": "visiontrain.session",
+    "PlatformError": "visiontrain.errors",
+    "PluginError": "visiontrain.errors",
+    "ProtocolError": "visiontrain.errors",
+    "Run": "visiontrain.handles",
+    "RunBusyError": "visiontrain.errors",
+    "RunError": "visiontrain.errors",
+    "RunFailedError": "visiontrain.errors",
+    "RunHandle": "visiontrain.handles",
+    "RunInterruptedError": "visiontrain.errors",
+    "Session": "visiontrain.session",
+    "SpecError": "visiontrain.errors",
+    "Task": "visiontrain.protocol.tasks",
+    "TrainSpec": "visiontrain.specs",
+    "UnknownModelError": "visiontrain.errors",
+    "UnknownRunError": "visiontrain.errors",
+    "VisiontrainError": "visiontrain.errors",
+    "WeightsError": "visiontrain.errors",
+    "WorkerCrashedError": "visiontrain.errors",
+    "check_dataset": "visiontrain.api",
+    "environments": "visiontrain.api",
+    "models": "visiontrain.api",
+    "plugins": "visiontrain.api",
+    "resume": "visiontrain.api",
+    "run": "visiontrain.api",
+    "runs": "visiontrain.api",
+    "start": "visiontrain.api",
+    "train": "visiontrain.api",
+}
 
-__all__ = sorted([*_EXPORTS, "__version__"])
+__all__ = [
+    "AmbiguousModelError",
+    "DatasetError",
+    "DeviceError",
+    "EnvironmentBuildError",
+    "InputError",
+    "Model",
+    "PlatformError",
+    "PluginError",
+    "ProtocolError",
+    "Run",
+    "RunBusyError",
+    "RunError",
+    "RunFailedError",
+    "RunHandle",
+    "RunInterruptedError",
+    "Session",
+    "SpecError",
+    "Task",
+    "TrainSpec",
+    "UnknownModelError",
+    "UnknownRunError",
+    "VisiontrainError",
+    "WeightsError",
+    "WorkerCrashedError",
+    "__version__",
+    "check_dataset",
+    "environments",
+    "models",
+    "plugins",
+    "resume",
+    "run",
+    "runs",
+    "start",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,8 +1,8 @@
 """The program that decodes images, run in processes of its own: a decoder that crashes takes no one else with it.
 
-Run as ``python -I -S decoder.py SECONDS FOLDER``: FOLDER holds the package PIL, SECONDS is the longest that one image may
-take. Paths come over stdin, each ended by a NUL byte; for each goes one JSON object to stdout, a line. The first line
-is ``{"pillow": VERSION}``. Nothing of visiontrain is imported.
+Run as ``python -I -S decoder.py SECONDS FOLDER``: FOLDER holds the package PIL, SECONDS is the longest that one image
+may take. Paths come over stdin, each ended by a NUL byte; for each goes one JSON object to stdout, a line. The first line
+is ``{"pillow": VERSION}``, or ``{"failure": TEXT}`` where Pillow can't be imported. Nothing of visiontrain is imported.
 """
 
 from __future__ import annotations
@@ -48,8 +48,12 @@ def main() -> None:
 
     import warnings
 
-    import PIL
-    from PIL import Image
+    try:
+        import PIL
+        from PIL import Image
+    except ImportError as e:
+        _send(answers, {"failure": str(e)})
+        raise
 
     warnings.simplefilter("ignore")
     _send(answers, {"pillow": PIL.__version__})
@@ -110,7 +114,8 @@ def _decode(file: BinaryIO, pillow: ModuleType) -> Answer:
         raise
     except Exception as e:  # noqa: BLE001 - plugins of Pillow raise SyntaxError, ValueError, struct.error and more
         words = str(e) or type(e).__name__
-        return _bad("it is cut off: the file ends before the image does" if "truncated" in words.lower() else f"it is damaged: {words}")
+        cut_off = "truncated" in words.lower()
+        return _bad("it is cut off: the file ends before the image does" if cut_off else f"it is damaged: {words}")
 
 
 def _orientation(image: PillowImage.Image) -> int:

@@ -20,6 +20,7 @@ __all__ = ["probe_images"]
 #: Probes are put on disk this often, in images and in seconds: what a killed process has to do again.
 _BATCH = 1000
 _SECONDS = 1.0
+_PROGRESS_SECONDS = 0.05
 
 
 def probe_images(
@@ -64,7 +65,7 @@ def probe_images(
                     if len(batch) >= _BATCH or now - last_kept > _SECONDS:
                         keep()
                         last_kept = now
-                    if now - last_told > progress_interval:
+                    if now - last_told > _PROGRESS_SECONDS:
                         progress(IndexProgress("probe", done, staging.listed))
                         last_told = now
             finally:

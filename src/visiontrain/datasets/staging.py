@@ -75,8 +75,9 @@ class Staging:
         last = -1
         while rows := self.rows(
             "SELECT id, path, size, mtime_ns FROM image WHERE id > ? AND sha256 IS NULL AND reason IS NULL"
-            f" ORDER BY id LIMIT {_CHUNK}",
+            " ORDER BY id LIMIT ?",
             last,
+            _CHUNK,
         ):
             yield rows
             last = rows[-1][0]
@@ -93,14 +94,19 @@ class Staging:
 
         Equal contents go together. Each class with two contents or more keeps one in train and gets one in val.
         """
-        self._connection.create_function("shuffled", 1, lambda content: hashlib.sha256(b"%d:" % seed + content).digest())
+        self._connection.create_function(
+            "shuffled", 1, lambda content: hashlib.sha256(b"%d:" % seed + content).digest()
+        )
         self._connection.execute("CREATE TABLE moved (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
         for number in self._classes.values():
-            of_class = "FROM kept WHERE class = ? AND split = 'train'"
-            contents: int = self.rows(f"SELECT COUNT(DISTINCT sha256) {of_class}", number)[0][0]
-            take = max(min(max(round(share * contents), 1), contents - 1), 0)
+            ((contents,),) = self.rows(
+                "SELECT COUNT(DISTINCT sha256) FROM kept WHERE class = ? AND split = 'train'", number
+            )
             self.rows(
-                f"INSERT INTO moved SELECT sha256 {of_class} GROUP BY sha256 ORDER BY shuffled(sha256) LIMIT ?", number, take
+                "INSERT INTO moved SELECT sha256 FROM kept WHERE class = ? AND split = 'train'"
+                " GROUP BY sha256 ORDER BY shuffled(sha256) LIMIT ?",
+                number,
+                max(min(max(round(share * contents), 1), contents - 1), 0),
             )
             self.rows(
                 "UPDATE image SET split = 'val' WHERE class = ? AND split = 'train' AND reason IS NULL"

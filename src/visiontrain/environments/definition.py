@@ -143,7 +143,9 @@ class EnvironmentDefinition(BaseModel):
             except InvalidRequirement as error:
                 raise ValueError(f"{text!r} is not a requirement: {error}") from error
             if requirement.url is not None:
-                raise ValueError(f"{text!r} names an address; requirements name packages, so that any mirror serves them")
+                raise ValueError(
+                    f"{text!r} names an address; requirements name packages, so that any mirror serves them"
+                )
         return value
 
     @field_validator("imports")

@@ -13,8 +13,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from visiontrain.environments.definition import LOCK_FILE, EnvironmentDefinition
 from visiontrain.environments.interpreter import Interpreter
 
-__all__ = ["IN_USE_FILE", "STAMP_FILE", "VENV_FOLDER", "Fingerprint", "Generation", "Stamp", "read_generation", "read_stamp"]
+__all__ = [
+    "ID_LENGTH",
+    "IN_USE_FILE",
+    "STAMP_FILE",
+    "VENV_FOLDER",
+    "Fingerprint",
+    "Generation",
+    "Stamp",
+    "generation_id",
+    "read_generation",
+    "read_stamp",
+]
 
+ID_LENGTH = 16
 STAMP_FILE = "stamp.json"
 IN_USE_FILE = "in-use.lock"
 VENV_FOLDER = "venv"
@@ -124,16 +136,10 @@ class Generation:
     """One built, kept version of an environment.
 
     Args:
-        name: The environment's name.
-        id: The first 16 hex digits of `digest`.
         path: The generation's folder.
         python: The interpreter to start workers with.
-        digest: SHA-256 of all that decides what is in it, in hex.
-        locked: Whether it holds exactly what a lock pins; False for an adopted interpreter.
+        fingerprint: All that decides what is in it.
         created: When it was built or adopted (UTC).
-        python_version: The interpreter's full version.
-        platform: The interpreter's platform, such as ``linux-x86_64``.
-        torch_backend: The build of torch that was asked for; None for the default index's.
         size_bytes: What it takes on disk; 0 for an adopted interpreter.
         exclusive_bytes: The part of it that was not hardlinked from uv's cache when it was built.
         warnings: What does not fit the definition (adopted interpreters).
@@ -142,22 +148,51 @@ class Generation:
         stale: Whether the definition that it was resolved for would be built otherwise today.
     """
 
-    name: str
-    id: str
     path: Path
     python: Path
-    digest: str
-    locked: bool
+    fingerprint: Fingerprint
     created: datetime
-    python_version: str
-    platform: str
-    torch_backend: str | None
     size_bytes: int
     exclusive_bytes: int
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     current: bool = False
     pinned: bool = False
     stale: bool = False
+
+    @property
+    def name(self) -> str:
+        """The environment's name."""
+        return self.fingerprint.name
+
+    @property
+    def id(self) -> str:
+        """The first 16 hex digits of `digest`: the folder's name."""
+        return generation_id(self.fingerprint)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what is in it, in hex."""
+        return self.fingerprint.digest
+
+    @property
+    def locked(self) -> bool:
+        """Whether it holds exactly what a lock pins; False for an adopted interpreter."""
+        return self.fingerprint.adopted is None
+
+    @property
+    def python_version(self) -> str:
+        """The interpreter's full version."""
+        return self.fingerprint.python_version
+
+    @property
+    def platform(self) -> str:
+        """The interpreter's platform, such as ``linux-x86_64``."""
+        return self.fingerprint.platform
+
+    @property
+    def torch_backend(self) -> str | None:
+        """The build of torch that was asked for; None for the default index's."""
+        return self.fingerprint.torch_backend
 
     @property
     def catalog_path(self) -> Path:
@@ -181,7 +216,7 @@ def read_stamp(folder: Path) -> Stamp | None:
         stamp = Stamp.model_validate_json((folder / STAMP_FILE).read_bytes())
     except (OSError, ValidationError):
         return None
-    fits = stamp.fingerprint.digest == stamp.digest and stamp.digest.startswith(folder.name)
+    fits = stamp.fingerprint.digest == stamp.digest and generation_id(stamp.fingerprint) == folder.name
     return stamp if fits and stamp.fingerprint.format == _FORMAT else None
 
 
@@ -190,25 +225,23 @@ def read_generation(folder: Path) -> Generation | None:
     stamp = read_stamp(folder)
     if stamp is None:
         return None
-    fingerprint = stamp.fingerprint
     python = folder / stamp.python
     if not os.access(python, os.X_OK):
         return None
     return Generation(
-        name=fingerprint.name,
-        id=folder.name,
         path=folder,
         python=python,
-        digest=stamp.digest,
-        locked=fingerprint.adopted is None,
+        fingerprint=stamp.fingerprint,
         created=stamp.created,
-        python_version=fingerprint.python_version,
-        platform=fingerprint.platform,
-        torch_backend=fingerprint.torch_backend,
         size_bytes=stamp.size_bytes,
         exclusive_bytes=stamp.exclusive_bytes,
         warnings=stamp.warnings,
     )
+
+
+def generation_id(fingerprint: Fingerprint) -> str:
+    """The first 16 hex digits of the digest: a generation's id and folder."""
+    return fingerprint.digest[:ID_LENGTH]
 
 
 def _sha256(text: str) -> str:

@@ -67,7 +67,9 @@ def inspect(python: Path) -> Interpreter:
     try:
         return Interpreter.model_validate_json(output.splitlines()[-1])
     except (IndexError, ValidationError) as error:
-        raise EnvironmentBuildError(f"{python} does not answer as a Python interpreter does: {output[-200:]!r}") from error
+        raise EnvironmentBuildError(
+            f"{python} does not answer as a Python interpreter does: {output[-200:]!r}"
+        ) from error
 
 
 def installed_versions(python: Path, names: Sequence[str]) -> dict[str, str | None]:
@@ -76,7 +78,9 @@ def installed_versions(python: Path, names: Sequence[str]) -> dict[str, str | No
     Raises:
         EnvironmentBuildError: the interpreter does not run.
     """
-    found: dict[str, str | None] = json.loads(_probe(python, "versions", *names, timeout=_PROBE_SECONDS).splitlines()[-1])
+    found: dict[str, str | None] = json.loads(
+        _probe(python, "versions", *names, timeout=_PROBE_SECONDS).splitlines()[-1]
+    )
     return found
 
 
@@ -157,7 +161,7 @@ def _probe(python: Path, *arguments: str, timeout: float) -> str:
     if done.returncode != 0:
         ended = f"ended with exit code {done.returncode}"
         if done.returncode < 0:
-            ended = f"was killed by {signal.Signals(-done.returncode).name}"
+            ended = f"was killed by signal {-done.returncode} ({signal.strsignal(-done.returncode)})"
         raise _probe_failure(command, ended, output + (done.stderr or b"").decode("utf-8", errors="replace"))
     return output
 

@@ -66,6 +66,12 @@ class UseLock:
             os.close(self._descriptor)
             raise
 
+    def __enter__(self) -> UseLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def fileno(self) -> int:
         """The descriptor, to hand to a child process (``pass_fds``)."""
         return self._descriptor

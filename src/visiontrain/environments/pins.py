@@ -74,7 +74,9 @@ def _parse_pin(line: str) -> Pin:
     try:
         requirement = Requirement(head)
     except InvalidRequirement as error:
-        raise ValueError(f"{line[:80]!r} is not a pinned requirement (options, addresses and paths are not allowed)") from error
+        raise ValueError(
+            f"{line[:80]!r} is not a pinned requirement (options, addresses and paths are not allowed)"
+        ) from error
     operators = [specifier.operator for specifier in requirement.specifier]
     if requirement.url is not None or operators != ["=="] or str(requirement.specifier).endswith("*"):
         raise ValueError(f"{head.strip()!r} is not pinned to one version with ==")

@@ -82,7 +82,9 @@ class UvProgress:
         elif text.startswith("Bytecode compiled "):
             self._say("installing", text, done=self._total, total=self._total)
         elif text.startswith("warning:") and "does not contain any dependencies" not in text:
-            self._report(BuildProgress(self._environment, "installing", text.removeprefix("warning:").strip(), warning=True))
+            self._report(
+                BuildProgress(self._environment, "installing", text.removeprefix("warning:").strip(), warning=True)
+            )
 
     def _say(self, phase: Phase, message: str, *, done: int, total: int) -> None:
         self._report(BuildProgress(self._environment, phase, message, done=done, total=total))

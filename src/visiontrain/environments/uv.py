@@ -122,7 +122,13 @@ class Uv:
         self._run(command, on_line=on_line)
 
     def lock(
-        self, requirements: Path, output: Path, *, python_version: str, upgrade: bool, on_line: LineCallback | None = None
+        self,
+        requirements: Path,
+        output: Path,
+        *,
+        python_version: str,
+        upgrade: bool,
+        on_line: LineCallback | None = None,
     ) -> None:
         """Pin `requirements` for every platform and every Python from `python_version` on, into `output`.
 

@@ -31,7 +31,9 @@ _REFUSED_BY_UV = frozenset(
     }
 )
 #: uv runs in the root folder, so what was meant from the person's working folder is made absolute.
-_PATHS = frozenset({"UV_CACHE_DIR", "UV_CONFIG_FILE", "UV_PYTHON_INSTALL_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC"})
+_PATHS = frozenset(
+    {"UV_CACHE_DIR", "UV_CONFIG_FILE", "UV_PYTHON_INSTALL_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC"}
+)
 
 
 def interpreter_variables(source: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,0 +1,62 @@
+"""The module's functions: `Session`'s methods on a default session, so that one line trains a model."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from visiontrain.datasets.report import DatasetReport
+from visiontrain.environments.store import Generation
+from visiontrain.handles import Run, RunHandle
+from visiontrain.plugins.discovery import Plugin
+from visiontrain.protocol.tasks import Task
+from visiontrain.session import Model, default_session
+
+__all__ = ["check_dataset", "environments", "models", "plugins", "resume", "run", "runs", "start", "train"]
+
+
+def train(data: str | os.PathLike[str], *, model: str, progress: bool = True, **options: Any) -> Run:
+    """Train a model, showing a progress bar, and give the run at its end. See `Session.train`."""
+    return default_session().train(data, model=model, progress=progress, **options)
+
+
+def start(data: str | os.PathLike[str], *, model: str, detach: bool = False, **options: Any) -> RunHandle:
+    """Start a training and give a handle on it. See `Session.start`."""
+    return default_session().start(data, model=model, detach=detach, **options)
+
+
+def resume(run: str = "last", *, epochs: int | None = None) -> Run:
+    """Go on with a run from its last checkpoint, showing a progress bar, and give it at its end. See `Session.resume`."""
+    return default_session().run(run).resume(epochs=epochs)
+
+
+def run(run: str = "last") -> Run:
+    """The run that an id, a unique prefix, a name, or ``last`` names. See `Session.run`."""
+    return default_session().run(run)
+
+
+def runs() -> list[Run]:
+    """All runs, newest first. See `Session.runs`."""
+    return default_session().runs()
+
+
+def models(pattern: str = "*", *, framework: str | None = None) -> list[Model]:
+    """Models whose name matches the pattern. See `Session.models`."""
+    return default_session().models(pattern, framework=framework)
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """Installed plugins, broken ones among them. See `Session.plugins`."""
+    return default_session().plugins()
+
+
+def environments() -> list[Generation]:
+    """Every generation of every environment. See `Session.environments`."""
+    return default_session().environments()
+
+
+def check_dataset(
+    data: str | os.PathLike[str], *, task: Task | str | None = None, batch_size: int | None = None
+) -> DatasetReport:
+    """Report what is wrong with a dataset. See `Session.check_dataset`."""
+    return default_session().check_dataset(data, task=task, batch_size=batch_size)

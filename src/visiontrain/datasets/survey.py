@@ -1,0 +1,124 @@
+"""Read a dataset once: list it, decode it, give it the splits it lacks. What check and index both start from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from visiontrain.datasets.formats import choose_format
+from visiontrain.datasets.formats.base import LeftOut, Split
+from visiontrain.datasets.formats.files import printable
+from visiontrain.datasets.probe import probe_images
+from visiontrain.datasets.progress import IndexProgress
+from visiontrain.datasets.staging import Staging
+from visiontrain.errors import DatasetError
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["VAL_SHARE", "Survey", "survey_dataset"]
+
+#: Share of train that becomes val where the data has none.
+VAL_SHARE = 0.2
+
+_TOLD_EVERY = 1000  # files listed
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A dataset that was read.
+
+    Args:
+        root: The data's folder, absolute.
+        format: The layout's name.
+        task: The task that it was read for.
+        staging: Every image with its split, class and probe.
+        seed: What the carving started from.
+        carved: Number of images that went from train to val; None where the data has a val split of its own.
+    """
+
+    root: str
+    format: str
+    task: Task
+    staging: Staging
+    seed: int
+    carved: int | None
+
+
+@contextlib.contextmanager
+def survey_dataset(
+    data: str | os.PathLike[str],
+    *,
+    folder: Path,
+    task: Task | None,
+    seed: int,
+    progress: Callable[[IndexProgress], None] | None,
+) -> Iterator[Survey]:
+    """Read a dataset; the survey is gone when the context ends.
+
+    Args:
+        data: The data's folder; never written to.
+        folder: Where the probes are kept, shared by all datasets.
+        task: The task to read it for; None: what the layout says.
+        seed: Decides which images are carved.
+        progress: Told how far it is.
+
+    Raises:
+        DatasetError: there is no dataset at `data`: the message says what was found and what was expected.
+        VisiontrainError: no decoder could be started.
+    """
+    root = _existing_folder(data)
+    layout, task = choose_format(root, task)
+    tell = progress or (lambda _: None)
+    with Staging() as staging:
+        tell(IndexProgress("scan", 0, 0))
+        layout.read(root, task, _Telling(staging, tell))
+        tell(IndexProgress("scan", staging.listed, staging.listed))
+        folder.mkdir(parents=True, exist_ok=True)
+        probe_images(staging, root, folder / "probes.sqlite", tell)
+        staging.index_contents()
+        carved = None
+        if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
+            staging.carve(seed, VAL_SHARE)
+            carved = staging.rows("SELECT COUNT(*) FROM kept WHERE split = 'val'")[0][0]
+        yield Survey(root, layout.name, task, staging, seed, carved)
+
+
+def _existing_folder(data: str | os.PathLike[str]) -> str:
+    root = os.path.abspath(os.path.expanduser(os.fspath(data)))
+    if os.path.isfile(root):
+        raise DatasetError(
+            f"{printable(root)} is a file, not a folder of images",
+            instruction="Give the folder; unpack an archive first.",
+        )
+    try:
+        with os.scandir(root):
+            return root
+    except FileNotFoundError:
+        parent = os.path.dirname(root)
+        while not os.path.isdir(parent):
+            parent = os.path.dirname(parent)
+        raise DatasetError(
+            f"{printable(root)} does not exist",
+            instruction=f"Check the path: {printable(parent)} is there, {printable(os.path.relpath(root, parent))} is not.",
+        ) from None
+    except OSError as e:
+        raise DatasetError(
+            f"{printable(root)} can't be opened: {e.strerror}", instruction="Check that it may be read by you."
+        ) from e
+
+
+class _Telling:
+    """A listing that tells how far it is."""
+
+    def __init__(self, staging: Staging, tell: Callable[[IndexProgress], None]) -> None:
+        self._staging = staging
+        self._tell = tell
+        self.add_class = staging.add_class
+        self.leave_out = staging.leave_out
+
+    def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
+        self._staging.add_image(split, name, path, size=size, mtime_ns=mtime_ns)
+        if self._staging.listed % _TOLD_EVERY == 0:
+            self._tell(IndexProgress("scan", self._staging.listed, 0))

@@ -1,0 +1,302 @@
+"""The environments that are built on this machine: found, built, adopted, pinned, held and removed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from visiontrain.environments.adoption import examine
+from visiontrain.environments.builder import build_generation, building_folder, discard_leftovers, install, set_aside
+from visiontrain.environments.definition import NAME_PATTERN, EnvironmentDefinition
+from visiontrain.environments.files import write_whole
+from visiontrain.environments.generation import (
+    ID_LENGTH,
+    IN_USE_FILE,
+    STAMP_FILE,
+    Fingerprint,
+    Generation,
+    generation_id,
+    read_generation,
+)
+from visiontrain.environments.interpreter import choose
+from visiontrain.environments.locking import UseLock, exclusive
+from visiontrain.environments.pointer import Pointer, forget, point, read_pointer
+from visiontrain.environments.progress import BuildProgress, ProgressCallback
+from visiontrain.environments.torch_backend import wanted_torch_backend
+from visiontrain.environments.uv import Uv
+from visiontrain.errors import EnvironmentBuildError, InputError
+
+__all__ = ["EnvironmentStore"]
+
+_LOCK = ".lock"
+
+
+class EnvironmentStore:
+    """All environments under one folder, ``<root>/<name>/<generation>/``. Safe to use from many threads and processes.
+
+    Args:
+        root: The folder; it is made when something is built.
+        uv: How uv is run; None for the uv that visiontrain depends on.
+    """
+
+    def __init__(self, root: Path, *, uv: Uv | None = None) -> None:
+        self._root = root.expanduser().absolute()
+        self._uv = uv or Uv()
+
+    def resolve(
+        self, definition: EnvironmentDefinition, *, generation: str | None = None, torch_backend: str | None = None
+    ) -> Generation | None:
+        """The generation to use: the one that is named, else the pinned one, else the one that `definition` describes.
+
+        A named or pinned one is used although the definition may have moved on: it is marked `stale` then.
+
+        Args:
+            definition: What the environment is made of.
+            generation: An id, or a unique prefix of one.
+            torch_backend: The build of torch; None for what ``VISIONTRAIN_TORCH_BACKEND`` or ``UV_TORCH_BACKEND`` say.
+
+        Returns:
+            None where it must be built first.
+
+        Raises:
+            InputError: `generation` names none, or several; `torch_backend` is not one.
+            EnvironmentBuildError: the named or pinned generation is damaged, or no interpreter fits.
+        """
+        backend = wanted_torch_backend(definition, torch_backend)
+        pointer = read_pointer(self._folder(definition.name))
+        if generation is None and pointer is not None and pointer.pinned:
+            generation = pointer.generation
+        if generation is None:
+            fingerprint = Fingerprint.of_build(definition, choose(definition, self._uv), torch_backend=backend)
+            return self._ready(fingerprint, pointer)
+        found = self._get(definition.name, generation)
+        return replace(found, stale=found.fingerprint.is_stale(definition, torch_backend=backend))
+
+    def build(
+        self,
+        definition: EnvironmentDefinition,
+        *,
+        torch_backend: str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Generation:
+        """Build what `definition` describes, unless it is there, and make it current (not pinned).
+
+        Args:
+            definition: What the environment is made of.
+            torch_backend: As for `resolve`.
+            progress: Called from this thread with each step.
+
+        Raises:
+            InputError: `torch_backend` is not one.
+            EnvironmentBuildError: it could not be built, or is not healthy; the message has the command and its output.
+        """
+        backend = wanted_torch_backend(definition, torch_backend)
+        report: ProgressCallback = progress or _ignore
+
+        def on_wait(holder: str) -> None:
+            message = f"Waiting for {holder or 'another process'}, which is building it"
+            report(BuildProgress(definition.name, "waiting-for-lock", message))
+
+        folder = self._folder(definition.name)
+        with _disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with exclusive(folder / _LOCK, on_wait=on_wait):
+                discard_leftovers(folder)
+                interpreter = choose(definition, self._uv)
+                fingerprint = Fingerprint.of_build(definition, interpreter, torch_backend=backend)
+                if self._ready(fingerprint, None) is None:
+                    target = folder / generation_id(fingerprint)
+                    build_generation(target, definition, fingerprint, interpreter, uv=self._uv, report=report)
+                generation = self._make_current(fingerprint, pinned=False)
+        report(BuildProgress(definition.name, "ready", f"Environment {definition.name} ({generation.id}) is ready"))
+        return generation
+
+    def ensure(
+        self,
+        definition: EnvironmentDefinition,
+        *,
+        generation: str | None = None,
+        torch_backend: str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Generation:
+        """What `resolve` finds, or else what `build` makes; arguments and errors are theirs."""
+        found = self.resolve(definition, generation=generation, torch_backend=torch_backend)
+        if found is None:
+            return self.build(definition, torch_backend=torch_backend, progress=progress)
+        if generation is None and not found.current:
+            # Only a listing shows which one is current when none is pinned: a store that is read-only serves as well.
+            with suppress(OSError):
+                return self._make_current(found.fingerprint, pinned=False)
+        return found
+
+    def adopt(self, definition: EnvironmentDefinition, python: Path) -> Generation:
+        """Take an existing interpreter as the environment and pin it; nothing is written in it.
+
+        What does not fit the definition is in the generation's `warnings`.
+
+        Raises:
+            EnvironmentBuildError: it does not run, is too old for visiontrain's worker, or an import fails.
+        """
+        stamp = examine(definition, python)
+        folder = self._folder(definition.name)
+        target = folder / generation_id(stamp.fingerprint)
+        with _disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with exclusive(folder / _LOCK):
+                discard_leftovers(folder)
+                known = read_generation(target)
+                if known is None:
+                    with building_folder(folder) as aside:
+                        install(aside, target, stamp)
+                else:
+                    # Its packages may have changed; runs may be using it, so the folder stays.
+                    write_whole(target / STAMP_FILE, stamp.model_dump_json(indent=1))
+                    known.catalog_path.unlink(missing_ok=True)
+                return self._make_current(stamp.fingerprint, pinned=True)
+
+    def use(self, name: str, generation: str) -> Generation:
+        """Pin a generation: it is used from now on, whatever the definition says, until the next build.
+
+        Raises:
+            InputError: `name` is not valid, or `generation` names none, or several.
+            EnvironmentBuildError: the generation is damaged.
+        """
+        return self._make_current(self._get(name, generation).fingerprint, pinned=True)
+
+    def hold(self, generation: Generation) -> UseLock:
+        """Keep a generation from being removed for as long as the returned lock (a context manager) is open.
+
+        Its descriptor can be handed to a child process, which then holds the generation too.
+
+        Raises:
+            EnvironmentBuildError: it was removed meanwhile.
+        """
+        try:
+            return UseLock(generation.in_use_path, shared=True)
+        except (FileNotFoundError, BlockingIOError) as error:
+            raise EnvironmentBuildError(
+                f"generation {generation.id} of environment {generation.name} was removed meanwhile",
+                instruction=f"Build it again: visiontrain env build {generation.name}",
+            ) from error
+
+    def remove(self, name: str, generation: str | None = None) -> tuple[str, ...]:
+        """Remove one generation, or all of an environment; returns the ids. An adopted interpreter itself is left alone.
+
+        Raises:
+            InputError: one is in use, and nothing was removed; or `name` or `generation` names nothing.
+            EnvironmentBuildError: the files could not be removed.
+        """
+        folder = self._folder(name)
+        with _disk_errors(folder), ExitStack() as locks:
+            targets = self._stored(name) if generation is None else [self._find(name, generation)]
+            if not targets:
+                raise InputError(f"no generation of environment {name} is stored here")
+            for target in targets:
+                try:
+                    locks.enter_context(UseLock(target / IN_USE_FILE, shared=False))
+                except BlockingIOError as error:
+                    raise InputError(
+                        f"generation {target.name} of environment {name} is in use by a run",
+                        instruction="Stop the run first (visiontrain runs list shows those that are running).",
+                    ) from error
+                except FileNotFoundError:
+                    continue  # damaged, so nobody uses it; or another process is removing it
+            removed = {target.name for target in targets}
+            forget(folder, removed)
+            for trash in [set_aside(target) for target in targets if target.exists()]:
+                shutil.rmtree(trash)
+        return tuple(sorted(removed))
+
+    def generations(self, name: str | None = None) -> list[Generation]:
+        """All usable generations, of one environment or of all: by name, the newest first.
+
+        Raises:
+            InputError: `name` is not valid.
+            EnvironmentBuildError: an environment's ``current.json`` is damaged.
+        """
+        names = [name] if name is not None else self._names()
+        found: list[Generation] = []
+        for each in names:
+            pointer = read_pointer(self._folder(each))
+            known = [read_generation(folder) for folder in self._stored(each)]
+            ready = [_with_pointer(generation, pointer) for generation in known if generation is not None]
+            found += sorted(ready, key=lambda generation: generation.created, reverse=True)
+        return found
+
+    def _folder(self, name: str) -> Path:
+        if not NAME_PATTERN.fullmatch(name):
+            raise InputError(f"{name!r} is not an environment's name: lower-case letters, digits and underscores")
+        return self._root / name
+
+    def _names(self) -> list[str]:
+        if not self._root.is_dir():
+            return []
+        return sorted(path.name for path in self._root.iterdir() if path.is_dir() and NAME_PATTERN.fullmatch(path.name))
+
+    def _stored(self, name: str) -> list[Path]:
+        folder = self._folder(name)
+        if not folder.is_dir():
+            return []
+        return sorted(path for path in folder.iterdir() if re.fullmatch(rf"[0-9a-f]{{{ID_LENGTH}}}", path.name))
+
+    def _find(self, name: str, generation: str) -> Path:
+        stored = self._stored(name)
+        matches = [path for path in stored if generation and path.name.startswith(generation)]
+        if len(matches) == 1:
+            return matches[0]
+        known = ", ".join(path.name for path in stored) or "none"
+        what = "names several generations" if matches else "is not a generation"
+        raise InputError(f"{generation!r} {what} of environment {name}", instruction=f"Those that are stored: {known}")
+
+    def _get(self, name: str, generation: str) -> Generation:
+        path = self._find(name, generation)
+        found = read_generation(path)
+        if found is None:
+            raise EnvironmentBuildError(
+                f"generation {path.name} of environment {name} is damaged, or its interpreter is gone",
+                instruction=f"Remove it (visiontrain env remove {name}@{path.name}) and build the environment again: "
+                f"visiontrain env build {name}",
+            )
+        return _with_pointer(found, read_pointer(self._folder(name)))
+
+    def _ready(self, fingerprint: Fingerprint, pointer: Pointer | None) -> Generation | None:
+        found = read_generation(self._folder(fingerprint.name) / generation_id(fingerprint))
+        return _with_pointer(found, pointer) if found is not None and found.fingerprint == fingerprint else None
+
+    def _make_current(self, fingerprint: Fingerprint, *, pinned: bool) -> Generation:
+        pointer = Pointer(generation=generation_id(fingerprint), pinned=pinned)
+        folder = self._folder(fingerprint.name)
+        with _disk_errors(folder):
+            point(folder, pointer)
+        found = self._ready(fingerprint, pointer)
+        if found is None:
+            raise EnvironmentBuildError(
+                f"generation {pointer.generation} of environment {fingerprint.name} was removed or damaged meanwhile",
+                instruction=f"Build it again: visiontrain env build {fingerprint.name}",
+            )
+        return found
+
+
+def _with_pointer(generation: Generation, pointer: Pointer | None) -> Generation:
+    current = pointer is not None and pointer.generation == generation.id
+    return replace(generation, current=current, pinned=current and pointer is not None and pointer.pinned)
+
+
+def _ignore(_progress: BuildProgress) -> None:
+    """Nobody listens."""
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Say what a failed write means for the person."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"the store of environments at {folder} can't be written to: {error}",
+            instruction="Free some space or set VISIONTRAIN_HOME to a folder on another disk that can be written to.",
+        ) from error
