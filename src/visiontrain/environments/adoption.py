@@ -1,4 +1,4 @@
-"""Takes an existing interpreter (conda, a cluster's module, a vendor's image) as an environment. Nothing is written in it."""
+"""Takes an existing interpreter (conda, a cluster's module, a vendor's image) as an environment; only reads it."""
 
 from __future__ import annotations
 

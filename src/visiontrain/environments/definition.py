@@ -69,13 +69,13 @@ class EnvironmentDefinition(BaseModel):
         """Read the definition and the lock in `folder`, and check that they fit each other.
 
         Raises:
-            PluginError: a file is missing or can't be read, a field is wrong, or the lock does not fit the requirements.
+            PluginError: a file is missing or can't be read, a field is wrong, or lock and requirements do not fit.
         """
         definition = cls.load_unlocked(folder)
         path = folder / LOCK_FILE
         definition = definition.model_copy(update={"lock": _read_text(path, instruction=_RELOCK)})
         try:
-            definition._check_lock()
+            _check_lock(definition)
         except ValueError as error:
             raise PluginError(f"{path}: {error}", instruction=_RELOCK) from error
         return definition
@@ -161,17 +161,6 @@ class EnvironmentDefinition(BaseModel):
     def _supports_minor(self, minor: str) -> bool:
         return any(self.supports_python(f"{minor}.{patch}") for patch in range(40))
 
-    def _check_lock(self) -> None:
-        versions: dict[str, list[str]] = {}
-        for pin in self.pins:
-            versions.setdefault(pin.name, []).append(pin.version)
-        for text in self.requirements:
-            requirement = Requirement(text)
-            locked = versions.get(canonicalize_name(requirement.name), [])
-            if not any(requirement.specifier.contains(version, prereleases=True) for version in locked):
-                found = f"has {', '.join(locked)}" if locked else "does not have it"
-                raise ValueError(f"the lock is older than the definition: {text!r} is required, the lock {found}")
-
 
 def _minors() -> list[str]:
     return [f"3.{minor}" for minor in range(10, 40)]
@@ -189,3 +178,15 @@ def _read_text(path: Path, *, instruction: str) -> str:
 def _describe(error: ValidationError) -> str:
     parts = [(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
     return "; ".join(f"{field}: {message.removeprefix('Value error, ')}" for field, message in parts)
+
+
+def _check_lock(definition: EnvironmentDefinition) -> None:
+    versions: dict[str, list[str]] = {}
+    for pin in definition.pins:
+        versions.setdefault(pin.name, []).append(pin.version)
+    for text in definition.requirements:
+        requirement = Requirement(text)
+        locked = versions.get(canonicalize_name(requirement.name), [])
+        if not any(requirement.specifier.contains(version, prereleases=True) for version in locked):
+            found = f"has {', '.join(locked)}" if locked else "does not have it"
+            raise ValueError(f"the lock is older than the definition: {text!r} is required, the lock {found}")

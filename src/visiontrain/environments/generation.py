@@ -40,7 +40,7 @@ class _Kept(BaseModel):
 
 
 class Fingerprint(_Kept):
-    """All that decides what is in an environment. `adopted` is the path of an adopted interpreter, which has no lock."""
+    """All that decides what is in an environment. An adopted interpreter has its path in `adopted`, and no lock."""
 
     format: int = _FORMAT
     name: str

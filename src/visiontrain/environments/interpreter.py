@@ -24,10 +24,11 @@ __all__ = ["Interpreter", "check_imports", "choose", "inspect", "installed_versi
 _PROBE = Path(probe.__file__)
 _PROBE_SECONDS = 60.0
 _SHOWN_LINES = 30
+_DOWNLOADS = ("auto", "automatic", "true")
 
 
 class Interpreter(BaseModel):
-    """What an interpreter is: the values of PEP 508's markers, and `executable`, `platform` and `abi` as Python names them."""
+    """What an interpreter is: the values of PEP 508's markers, `executable`, and Python's own `platform` and `abi`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,7 +106,7 @@ def choose(definition: EnvironmentDefinition, uv: Uv, *, on_line: LineCallback |
     if _fits(definition, mine.python_full_version):
         return mine
     found = _newest(definition, uv.pythons())
-    if found is None and uv_variables()["UV_PYTHON_DOWNLOADS"] == "automatic":
+    if found is None and uv_variables()["UV_PYTHON_DOWNLOADS"] in _DOWNLOADS:
         uv.install_python(definition.requires_python, on_line=on_line)
         found = _newest(definition, uv.pythons())
     if found is None:
@@ -113,7 +114,7 @@ def choose(definition: EnvironmentDefinition, uv: Uv, *, on_line: LineCallback |
             f"environment {definition.name} needs Python {definition.requires_python}; this is Python "
             f"{mine.python_full_version}, and no other that fits was found on PATH or among uv's own",
             instruction="Install one, for example with: uv python install "
-            f"{definition.minimum_python}\nor let uv do it: UV_PYTHON_DOWNLOADS=automatic",
+            f"{definition.minimum_python}\nor let uv do it: UV_PYTHON_DOWNLOADS=auto",
         )
     return found
 

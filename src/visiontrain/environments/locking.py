@@ -49,14 +49,15 @@ class UseLock:
 
     Raises:
         FileNotFoundError: the file does not exist, or was removed while the lock was being taken.
-        BlockingIOError: others hold it in a way that rules this one out.
+        BlockingIOError: it was to be removed, and is in use.
         EnvironmentBuildError: the file system has no locks.
     """
 
     def __init__(self, path: Path, *, shared: bool) -> None:
         self._descriptor = os.open(path, (os.O_RDONLY if shared else os.O_RDWR) | os.O_CLOEXEC)
         try:
-            mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+            # A removal holds the lock for a moment only, so that waiting to use it is short.
+            mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB
             if not _flock(self._descriptor, mode, path):
                 raise BlockingIOError(errno.EWOULDBLOCK, "in use", str(path))
             # Whoever removed it before the lock was had leaves another file here, or none.

@@ -46,7 +46,7 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
 
 
 def torch_constraints(pins: Iterable[Pin]) -> str:
-    """The pins as constraints for another build of torch: the same versions, without hashes and torch's own libraries."""
+    """The pins as constraints for another build of torch: the same versions, no hashes, no CUDA libraries."""
     kept = [pin for pin in pins if not pin.name.startswith(_ACCELERATOR_PREFIXES)]
     return "".join(f"{pin.requirement}\n" for pin in kept)
 

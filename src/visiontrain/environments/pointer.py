@@ -36,13 +36,17 @@ def read_pointer(folder: Path) -> Pointer | None:
         return Pointer.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        raise EnvironmentBuildError(f"{path} is damaged", instruction="Remove that file, or build again.") from error
+    except (OSError, ValidationError) as error:
+        raise EnvironmentBuildError(
+            f"{path}, which says which generation is current, can't be read", instruction="Remove it, or build again."
+        ) from error
 
 
-def point(folder: Path, pointer: Pointer) -> None:
-    """Make a generation the current one."""
+def point(folder: Path, pointer: Pointer, *, keep_pinned: bool = False) -> None:
+    """Make a generation the current one; `keep_pinned`: unless another one is pinned."""
     with exclusive(folder / _LOCK):
+        if keep_pinned and (now := read_pointer(folder)) is not None and now.pinned:
+            return
         write_whole(folder / _FILE, pointer.model_dump_json())
 
 

@@ -41,7 +41,7 @@ def facts() -> dict[str, str]:
         "platform_release": platform.release(),
         "platform_system": platform.system(),
         "platform_version": platform.version(),
-        "python_full_version": platform.python_version(),
+        "python_full_version": release,  # platform.python_version() of some distributions ends with a "+"
         "python_version": ".".join(platform.python_version_tuple()[:2]),
         "sys_platform": sys.platform,
     }

@@ -128,9 +128,10 @@ class EnvironmentStore:
         if found is None:
             return self.build(definition, torch_backend=torch_backend, progress=progress)
         if generation is None and not found.current:
-            # Only a listing shows which one is current when none is pinned: a store that is read-only serves as well.
-            with suppress(OSError):
-                return self._make_current(found.fingerprint, pinned=False)
+            # Where none is pinned, what is current is only shown: a store that is read-only serves as well.
+            with suppress(EnvironmentBuildError), _disk_errors(found.path):
+                point(found.path.parent, Pointer(generation=found.id, pinned=False), keep_pinned=True)
+                found = replace(found, current=True)
         return found
 
     def adopt(self, definition: EnvironmentDefinition, python: Path) -> Generation:
@@ -177,39 +178,29 @@ class EnvironmentStore:
         """
         try:
             return UseLock(generation.in_use_path, shared=True)
-        except (FileNotFoundError, BlockingIOError) as error:
-            raise EnvironmentBuildError(
-                f"generation {generation.id} of environment {generation.name} was removed meanwhile",
-                instruction=f"Build it again: visiontrain env build {generation.name}",
-            ) from error
+        except FileNotFoundError as error:
+            raise _gone(generation.fingerprint) from error
 
     def remove(self, name: str, generation: str | None = None) -> tuple[str, ...]:
-        """Remove one generation, or all of an environment; returns the ids. An adopted interpreter itself is left alone.
+        """Remove one generation, or all of an environment; returns the ids. An adopted interpreter stays where it is.
 
         Raises:
             InputError: one is in use, and nothing was removed; or `name` or `generation` names nothing.
             EnvironmentBuildError: the files could not be removed.
         """
         folder = self._folder(name)
-        with _disk_errors(folder), ExitStack() as locks:
-            targets = self._stored(name) if generation is None else [self._find(name, generation)]
-            if not targets:
-                raise InputError(f"no generation of environment {name} is stored here")
-            for target in targets:
-                try:
-                    locks.enter_context(UseLock(target / IN_USE_FILE, shared=False))
-                except BlockingIOError as error:
-                    raise InputError(
-                        f"generation {target.name} of environment {name} is in use by a run",
-                        instruction="Stop the run first (visiontrain runs list shows those that are running).",
-                    ) from error
-                except FileNotFoundError:
-                    continue  # damaged, so nobody uses it; or another process is removing it
-            removed = {target.name for target in targets}
-            forget(folder, removed)
-            for trash in [set_aside(target) for target in targets if target.exists()]:
-                shutil.rmtree(trash)
-        return tuple(sorted(removed))
+        targets = self._stored(name) if generation is None else [self._find(name, generation)]
+        if not targets:
+            raise InputError(f"no generation of environment {name} is stored here")
+        with _disk_errors(folder):
+            with ExitStack() as locks:
+                for target in targets:
+                    _lock_for_removal(target, locks)
+                forget(folder, {target.name for target in targets})
+                trash = [set_aside(target) for target in targets if target.exists()]
+            for each in trash:
+                shutil.rmtree(each)
+        return tuple(target.name for target in targets)
 
     def generations(self, name: str | None = None) -> list[Generation]:
         """All usable generations, of one environment or of all: by name, the newest first.
@@ -274,16 +265,32 @@ class EnvironmentStore:
             point(folder, pointer)
         found = self._ready(fingerprint, pointer)
         if found is None:
-            raise EnvironmentBuildError(
-                f"generation {pointer.generation} of environment {fingerprint.name} was removed or damaged meanwhile",
-                instruction=f"Build it again: visiontrain env build {fingerprint.name}",
-            )
+            raise _gone(fingerprint)
         return found
 
 
 def _with_pointer(generation: Generation, pointer: Pointer | None) -> Generation:
     current = pointer is not None and pointer.generation == generation.id
     return replace(generation, current=current, pinned=current and pointer is not None and pointer.pinned)
+
+
+def _gone(fingerprint: Fingerprint) -> EnvironmentBuildError:
+    return EnvironmentBuildError(
+        f"generation {generation_id(fingerprint)} of environment {fingerprint.name} was removed meanwhile",
+        instruction=f"Build it again: visiontrain env build {fingerprint.name}",
+    )
+
+
+def _lock_for_removal(folder: Path, locks: ExitStack) -> None:
+    try:
+        locks.enter_context(UseLock(folder / IN_USE_FILE, shared=False))
+    except BlockingIOError as error:
+        raise InputError(
+            f"generation {folder.name} of environment {folder.parent.name} is in use by a run",
+            instruction="Stop the run first; those that are running: visiontrain runs list",
+        ) from error
+    except FileNotFoundError:
+        return  # damaged, so that nobody uses it; or another process is removing it
 
 
 def _ignore(_progress: BuildProgress) -> None:
@@ -295,6 +302,8 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     """Say what a failed write means for the person."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # from whoever listens to the progress
     except OSError as error:
         raise EnvironmentBuildError(
             f"the store of environments at {folder} can't be written to: {error}",

@@ -14,7 +14,7 @@ _VARIABLES = ("VISIONTRAIN_TORCH_BACKEND", "UV_TORCH_BACKEND")
 
 
 def wanted_torch_backend(definition: EnvironmentDefinition, argument: str | None) -> str | None:
-    """The torch backend that is asked for by `argument`, else by a variable; None too where there is no torch to choose.
+    """The torch backend that `argument`, else a variable, asks for; None too where there is no torch to choose.
 
     Raises:
         SpecError: it is not the name of one.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontrain.environments.advice import advice
 from visiontrain.environments.variables import uv_variables
 from visiontrain.errors import EnvironmentBuildError
 
@@ -21,42 +22,6 @@ LineCallback = Callable[[str], None]
 _KEPT_LINES = 200
 _SHOWN_LINES = 30
 _STOP_SECONDS = 5.0
-
-#: What uv's output says (any of the texts), and what helps then; the first that fits is shown.
-_INSTRUCTIONS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (
-        ("No space left on device", "os error 28", "Disk quota exceeded"),
-        "The disk is full: free some space (uv cache prune removes packages that nothing uses), or set VISIONTRAIN_HOME "
-        "and UV_CACHE_DIR to folders on a larger disk.",
-    ),
-    (
-        ("network was disabled", "Network connectivity is disabled"),
-        "uv is set to work offline (UV_OFFLINE): allow the network once, or fill uv's cache on a machine that has it.",
-    ),
-    (
-        ("dns error", "error sending request", "Connection refused", "timed out", "tcp connect error", "certificate"),
-        "The package index can't be reached: check the connection, HTTPS_PROXY and SSL_CERT_FILE, or name a mirror in "
-        "UV_DEFAULT_INDEX.",
-    ),
-    (
-        ("401 Unauthorized", "403 Forbidden"),
-        "The package index refused the request: check its credentials (UV_INDEX_*_USERNAME, UV_INDEX_*_PASSWORD or netrc).",
-    ),
-    (
-        ("Hash mismatch",),
-        "The package index serves other files than those that were locked: use the default index or a true mirror of it "
-        "(UV_DEFAULT_INDEX), and choose a build of torch with torch_backend instead of another index.",
-    ),
-    (
-        ("no wheels with a matching", "No solution found", "requires-python"),
-        "The lock does not fit this machine or this index: see which Python and platforms the environment supports, or "
-        "adopt an interpreter that has the packages: visiontrain env adopt NAME PYTHON",
-    ),
-    (
-        ("Permission denied", "Read-only file system", "os error 13", "os error 30"),
-        "A folder can't be written to: set VISIONTRAIN_HOME and UV_CACHE_DIR to folders that can.",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -247,11 +212,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _failure(command: Sequence[str], code: int, lines: Sequence[str]) -> EnvironmentBuildError:
-    text = "\n".join(lines)
     ended = f"was killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
     shown = "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:]) or "  (no output)"
-    instruction = next(
-        (help_text for marks, help_text in _INSTRUCTIONS if any(mark in text for mark in marks)),
-        "uv's output says why; running the command by hand shows more with --verbose.",
-    )
-    return EnvironmentBuildError(f"uv {ended}: {shlex.join(command)}\n{shown}", instruction=instruction)
+    return EnvironmentBuildError(f"uv {ended}: {shlex.join(command)}\n{shown}", instruction=advice("\n".join(lines)))

@@ -1,4 +1,4 @@
-"""The environment variables that uv and an environment's interpreter get: an allow-list, so that nothing else leaks in."""
+"""The environment variables that uv and an environment's interpreter get: an allow-list."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def uv_variables(source: Mapping[str, str] | None = None) -> dict[str, str]:
     variables = interpreter_variables(source)
     variables["UV_PYTHON_DOWNLOADS"] = "never"
     for name, value in source.items():
-        is_setting = name.startswith("UV_") and name not in _REFUSED_BY_UV
-        if is_setting or name in _ALLOWED_FOR_UV or name.startswith("XDG_"):
-            variables[name] = _absolute(value) if name in _PATHS and value else value
+        is_setting = name.startswith("UV_") and name not in _REFUSED_BY_UV and value
+        if is_setting or (name in _ALLOWED_FOR_UV and value) or name.startswith("XDG_"):
+            variables[name] = _absolute(value) if name in _PATHS else value
     if "UV_FIND_LINKS" in variables:
         links = variables["UV_FIND_LINKS"].split(",")
         variables["UV_FIND_LINKS"] = ",".join(link if "://" in link else _absolute(link) for link in links if link)
