@@ -1,8 +1,9 @@
 """The program that decodes images, run in processes of its own: a decoder that crashes takes no one else with it.
 
 Run as ``python -I -S decoder.py SECONDS FOLDER``: FOLDER holds the package PIL, SECONDS is the longest that one image
-may take. Paths come over stdin, each ended by a NUL byte; for each goes one JSON object to stdout, a line. The first line
-is ``{"pillow": VERSION}``, or ``{"failure": TEXT}`` where Pillow can't be imported. Nothing of visiontrain is imported.
+may take. Paths come over stdin, each ended by a NUL byte; for each goes one JSON object to stdout, a line. The first
+line is ``{"pillow": VERSION}``, or ``{"failure": TEXT}`` where Pillow can't be imported. Nothing of visiontrain is
+imported.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, Union
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from PIL import Image as PillowImage
 
-Answer = dict[str, Union[str, int, bool, None]]
+Answer = dict[str, str | int | bool | None]
 
 #: Raised when the same bytes may give another answer: what older versions found is then looked at anew.
 VERSION = 1

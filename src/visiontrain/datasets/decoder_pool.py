@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Optional, cast
+from typing import IO, Any, cast
 
 from visiontrain.datasets import decoder as program
 from visiontrain.datasets.probe_cache import Probe
@@ -180,7 +180,7 @@ class _Decoder:
         if answers and not self.ready:
             first = answers.pop(0)
             self.ready = "pillow" in first
-            self.failure = cast("Optional[str]", first.get("failure"))
+            self.failure = cast("str | None", first.get("failure"))
         return answers if data else None
 
     def close(self) -> None:

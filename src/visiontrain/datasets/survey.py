@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visiontrain.datasets.formats import choose_format
-from visiontrain.datasets.formats.base import LeftOut, Split
+from visiontrain.datasets.formats.base import Split
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.probe import probe_images
 from visiontrain.datasets.progress import IndexProgress
@@ -101,7 +101,8 @@ def _existing_folder(data: str | os.PathLike[str]) -> str:
             parent = os.path.dirname(parent)
         raise DatasetError(
             f"{printable(root)} does not exist",
-            instruction=f"Check the path: {printable(parent)} is there, {printable(os.path.relpath(root, parent))} is not.",
+            instruction=f"Check the path: {printable(parent)} is there, "
+            f"{printable(os.path.relpath(root, parent))} in it is not.",
         ) from None
     except OSError as e:
         raise DatasetError(

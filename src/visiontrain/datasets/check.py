@@ -1,0 +1,42 @@
+"""Look a dataset over without training on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from visiontrain.datasets.problems import make_report
+from visiontrain.datasets.progress import IndexProgress
+from visiontrain.datasets.report import DatasetReport
+from visiontrain.datasets.survey import survey_dataset
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["check_dataset"]
+
+
+def check_dataset(
+    data: str | os.PathLike[str],
+    *,
+    folder: Path,
+    task: Task | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    progress: Callable[[IndexProgress], None] | None = None,
+) -> DatasetReport:
+    """Read a dataset, decode every image, and report what it holds and what is odd about it.
+
+    Args:
+        data: The data's folder; never written to.
+        folder: Where what is known about each image is kept, for all datasets.
+        task: The task to read it for; None: what the layout says.
+        seed: Decides which images become val where there is no val split.
+        batch_size: Images of a training batch, to be told when there are fewer.
+        progress: Told how far it is, about twenty times a second.
+
+    Raises:
+        DatasetError: there is no dataset at `data`. All that is wrong with a dataset is in the report.
+        VisiontrainError: no process could be started to decode images.
+    """
+    with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress) as survey:
+        return make_report(survey, batch_size=batch_size, skip_unreadable=False)

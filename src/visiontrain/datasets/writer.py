@@ -1,0 +1,167 @@
+"""Make the index of a dataset, or find the one that was made before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+from visiontrain.datasets.problems import make_report
+from visiontrain.datasets.progress import IndexProgress
+from visiontrain.datasets.report import DatasetReport, IndexedDataset
+from visiontrain.datasets.survey import Survey, survey_dataset
+from visiontrain.errors import DatasetError
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["index_dataset"]
+
+_TOLD_EVERY = 10_000  # images written
+
+
+def index_dataset(
+    data: str | os.PathLike[str],
+    *,
+    folder: Path,
+    task: Task | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    skip_unreadable: bool = False,
+    progress: Callable[[IndexProgress], None] | None = None,
+) -> IndexedDataset:
+    """Read a dataset, check it, and write its index where there is none yet.
+
+    Args:
+        data: The data's folder; never written to.
+        folder: Where indexes are kept, and what is known about each image.
+        task: The task to read it for; None: what the layout says.
+        seed: Decides which images become val where there is no val split.
+        batch_size: Images of a training batch, to be warned when there are fewer.
+        skip_unreadable: Leave unreadable images out, with a warning, instead of refusing the data.
+        progress: Told how far it is, about twenty times a second.
+
+    Raises:
+        DatasetError: there is no dataset at `data`, or its report has an error.
+        VisiontrainError: no process could be started to decode images.
+    """
+    with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress) as survey:
+        report = make_report(survey, batch_size=batch_size, skip_unreadable=skip_unreadable)
+        _refuse_errors(report)
+        classes = tuple(report.classes)
+        fingerprint = _fingerprint(survey, classes)
+        # The index holds the root: the same data in two places has two.
+        place = hashlib.sha256(os.fsencode(survey.root)).hexdigest()
+        path = folder.absolute() / f"{fingerprint[:16]}-{place[:8]}" / "index.sqlite"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock
+
+        with FileLock(path.with_name("index.lock")):
+            if not _is_written(path, fingerprint, survey.root):
+                _write(path, survey, fingerprint, report, progress or (lambda _: None))
+    return IndexedDataset(
+        path=path,
+        root=report.root,
+        format=report.format,
+        task=report.task,
+        fingerprint=fingerprint,
+        splits=report.splits,
+        classes=classes,
+        report=report,
+    )
+
+
+def _refuse_errors(report: DatasetReport) -> None:
+    errors = report.of("error")
+    if errors:
+        skippable = any(problem.code.startswith("unreadable") for problem in errors)
+        raise DatasetError(
+            "\n".join(str(problem) for problem in errors),
+            instruction="Repair or remove what is named, or go on without it by skip_unreadable."
+            if skippable
+            else "Add what is missing and try again.",
+        )
+
+
+def _fingerprint(survey: Survey, classes: tuple[str, ...]) -> str:
+    """SHA-256 over all images in order (path, content, split, label), class names and task."""
+    digest = hashlib.sha256(json.dumps([str(survey.task), classes]).encode())
+    for split, _, path, _, _, label, sha256 in _images(survey, classes):
+        digest.update(b"%s\0%d\0%d\0%s%s" % (split.encode(), label, len(path), path, sha256))
+    return digest.hexdigest()
+
+
+def _images(survey: Survey, classes: tuple[str, ...]) -> Iterator[tuple[str, int, bytes, int, int, int, bytes]]:
+    """(split, position, path, width, height, label, sha256) of all images, in an order that depends on paths alone."""
+    labels = {name: label for label, name in enumerate(classes)}
+    position, last = 0, ""
+    for split, path, width, height, name, sha256 in survey.staging.stream(
+        "SELECT split, path, width, height, name, sha256 FROM kept JOIN class ON class.id = kept.class"
+        " ORDER BY split, path"
+    ):
+        position = position + 1 if split == last else 0
+        last = split
+        yield split, position, path, width, height, labels[name], sha256
+
+
+def _is_written(path: Path, fingerprint: str, root: str) -> bool:
+    if not path.exists():
+        return False
+    try:
+        index = DatasetIndex(path)
+    except DatasetError:  # damaged, or of another version: written anew
+        return False
+    return index.fingerprint == fingerprint and index.root == Path(root)
+
+
+def _write(
+    path: Path, survey: Survey, fingerprint: str, report: DatasetReport, progress: Callable[[IndexProgress], None]
+) -> None:
+    """Write the index aside, put it on disk, and only then give it its name. Under the lock."""
+    total = sum(report.splits.values())
+    classes = tuple(report.classes)
+    aside = path.with_suffix(".tmp")
+    aside.unlink(missing_ok=True)  # of a process that was killed
+
+    def told() -> Iterator[tuple[str, int, str, int, int, int, bytes]]:
+        for done, (split, position, name, width, height, label, sha256) in enumerate(_images(survey, classes)):
+            if done % _TOLD_EVERY == 0:
+                progress(IndexProgress("write", done, total))
+            yield split, position, json.dumps(os.fsdecode(name)), width, height, label, sha256
+
+    with closing(sqlite3.connect(aside, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(SCHEMA)
+        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        connection.execute("BEGIN")
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, ?)",
+            {
+                "fingerprint": fingerprint,
+                "task": str(survey.task),
+                "format": survey.format,
+                "root": json.dumps(survey.root),
+                "classes": json.dumps(classes),
+                "splits": json.dumps(report.splits),
+                "seed": str(survey.seed),
+                "carved": json.dumps(survey.carved),
+            }.items(),
+        )
+        connection.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", told())
+        connection.execute("COMMIT")
+    _sync(aside)
+    aside.replace(path)
+    _sync(path.parent)
+    progress(IndexProgress("write", total, total))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
