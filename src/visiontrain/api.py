@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from visiontrain.datasets.report import DatasetReport
-from visiontrain.environments.store import Generation
+from visiontrain.environments.generation import Generation
 from visiontrain.handles import Run, RunHandle
 from visiontrain.plugins.discovery import Plugin
 from visiontrain.protocol.tasks import Task
@@ -26,7 +26,7 @@ def start(data: str | os.PathLike[str], *, model: str, detach: bool = False, **o
 
 
 def resume(run: str = "last", *, epochs: int | None = None) -> Run:
-    """Go on with a run from its last checkpoint, showing a progress bar, and give it at its end. See `Session.resume`."""
+    """Go on with a run from its last checkpoint, blocking with a progress bar. See `Session.resume`."""
     return default_session().run(run).resume(epochs=epochs)
 
 

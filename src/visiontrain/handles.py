@@ -55,7 +55,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Metrics of the best epoch by the task's primary metric, by their canonical names; empty before the first one."""
+        """By canonical names: the best epoch's by the primary metric, or the last epoch's before the end."""
         kept = self.record.metrics
         if kept:
             return {name: float("nan") if value is None else value for name, value in kept.items()}

@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from visiontrain.datasets.check import check_dataset
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import DatasetReport
-from visiontrain.datasets.writer import check_dataset
 from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environments.generation import Generation
 from visiontrain.environments.progress import BuildProgress
-from visiontrain.environments.store import Generation
 from visiontrain.errors import EnvironmentBuildError, PlatformError
 from visiontrain.handles import Run, RunHandle
 from visiontrain.home import Home
@@ -86,9 +86,7 @@ class Session:
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
-    def train(
-        self, data: str | os.PathLike[str], *, model: str, progress: bool = True, **options: Any
-    ) -> Run:
+    def train(self, data: str | os.PathLike[str], *, model: str, progress: bool = True, **options: Any) -> Run:
         """Train, and wait for the end.
 
         Args:
@@ -102,7 +100,7 @@ class Session:
             RunError: the run did not complete.
             KeyboardInterrupt: after a Ctrl-C, once the run has stopped and left its checkpoint.
         """
-        observer = self._observer(progress)
+        observer = self._observer(progress=progress)
         handle = self.start(data, model=model, observer=observer, **options)
         return follow_to_end(handle, observer)
 
@@ -281,8 +279,8 @@ class Session:
         """Make a kept generation the current one, until another is built or used: going back takes a moment."""
         return self._planner.store.use(self.definition(name).name, generation)
 
-    def remove_environment(self, name: str, generation: str | None = None) -> list[Generation]:
-        """Remove a generation, or all of an environment's; one that a run uses is refused."""
+    def remove_environment(self, name: str, generation: str | None = None) -> tuple[str, ...]:
+        """Remove a generation, or all of an environment's, and give their ids; one that a run uses is refused."""
         return self._planner.store.remove(name, generation)
 
     def framework(self, name: str) -> Framework:
@@ -316,10 +314,10 @@ class Session:
         return RunHandle(run, launched.link, offset=launched.offset)
 
     def _resume_to_end(self, run_id: str, epochs: int | None) -> Run:
-        observer = self._observer(True)
+        observer = self._observer(progress=True)
         return follow_to_end(self.resume(run_id, epochs=epochs, observer=observer), observer)
 
-    def _observer(self, progress: bool) -> Observer:
+    def _observer(self, *, progress: bool) -> Observer:
         if not progress:
             return Silent()
         from visiontrain.display.console import ConsoleObserver

@@ -46,13 +46,10 @@ def discover(found: Iterable[EntryPoint] | None = None) -> tuple[Plugin, ...]:
     Args:
         found: Entry points to look at; by default those of the group ``visiontrain``.
     """
-    plugins: list[Plugin] = []
     taken: dict[str, str] = {}
     chosen = entry_points(group=ENTRY_POINT_GROUP) if found is None else found
     # Sorted, so that which of two takes a name does not depend on the order of sys.path.
-    for entry_point in sorted(chosen, key=lambda e: (e.name, e.value)):
-        plugins.append(_load(entry_point, taken))
-    return tuple(plugins)
+    return tuple(_load(entry_point, taken) for entry_point in sorted(chosen, key=lambda e: (e.name, e.value)))
 
 
 def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
@@ -65,14 +62,14 @@ def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
             _check(manifest, distribution, taken)
     except VisiontrainError as error:
         return plugin.model_copy(update={"error": str(error)})
-    except BaseException as error:  # noqa: BLE001 - also sys.exit() in a plugin's module must not end the host
+    except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         return plugin.model_copy(
             update={"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         )
     for manifest in manifests:
-        taken.update({name: distribution for name in (manifest.name, *manifest.aliases)})
+        taken.update(dict.fromkeys((manifest.name, *manifest.aliases), distribution))
     return plugin.model_copy(update={"frameworks": tuple(manifests)})
 
 

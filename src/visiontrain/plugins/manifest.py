@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from pathlib import Path
-from typing import Literal, Union
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -15,7 +16,7 @@ from visiontrain.protocol.version import API_VERSION
 
 __all__ = ["Defaults", "Manifest", "Option", "OptionValue"]
 
-OptionValue = Union[bool, int, float, str]
+OptionValue = bool | int | float | str
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -82,7 +83,16 @@ class Option(_Declared):
         if self.type == "str" and isinstance(value, str):
             return value
         if self.type == "bool":
-            words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+            words = {
+                "true": True,
+                "yes": True,
+                "on": True,
+                "1": True,
+                "false": False,
+                "no": False,
+                "off": False,
+                "0": False,
+            }
             if isinstance(value, bool):
                 return value
             if isinstance(value, str) and value.lower() in words:
@@ -90,7 +100,7 @@ class Option(_Declared):
         if self.type in ("int", "float") and isinstance(value, (int, float, str)) and not isinstance(value, bool):
             try:
                 number = float(value)
-                if self.type == "float" and number == number and abs(number) != float("inf"):
+                if self.type == "float" and math.isfinite(number):
                     return number
                 if self.type == "int" and number.is_integer():
                     return int(value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn, Union
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.messages import ErrorInfo, Notification, Request, Response
@@ -11,7 +12,7 @@ from visiontrain.protocol.structure import JsonObject, structure, unstructure
 
 __all__ = ["EVENT_PREFIX", "MAX_LINE", "Message", "decode", "dumps", "encode", "encode_event", "loads"]
 
-Message = Union[Request, Response, Notification]
+Message = Request | Response | Notification
 
 #: Longest line in bytes. Large data never rides the pipe, so a longer one is a mistake and must not fill the memory.
 MAX_LINE = 16 * 2**20
@@ -49,21 +50,22 @@ def loads(data: bytes | str) -> Any:
     """
     try:
         text = (data if isinstance(data, str) else data.decode("utf-8")).strip(" \t\r\n")
-        value, end = _DECODER.scan_once(text, 0)
-        if end != len(text):
-            raise ValueError(f"more after the value, at character {end}")
-        return value
+        value, end = _scan(text, 0)
     except StopIteration as e:
         raise ProtocolError(f"not strict JSON: no value at character {e.value}") from e
     except (ValueError, RecursionError) as e:
         raise ProtocolError(f"not strict JSON: {e}") from e
+    if end != len(text):
+        raise ProtocolError(f"not strict JSON: more after the value, at character {end}")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+# What JSONDecoder.decode calls, less two searches for white space in Python: half the time of a short line.
+_scan: Callable[[str, int], tuple[Any, int]] = cast("Any", json.JSONDecoder(parse_constant=_refuse_constant)).scan_once
 
 
 def encode(message: Message) -> bytes:

@@ -1,7 +1,7 @@
 """What happens in a run, as the worker tells it and as ``events.jsonl`` keeps it.
 
 The same JSON object stands in the event's notification and on a line of the record, so that the supervisor need not
-write it anew. `seq` counts a source's events from 1 without gaps; `monotonic` orders events of one machine's uptime;
+write it anew. `seq` counts a source's events from 1; on the pipe without gaps, in the record without progress; `monotonic` orders events of one machine's uptime;
 `time` is the wall clock in seconds since the epoch.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Union
+from typing import Any, ClassVar, Literal
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.messages import ErrorInfo, InitializeResult
@@ -37,7 +37,10 @@ Status = Literal["pending", "running", "completed", "failed", "stopped", "interr
 
 @dataclass(frozen=True)
 class EventBase:
-    """What every event carries. `source` is ``worker`` or ``supervisor``: each counts `seq` for itself, anew each attempt."""
+    """What every event carries.
+
+    `source` is ``worker`` or ``supervisor``: each counts `seq` for itself, anew each attempt.
+    """
 
     run_id: str
     seq: int
@@ -48,7 +51,7 @@ class EventBase:
 
 @dataclass(frozen=True)
 class MetricsEvent(EventBase):
-    """Numbers at an optimizer step. `scope` is ``epoch`` for an epoch's row of the history, ``step`` for points between.
+    """Numbers at an optimizer step. `scope`: ``epoch`` for an epoch's row of the history, ``step`` for points between.
 
     `values` holds null for a number that is not finite; `non_finite` says which it was: NaN, Infinity or -Infinity.
     """
@@ -138,9 +141,9 @@ class StatusEvent(EventBase):
     metrics: dict[str, float | None] = field(default_factory=dict)
 
 
-Event = Union[
-    MetricsEvent, ProgressEvent, CheckpointEvent, ArtifactEvent, LogEvent, ResumedEvent, WorkerEvent, StatusEvent
-]
+Event = (
+    MetricsEvent | ProgressEvent | CheckpointEvent | ArtifactEvent | LogEvent | ResumedEvent | WorkerEvent | StatusEvent
+)
 
 _TYPES: dict[str, type[Event]] = {
     cls.type: cls

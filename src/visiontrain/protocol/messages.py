@@ -55,7 +55,7 @@ class ErrorInfo:
 
 @dataclass(frozen=True)
 class Response:
-    """The answer to a request: `result`, or `error` where it failed. `id` is null where the request had no readable id."""
+    """The answer to a request: `result`, or `error`. `id` is null where the request had no readable id."""
 
     id: int | None
     result: JsonValue = None

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar, Union
 
 from visiontrain.errors import ProtocolError
@@ -30,7 +30,7 @@ def structure(cls: type[T], value: object) -> T:
     Raises:
         ProtocolError: a field is missing or of another type; the message names it.
     """
-    return typing.cast("T", _converter(cls)(value, cls.__name__))
+    return typing.cast("T", _converter(typing.cast("Hashable", cls))(value, cls.__name__))
 
 
 def unstructure(value: object) -> Any:
@@ -48,11 +48,11 @@ def _wrong(where: str, expected: str, value: object) -> ProtocolError:
     return ProtocolError(f"{where}: expected {expected}, got {type(value).__name__}")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _converter(hint: Any) -> Converter:
     """The function that checks and converts a value of type `hint`; made once a type."""
     if hint is Any or hint is JsonValue or isinstance(hint, (str, typing.ForwardRef)):
-        return lambda value, where: value
+        return lambda value, _where: value
     if dataclasses.is_dataclass(hint):
         return _dataclass_converter(typing.cast("type[object]", hint))
     origin = typing.get_origin(hint)
@@ -109,9 +109,7 @@ def _mapping_converter(item: Any) -> Converter:
     def convert(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
-        return {
-            key: entry if type(entry) in exact else inner(entry, f"{where}.{key}") for key, entry in value.items()
-        }
+        return {key: entry if type(entry) in exact else inner(entry, f"{where}.{key}") for key, entry in value.items()}
 
     return convert
 

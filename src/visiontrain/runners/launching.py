@@ -30,7 +30,9 @@ class Launched:
     offset: int
 
 
-def launch(planner: Planner, plan: Plan, directories: RunDirectories, *, detached: bool, deadlines: Deadlines) -> Launched:
+def launch(
+    planner: Planner, plan: Plan, directories: RunDirectories, *, detached: bool, deadlines: Deadlines
+) -> Launched:
     """Start a new run.
 
     Raises:
@@ -54,7 +56,7 @@ def launch(planner: Planner, plan: Plan, directories: RunDirectories, *, detache
     )
     weights = plan.spec.resolved_weights()
     try:
-        return _start(planner, plan, record, run_dir, weights, None, {}, detached, deadlines)
+        return _start(planner, plan, record, run_dir, weights=weights, detached=detached, deadlines=deadlines)
     except BaseException:
         # Nothing ran: a folder without a record would only be in the way.
         with contextlib.suppress(OSError):
@@ -101,7 +103,8 @@ def relaunch(
     plan = planner.plan(spec.model_copy(update={"environment": pinned}), observer)
     if plan.dataset.fingerprint != record.data.fingerprint:
         raise DatasetError(
-            f"the data in {record.data.path} is not what it was when the run began: files were added, removed or changed",
+            f"the data in {record.data.path} is not what it was when the run began: "
+            "files were added, removed or changed",
             instruction="Put it back as it was, or start a new run on the present data.",
         )
     observer.planned(plan)
@@ -110,7 +113,17 @@ def relaunch(
     weights = Weights("scratch") if checkpoints else spec.resolved_weights()
     record = replace(record, spec=spec.model_dump(mode="json"), attempt=record.attempt + 1)
     fixed = _same_arithmetic(record.worker.cpu) if record.worker and record.worker.cpu else {}
-    return _start(planner, plan, record, run_dir, weights, ResumeFrom(checkpoints), fixed, detached, deadlines)
+    return _start(
+        planner,
+        plan,
+        record,
+        run_dir,
+        weights=weights,
+        resume=ResumeFrom(checkpoints),
+        fixed=fixed,
+        detached=detached,
+        deadlines=deadlines,
+    )
 
 
 def _start(
@@ -118,9 +131,10 @@ def _start(
     plan: Plan,
     record: RunRecord,
     run_dir: Path,
+    *,
     weights: Weights,
-    resume: ResumeFrom | None,
-    fixed: dict[str, str],
+    resume: ResumeFrom | None = None,
+    fixed: dict[str, str] | None = None,
     detached: bool,
     deadlines: Deadlines,
 ) -> Launched:
@@ -146,11 +160,11 @@ def _start(
         Launch(
             run_dir=str(run_dir),
             record=record,
-            command=planner.command(plan.framework, plan.environment, fixed),
+            command=planner.command(plan.framework, plan.environment, fixed or {}),
             params=params,
             detached=detached,
             deadlines=deadlines,
-            locks=(str(planner.store.lock_path(plan.environment)),),
+            locks=(str(plan.environment.in_use_path),),
         )
     )
     return Launched(run_dir, link, offset)

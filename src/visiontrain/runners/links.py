@@ -39,7 +39,9 @@ def package_folder(name: str) -> Path:
 def link_folder(root: Path, packages: Iterable[str]) -> Path:
     """The folder below `root` with a link to each package; made where it is not there yet."""
     targets = {name: package_folder(name) for name in sorted({"visiontrain", *packages})}
-    digest = hashlib.sha256("\0".join(f"{name}={path}" for name, path in targets.items()).encode(errors="surrogateescape"))
+    digest = hashlib.sha256(
+        "\0".join(f"{name}={path}" for name, path in targets.items()).encode(errors="surrogateescape")
+    )
     folder = root / digest.hexdigest()[:16]
     if folder.is_dir():
         return folder

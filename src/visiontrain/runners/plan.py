@@ -10,8 +10,9 @@ from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import IndexedDataset
 from visiontrain.datasets.writer import index_dataset
 from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environments.generation import Generation
 from visiontrain.environments.progress import BuildProgress
-from visiontrain.environments.store import EnvironmentStore, Generation
+from visiontrain.environments.store import EnvironmentStore
 from visiontrain.errors import EnvironmentBuildError, SpecError
 from visiontrain.home import Home
 from visiontrain.plugins.discovery import Plugin
@@ -134,16 +135,7 @@ class Planner:
             raise SpecError(
                 "environment", f"the framework {framework.manifest.name} runs in the environment {definition.name}"
             )
-        if generation:
-            found = self.store.resolve(definition, generation=generation)
-            if found is None:
-                raise SpecError(
-                    "environment",
-                    f"{name} has no generation {generation}",
-                    instruction="See them: visiontrain env list",
-                )
-        else:
-            found = self.store.ensure(definition, progress=progress)
+        found = self.store.ensure(definition, generation=generation or None, progress=progress)
         self.catalog(framework, found, progress)
         return found
 
@@ -157,7 +149,7 @@ class Planner:
         """The catalogue of the framework's current environment, where that is built and was asked already."""
         definition = EnvironmentDefinition.load(framework.manifest.environment)
         environment = self.store.resolve(definition)
-        return environment and load_catalog(environment.catalog_path, framework.plugin.version)
+        return load_catalog(environment.catalog_path, framework.plugin.version) if environment else None
 
     def catalog(
         self, framework: Framework, environment: Generation, progress: Callable[[BuildProgress], None]
@@ -166,7 +158,7 @@ class Planner:
         kept = load_catalog(environment.catalog_path, framework.plugin.version)
         if kept is not None:
             return kept
-        progress(BuildProgress(phase="checking", message=f"reading the models of {environment.name}"))
+        progress(BuildProgress(environment.name, "checking", "Reading the names of its models"))
         command = self.command(framework, environment, {})
         try:
             return read_catalog(command, environment.catalog_path, framework.plugin.version)

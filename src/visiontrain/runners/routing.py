@@ -1,4 +1,4 @@
-"""Which framework trains a model: the name decides, by catalogue where there is one, else by the manifest's patterns."""
+"""Which framework trains a model: its name decides, by catalogue where there is one, else by manifests' patterns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def route_framework(name: str, frameworks: Sequence[Framework], plugins: Sequenc
         if framework.manifest.is_called(name):
             return framework
     installed = [framework.manifest.name for framework in frameworks]
-    raise SpecError("framework", f"no installed plugin adds {name!r}", instruction=_what_to_do(name, installed, plugins))
+    raise SpecError(
+        "framework", f"no installed plugin adds {name!r}", instruction=_what_to_do(name, installed, plugins)
+    )
 
 
 def route(

@@ -10,14 +10,13 @@ import sys
 import threading
 import time
 import weakref
-from pathlib import Path
 from typing import IO
 
-import visiontrain
 from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, RunError, WorkerCrashedError
 from visiontrain.protocol.codec import dumps, loads
 from visiontrain.protocol.events import ProgressEvent, event_from_json
 from visiontrain.protocol.structure import unstructure
+from visiontrain.runners.links import package_folder
 from visiontrain.runners.variables import worker_variables
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.main import BOOTSTRAP
@@ -92,13 +91,13 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
         WorkerCrashedError: the supervisor could not start.
     """
     ours, theirs = socket.socketpair()
-    package_parent = Path(visiontrain.__file__).resolve().parent.parent
+    package_parent = package_folder("visiontrain").parent
     if not sys.executable:
         raise RunError("this Python does not know its own interpreter (sys.executable is empty)")
     with theirs:
         starter = subprocess.Popen(
             [sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOTSTRAP, str(package_parent)],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd=launch.run_dir,

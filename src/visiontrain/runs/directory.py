@@ -41,9 +41,9 @@ class RunDirectories:
     def paths(self) -> Iterator[Path]:
         """Folders of runs, newest first."""
         with contextlib.suppress(FileNotFoundError):
-            for name in sorted(os.listdir(self.root), reverse=True):
-                if (self.root / name / RECORD).is_file():
-                    yield self.root / name
+            for path in sorted(self.root.iterdir(), reverse=True):
+                if (path / RECORD).is_file():
+                    yield path
 
     def find(self, reference: str) -> Path:
         """The folder of the run that `reference` names: an id, a unique prefix of one, a name, or ``last``.
@@ -56,7 +56,9 @@ class RunDirectories:
             # Ids of one second are in no order: the record's time decides.
             newest = max(paths[:50], key=lambda path: read_record(path / RECORD).created_at, default=None)
             if newest is None:
-                raise UnknownRunError("there is no run yet", instruction="Start one: visiontrain train DATA --model NAME")
+                raise UnknownRunError(
+                    "there is no run yet", instruction="Start one: visiontrain train DATA --model NAME"
+                )
             return newest
         found = [path for path in paths if path.name == reference]
         found = found or ([path for path in paths if path.name.startswith(reference)] if reference else [])
@@ -65,7 +67,9 @@ class RunDirectories:
             return found[0]
         if found:
             listed = ", ".join(path.name for path in found[:10])
-            raise UnknownRunError(f"{len(found)} runs answer to {reference!r}: {listed}", instruction="Give a whole id.")
+            raise UnknownRunError(
+                f"{len(found)} runs answer to {reference!r}: {listed}", instruction="Give a whole id."
+            )
         raise UnknownRunError(f"no run answers to {reference!r}", instruction="See them: visiontrain runs")
 
 
@@ -85,7 +89,7 @@ def is_being_worked_on(run_dir: Path) -> bool:
 
 
 def read_current_record(run_dir: Path) -> RunRecord:
-    """The run's record with the status that it really has: one that says running while nobody works on it was interrupted.
+    """The run's record with its true status: one that says running while nobody works on it was interrupted.
 
     Raises:
         UnknownRunError: there is no readable record.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads
@@ -35,7 +35,7 @@ class Inbox:
         self.ended = False
         self.received = 0  # bytes
 
-    def read(self) -> list[Union[Response, RawEvent]]:
+    def read(self) -> list[Response | RawEvent]:
         """The messages that have come, without waiting.
 
         Raises:
@@ -53,7 +53,7 @@ class Inbox:
             raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
         return [self._message(line) for line in lines]
 
-    def _message(self, line: bytes) -> Union[Response, RawEvent]:
+    def _message(self, line: bytes) -> Response | RawEvent:
         if not line.startswith(EVENT_PREFIX):
             message = decode(line)
             if isinstance(message, Response):

@@ -40,7 +40,7 @@ class HostLink:
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received = bytearray(rest)
         if self._socket:
-            self._socket.setblocking(False)
+            self._socket.settimeout(0)
         result: JsonValue = loads(line)
         return result
 

@@ -32,7 +32,7 @@ from visiontrain.supervisor.inbox import Inbox, RawEvent
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
 from visiontrain.supervisor.process import exit_in_words, kill_descendants, reap, spawn_worker, tail
-from visiontrain.supervisor.record import CheckpointRecord, RunRecord, write_record
+from visiontrain.supervisor.record import CheckpointRecord, write_record
 
 __all__ = ["STOP_FILE", "Supervisor"]
 
@@ -154,7 +154,7 @@ class Supervisor:
             self._save()
 
     def _drain(self, inbox: Inbox) -> None:
-        """Take what the worker wrote before its end. Its end is the process's, not the pipe's: children may hold that."""
+        """Take what the worker wrote before its end, which is the process's, not the pipe's: children may hold that."""
         while not inbox.ended:
             before = inbox.received
             self._take(inbox)
@@ -170,8 +170,10 @@ class Supervisor:
         if kind == "checkpoint":
             value = event.value
             found = structure(CheckpointRecord, value)
-            field = "best" if value.get("kind") == "best" else "last"
-            self.record = dataclasses.replace(self.record, **{field: found})
+            if value.get("kind") == "best":
+                self.record = dataclasses.replace(self.record, best=found)
+            else:
+                self.record = dataclasses.replace(self.record, last=found)
             self._record_changed = True
 
     def _take_response(self, response: Response) -> None:
@@ -266,10 +268,13 @@ class Supervisor:
             result = structure(TrainResult, self._response.result)
             if result.status == "completed":
                 return "completed", None, None, result.metrics
-            status, reason = (self._stop.status, self._stop.reason) if self._stop else ("stopped", None)
-            return status, reason, None, result.metrics
+            if self._stop is None:
+                return "stopped", None, None, result.metrics
+            return self._stop.status, self._stop.reason, None, result.metrics
         if self._stop is not None and self._stop.step != "flag":
-            reason = f"{self._stop.reason}; it reached no safe point in time, so the work since its last checkpoint is lost"
+            reason = (
+                f"{self._stop.reason}; it reached no safe point in time, so the work since its last checkpoint is lost"
+            )
             return self._stop.status, reason, None, {}
         if self._response is not None:
             return "failed", None, self._response.error, {}
@@ -279,7 +284,9 @@ class Supervisor:
         words = exit_in_words(self._exit_status or 0)
         return ErrorInfo(
             code=0,
-            message=f"the worker was {words}" if words.startswith("killed") else f"the worker {words} without an answer",
+            message=f"the worker was {words}"
+            if words.startswith("killed")
+            else f"the worker {words} without an answer",
             type="WorkerCrashedError",
             traceback=tail(self.run_dir / "worker.log") or None,
         )

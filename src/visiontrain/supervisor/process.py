@@ -41,7 +41,7 @@ def spawn_worker(command: WorkerCommand, *, cwd: Path, log: int) -> subprocess.P
             if os.getppid() != parent:  # we died between fork and prctl
                 os._exit(1)
 
-    return subprocess.Popen(  # noqa: PLW1509 - this process has one thread
+    return subprocess.Popen(
         command.argv,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -49,7 +49,7 @@ def spawn_worker(command: WorkerCommand, *, cwd: Path, log: int) -> subprocess.P
         cwd=cwd,
         env=command.env,
         start_new_session=True,
-        preexec_fn=before,
+        preexec_fn=before,  # noqa: PLW1509 - this process has one thread
         bufsize=0,
     )
 
@@ -97,14 +97,14 @@ def _processes() -> list[tuple[int, int]]:
     """(process, parent) of all processes that can be seen."""
     if LINUX:
         found = []
-        for name in os.listdir("/proc"):
-            if name.isdigit():
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
                 with contextlib.suppress(OSError):
-                    stat = Path("/proc", name, "stat").read_bytes()
+                    stat = (folder / "stat").read_bytes()
                     # The command's name stands in parentheses and may hold anything: what follows the last one counts.
-                    found.append((int(name), int(stat[stat.rindex(b")") + 2 :].split()[1])))
+                    found.append((int(folder.name), int(stat[stat.rindex(b")") + 2 :].split()[1])))
         return found
-    listing = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout  # noqa: S607
+    listing = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     return [(int(pid), int(parent)) for pid, parent in (line.split() for line in listing.splitlines())]
 
 

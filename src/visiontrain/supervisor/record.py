@@ -13,7 +13,15 @@ from visiontrain.protocol.events import Status
 from visiontrain.protocol.messages import ErrorInfo, InitializeResult
 from visiontrain.protocol.structure import structure, unstructure
 
-__all__ = ["CheckpointRecord", "DataRecord", "EnvironmentRecord", "RunRecord", "read_record", "write_atomically", "write_record"]
+__all__ = [
+    "CheckpointRecord",
+    "DataRecord",
+    "EnvironmentRecord",
+    "RunRecord",
+    "read_record",
+    "write_atomically",
+    "write_record",
+]
 
 FORMAT_VERSION = 1
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.protocol.events import (
@@ -132,7 +132,8 @@ class RunContext:
             kind: ``last`` for state that can be resumed, ``best`` for the best epoch's weights.
             step: Optimizer steps done.
             epoch: Epochs done, with the fraction of the one under way.
-            exact: Whether resuming gives what an uninterrupted run would have given; if not, say why in `reason`.
+            exact: Whether resuming gives what an uninterrupted run would have given.
+            reason: Why it is not exact.
         """
         relative = self._relative(path)
         self._emit(CheckpointEvent, path=relative, kind=kind, step=step, epoch=epoch, exact=exact, reason=reason)
@@ -155,10 +156,10 @@ class RunContext:
     def _relative(self, path: Path) -> str:
         return Path(path).resolve().relative_to(self.run_dir.resolve()).as_posix()
 
-    def _emit(self, cls: type[Event], **fields: object) -> None:
+    def _emit(self, cls: type[Event], **fields: Any) -> None:
         # The lock is held while sending: the numbers must reach the pipe in their order. The object is what
         # event_to_json(cls(...)) gives, without making the event first: a loop may report a hundred thousand points.
         with self._lock:
             self._seq += 1
-            head = {"type": cls.type, "run_id": self.params.run_id, "seq": self._seq, "source": "worker"}
+            head: JsonObject = {"type": cls.type, "run_id": self.params.run_id, "seq": self._seq, "source": "worker"}
             self._send({**head, "time": time.time(), "monotonic": time.monotonic(), **fields})

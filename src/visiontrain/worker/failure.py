@@ -6,7 +6,14 @@ import traceback
 
 from visiontrain.protocol.messages import ErrorInfo
 
-__all__ = ["INVALID_PARAMS", "INVALID_REQUEST", "METHOD_NOT_FOUND", "PARSE_ERROR", "TRAINER_ERROR", "describe_exception"]
+__all__ = [
+    "INVALID_PARAMS",
+    "INVALID_REQUEST",
+    "METHOD_NOT_FOUND",
+    "PARSE_ERROR",
+    "TRAINER_ERROR",
+    "describe_exception",
+]
 
 # JSON-RPC 2.0's codes, and one of ours from the range that it leaves to servers.
 PARSE_ERROR = -32700
@@ -34,5 +41,5 @@ def describe_exception(error: BaseException) -> ErrorInfo:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as e:  # a broken __str__ must not hide the failure that it describes
+    except Exception as e:  # noqa: BLE001 - a broken __str__ must not hide the failure that it describes
         return f"<its message can't be shown: {type(e).__name__}>"

@@ -92,7 +92,7 @@ class Server:
             )
         self._trainer = _load_trainer(asked.trainer)
         found = self._trainer.describe()
-        return unstructure(
+        result: JsonValue = unstructure(
             InitializeResult(
                 protocol=PROTOCOL_VERSION,
                 trainer=asked.trainer,
@@ -102,6 +102,7 @@ class Server:
                 pid=os.getpid(),
             )
         )
+        return result
 
     def _models(self, _params: JsonObject) -> JsonValue:
         return [unstructure(model) for model in self._ready_trainer().models()]
@@ -116,11 +117,12 @@ class Server:
             if self._stop_requested:
                 context.request_stop()
         try:
-            return unstructure(trainer.train(context))
+            result: JsonValue = unstructure(trainer.train(context))
         finally:
             with self._lock:
                 self._context = None
                 self._stop_requested = False
+        return result
 
     def _ready_trainer(self) -> Trainer:
         if self._trainer is None:
