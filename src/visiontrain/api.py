@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from visiontrain.datasets.report import DatasetReport
-from visiontrain.environments.generation import Generation
-from visiontrain.handles import Run, RunHandle
-from visiontrain.plugins.discovery import Plugin
-from visiontrain.protocol.tasks import Task
 from visiontrain.session import Model, default_session
+
+if TYPE_CHECKING:
+    from visiontrain.datasets.report import DatasetReport
+    from visiontrain.environments.generation import Generation
+    from visiontrain.handles import Run, RunHandle
+    from visiontrain.plugins.discovery import Plugin
+    from visiontrain.protocol.tasks import Task
 
 __all__ = ["check_dataset", "environments", "models", "plugins", "resume", "run", "runs", "start", "train"]
 

@@ -10,27 +10,29 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from visiontrain.datasets.check import check_dataset
-from visiontrain.datasets.progress import IndexProgress
-from visiontrain.datasets.report import DatasetReport
-from visiontrain.environments.definition import EnvironmentDefinition
-from visiontrain.environments.generation import Generation
-from visiontrain.environments.progress import BuildProgress
 from visiontrain.errors import EnvironmentBuildError, PlatformError
-from visiontrain.handles import Run, RunHandle
 from visiontrain.home import Home
-from visiontrain.observers import Observer, Silent
-from visiontrain.plugins.discovery import Plugin, discover
-from visiontrain.protocol.tasks import Task
-from visiontrain.runners.launching import Launched, launch, relaunch
-from visiontrain.runners.plan import Planner
-from visiontrain.runners.routing import Framework, frameworks_of, route_framework
-from visiontrain.runners.supervised import SupervisorLink
-from visiontrain.runs.directory import RunDirectories
-from visiontrain.specs import TrainSpec, make_train_spec
-from visiontrain.supervisor.launch import Deadlines
+
+# Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
+if TYPE_CHECKING:
+    from visiontrain.datasets.progress import IndexProgress
+    from visiontrain.datasets.report import DatasetReport
+    from visiontrain.environments.definition import EnvironmentDefinition
+    from visiontrain.environments.generation import Generation
+    from visiontrain.environments.progress import BuildProgress
+    from visiontrain.handles import Run, RunHandle
+    from visiontrain.observers import Observer
+    from visiontrain.plugins.discovery import Plugin
+    from visiontrain.protocol.tasks import Task
+    from visiontrain.runners.launching import Launched
+    from visiontrain.runners.plan import Planner
+    from visiontrain.runners.routing import Framework
+    from visiontrain.runners.supervised import SupervisorLink
+    from visiontrain.runs.directory import RunDirectories
+    from visiontrain.specs import TrainSpec
+    from visiontrain.supervisor.launch import Deadlines
 
 __all__ = ["Model", "Session", "default_session"]
 
@@ -78,8 +80,7 @@ class Session:
             )
         self.home = Home.locate(home)
         self._passthrough = tuple(passthrough)
-        self._deadlines = deadlines or Deadlines()
-        self._directories = RunDirectories(self.home.runs)
+        self._deadlines = deadlines
         # While a link is open its run is attached; one that was dropped would stop the run.
         self._attached: dict[str, SupervisorLink] = {}
         self._lock = threading.Lock()
@@ -126,17 +127,21 @@ class Session:
             InputError: the request can't be carried out; nothing was started.
             EnvironmentBuildError: the environment could not be built.
         """
+        from visiontrain.specs import make_train_spec
+
         return self.start_spec(make_train_spec(data=data, model=model, **options), detach=detach, observer=observer)
 
     def start_spec(self, spec: TrainSpec, *, detach: bool = False, observer: Observer | None = None) -> RunHandle:
         """`start`, from a spec."""
+        from visiontrain.observers import Silent
+        from visiontrain.runners.launching import launch
+
         told = observer or Silent()
         planner = self._planner
         plan = planner.plan(spec, told)
         told.planned(plan)
-        return self._handle(
-            launch(planner, plan, self._directories, detached=detach, deadlines=self._deadlines), detach
-        )
+        launched = launch(planner, plan, self._directories, detached=detach, deadlines=self._stop_deadlines)
+        return self._handle(launched, detach)
 
     def resume(
         self, run: str = "last", *, epochs: int | None = None, detach: bool = False, observer: Observer | None = None
@@ -154,13 +159,16 @@ class Session:
             RunBusyError: it is going on.
             DatasetError: the data changed.
         """
+        from visiontrain.observers import Silent
+        from visiontrain.runners.launching import relaunch
+
         launched = relaunch(
             self._planner,
             self._directories.find(run),
             observer or Silent(),
             epochs=epochs,
             detached=detach,
-            deadlines=self._deadlines,
+            deadlines=self._stop_deadlines,
         )
         return self._handle(launched, detach)
 
@@ -170,14 +178,20 @@ class Session:
         Raises:
             UnknownRunError: none does, or more than one.
         """
+        from visiontrain.handles import Run
+
         return Run(self._directories.find(run), self._resume_to_end)
 
     def runs(self) -> list[Run]:
         """All runs, newest first."""
+        from visiontrain.handles import Run
+
         return [Run(path, self._resume_to_end) for path in self._directories.paths()]
 
     def follow(self, run: str = "last") -> RunHandle:
         """A handle on a run, whichever process started it; its events begin with the run's first."""
+        from visiontrain.handles import RunHandle
+
         return RunHandle(self.run(run), None)
 
     # -- what there is ----------------------------------------------------------------------------------------------
@@ -198,7 +212,7 @@ class Session:
         """
         chosen = self._frameworks
         if framework is not None:
-            chosen = (route_framework(framework, chosen, self._plugins),)
+            chosen = (self.framework(framework),)
         found: list[Model] = []
         unread: list[str] = []
         for candidate in chosen:
@@ -233,6 +247,9 @@ class Session:
         Raises:
             DatasetError: it is no dataset of a known layout.
         """
+        from visiontrain.datasets.check import check_dataset
+        from visiontrain.protocol.tasks import Task
+
         return check_dataset(
             Path(data).expanduser().absolute(),
             folder=self.home.datasets,
@@ -254,6 +271,8 @@ class Session:
         Raises:
             SpecError: no installed plugin has an environment of that name.
         """
+        from visiontrain.environments.definition import EnvironmentDefinition
+
         return EnvironmentDefinition.load(self.framework(name).manifest.environment)
 
     def build_environment(
@@ -264,6 +283,8 @@ class Session:
         progress: Callable[[BuildProgress], None] | None = None,
     ) -> Generation:
         """Build a framework's environment, or make the one that is built current, and read its catalogue."""
+        from visiontrain.observers import Silent
+
         told = progress or Silent().building
         built = self._planner.store.build(self.definition(name), torch_backend=torch_backend, progress=told)
         self._planner.catalog(self.framework(name), built, told)
@@ -271,6 +292,8 @@ class Session:
 
     def adopt_environment(self, name: str, python: str | os.PathLike[str]) -> Generation:
         """Use an existing interpreter as a framework's environment: checked, never written to, marked unlocked."""
+        from visiontrain.observers import Silent
+
         adopted = self._planner.store.adopt(self.definition(name), Path(python).expanduser().absolute())
         self._planner.catalog(self.framework(name), adopted, Silent().building)
         return adopted
@@ -289,23 +312,45 @@ class Session:
         Raises:
             SpecError: no installed plugin adds it.
         """
+        from visiontrain.runners.routing import route_framework
+
         return route_framework(name, self._frameworks, self._plugins)
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def _plugins(self) -> tuple[Plugin, ...]:
+        from visiontrain.plugins.discovery import discover
+
         return discover()
 
     @cached_property
     def _frameworks(self) -> tuple[Framework, ...]:
+        from visiontrain.runners.routing import frameworks_of
+
         return frameworks_of(self._plugins)
 
     @cached_property
     def _planner(self) -> Planner:
+        from visiontrain.runners.plan import Planner
+
         return Planner(self.home, self._frameworks, self._plugins, self._passthrough)
 
+    @cached_property
+    def _directories(self) -> RunDirectories:
+        from visiontrain.runs.directory import RunDirectories
+
+        return RunDirectories(self.home.runs)
+
+    @cached_property
+    def _stop_deadlines(self) -> Deadlines:
+        from visiontrain.supervisor.launch import Deadlines
+
+        return self._deadlines or Deadlines()
+
     def _handle(self, launched: Launched, detached: bool) -> RunHandle:
+        from visiontrain.handles import Run, RunHandle
+
         run = Run(launched.run_dir, self._resume_to_end)
         with self._lock:
             self._attached = {run_id: link for run_id, link in self._attached.items() if not link.closed}
@@ -319,6 +364,8 @@ class Session:
 
     def _observer(self, *, progress: bool) -> Observer:
         if not progress:
+            from visiontrain.observers import Silent
+
             return Silent()
         from visiontrain.display.console import ConsoleObserver
 
