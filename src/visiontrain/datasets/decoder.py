@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 Answer = dict[str, str | int | bool | None]
 
-#: Raised when the same bytes may give another answer: what older versions found is then looked at anew.
+#: Raised when the same bytes may give another answer, or the cache has other columns: all is then decoded anew.
 VERSION = 1
 
 #: What is accepted, by the names that Pillow gives. Left out are formats whose decoding starts other programs (EPS) or
 #: that no trainer's own decoder reads.
 FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "AVIF", "JPEG2000", "TGA"})
 
-_ORIENTATION = 0x0112  # EXIF tag; values from 5 on turn the image by a quarter
-_FIRST_TURNED = 5
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNED = (5, 6, 7, 8)  # its values that turn the image by a quarter
 _PEEK = 64
 _CHUNK = 1 << 20
 
@@ -102,7 +102,7 @@ def _decode(file: BinaryIO, pillow: ModuleType) -> Answer:
             width, height = image.size
             if width < 1 or height < 1:
                 return _bad(f"its size is {width} x {height} pixels")
-            if _orientation(image) >= _FIRST_TURNED:
+            if _orientation(image) in _TURNED:
                 width, height = height, width
             return {"width": width, "height": height, "mode": image.mode}
     except pillow.UnidentifiedImageError:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from visiontrain.datasets import decoder
 from visiontrain.datasets.decoder_pool import decode_all
 from visiontrain.datasets.probe_cache import Probe, ProbeCache
 from visiontrain.datasets.progress import IndexProgress
@@ -40,7 +39,7 @@ def probe_images(
     """
     prefix = os.fsencode(root).rstrip(b"/") + b"/"
     done = 0
-    with ProbeCache(cache, f"{decoder.VERSION}:{importlib.metadata.version('pillow')}") as known:
+    with ProbeCache(cache, importlib.metadata.version("pillow")) as known:
         for chunk in staging.unprobed():
             found = known.find((prefix + path, size, mtime_ns) for _, path, size, mtime_ns in chunk)
             hits = [(row[0], probe) for row, probe in zip(chunk, found, strict=True) if probe is not None]

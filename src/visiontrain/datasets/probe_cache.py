@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,14 +10,12 @@ from pathlib import Path
 
 __all__ = ["Probe", "ProbeCache"]
 
-_log = logging.getLogger(__name__)
-
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS probes (
     path BLOB PRIMARY KEY,     -- absolute, as the file system spells it
     size INTEGER NOT NULL,     -- bytes
     mtime_ns INTEGER NOT NULL,
-    decoder TEXT NOT NULL,     -- versions of the decoder and of Pillow
+    pillow TEXT NOT NULL,      -- the version that decoded it
     width INTEGER,
     height INTEGER,
     mode TEXT,
@@ -58,21 +54,19 @@ class ProbeCache:
     """Probes by path, size and time of change, in one SQLite file that several processes may use at a time.
 
     Args:
-        path: The file; made where it is missing, and anew where it is damaged.
-        decoder: Versions of the decoder: what could not be decoded by another one is tried again.
+        path: The file; made where it is missing.
+        pillow: Pillow's version: what another one could not decode is tried again.
+
+    Raises:
+        sqlite3.Error: by all methods, where the file can't be used.
     """
 
-    def __init__(self, path: Path, decoder: str) -> None:
-        self._decoder = decoder
-        try:
-            self._connection = _open(path)
-        except sqlite3.DatabaseError as e:
-            if isinstance(e, sqlite3.OperationalError):  # locked, disk full, read-only: not the file's fault
-                raise
-            _log.warning("%s is damaged (%s): it is made anew, and all images are decoded again", path, e)
-            for leftover in (path, Path(f"{path}-journal")):
-                leftover.unlink(missing_ok=True)
-            self._connection = _open(path)
+    def __init__(self, path: Path, pillow: str) -> None:
+        self._pillow = pillow
+        # A rollback journal, not WAL: a home folder may be on a network file system.
+        self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.executescript(_SCHEMA)
 
     def __enter__(self) -> ProbeCache:
         return self
@@ -85,11 +79,11 @@ class ProbeCache:
         with self._transaction():
             for file in files:
                 row = self._connection.execute(
-                    "SELECT size, mtime_ns, width, height, mode, sha256, reason, decoder FROM probes"
+                    "SELECT size, mtime_ns, width, height, mode, sha256, reason, pillow FROM probes"
                     " WHERE path = ? AND size = ? AND mtime_ns = ?",
                     file,
                 ).fetchone()
-                known = row is not None and (row[6] is None or row[7] == self._decoder)
+                known = row is not None and (row[6] is None or row[7] == self._pillow)
                 yield Probe(*row[:7]) if known else None
 
     def keep(self, probes: Iterable[tuple[bytes, Probe]]) -> None:
@@ -98,7 +92,7 @@ class ProbeCache:
             self._connection.executemany(
                 "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (path, p.size, p.mtime_ns, self._decoder, p.width, p.height, p.mode, p.sha256, p.reason)
+                    (path, p.size, p.mtime_ns, self._pillow, p.width, p.height, p.mode, p.sha256, p.reason)
                     for path, p in probes
                     if p.lasting
                 ),
@@ -113,15 +107,3 @@ class ProbeCache:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # A rollback journal, not WAL: a home folder may be on a network file system.
-    connection = sqlite3.connect(os.fspath(path), timeout=60, isolation_level=None)
-    try:
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -16,7 +16,6 @@ __all__ = ["Staging"]
 # `kept` is what training will see; unreadable images stay in `image` to be reported.
 _SCHEMA = """
 CREATE TABLE class (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE class_split (class INTEGER NOT NULL, split TEXT NOT NULL, PRIMARY KEY (class, split)) WITHOUT ROWID;
 CREATE TABLE image (
     id INTEGER PRIMARY KEY, split TEXT NOT NULL, class INTEGER NOT NULL, path BLOB NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
@@ -51,12 +50,11 @@ class Staging:
     def __exit__(self, *exception: object) -> None:
         self._connection.close()
 
-    def add_class(self, split: Split, name: str) -> None:
-        """There is a class in this split, whether or not images of it follow."""
+    def add_class(self, name: str) -> None:
+        """There is a class, whether or not images of it follow."""
         if name not in self._classes:
             self._classes[name] = len(self._classes)
             self._connection.execute("INSERT INTO class VALUES (?, ?)", (self._classes[name], name))
-        self._connection.execute("INSERT OR IGNORE INTO class_split VALUES (?, ?)", (self._classes[name], split))
 
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image of a class that was added before."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontrain.datasets import decoder
 from visiontrain.datasets.formats import choose_format
 from visiontrain.datasets.formats.base import Split
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.probe import probe_images
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
-from visiontrain.errors import DatasetError
+from visiontrain.errors import DatasetError, VisiontrainError
 from visiontrain.protocol.tasks import Task
 
 __all__ = ["VAL_SHARE", "Survey", "survey_dataset"]
@@ -66,23 +68,31 @@ def survey_dataset(
 
     Raises:
         DatasetError: there is no dataset at `data`: the message says what was found and what was expected.
-        VisiontrainError: no decoder could be started.
+        VisiontrainError: no decoder could be started, or `folder` can't be written.
     """
     root = _existing_folder(data)
     layout, task = choose_format(root, task)
     tell = progress or (lambda _: None)
-    with Staging() as staging:
-        tell(IndexProgress("scan", 0, 0))
-        layout.read(root, task, _Telling(staging, tell))
-        tell(IndexProgress("scan", staging.listed, staging.listed))
+    known = folder / f"probes-{decoder.VERSION}.sqlite"
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe_images(staging, root, folder / "probes.sqlite", tell)
-        staging.index_contents()
-        carved = None
-        if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
-            staging.carve(seed, VAL_SHARE)
-            carved = staging.rows("SELECT COUNT(*) FROM kept WHERE split = 'val'")[0][0]
-        yield Survey(root, layout.name, task, staging, seed, carved)
+        with Staging() as staging:
+            tell(IndexProgress("scan", 0, 0))
+            layout.read(root, task, _Telling(staging, tell))
+            tell(IndexProgress("scan", staging.listed, staging.listed))
+            probe_images(staging, root, known, tell)
+            staging.index_contents()
+            carved = None
+            if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
+                staging.carve(seed, VAL_SHARE)
+                carved = staging.rows("SELECT COUNT(*) FROM kept WHERE split = 'val'")[0][0]
+            yield Survey(root, layout.name, task, staging, seed, carved)
+    except sqlite3.Error as e:
+        raise VisiontrainError(
+            f"what is known about the data could not be kept on disk: {e}",
+            instruction=f"Check that {folder} and the folder for temporary files can be written and have room; if it "
+            f"speaks of damage, remove {known}: it is made anew.",
+        ) from e
 
 
 def _existing_folder(data: str | os.PathLike[str]) -> str:

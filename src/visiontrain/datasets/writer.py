@@ -80,7 +80,7 @@ def _refuse_errors(report: DatasetReport) -> None:
         skippable = any(problem.code.startswith("unreadable") for problem in errors)
         raise DatasetError(
             "\n".join(str(problem) for problem in errors),
-            instruction="Repair or remove what is named, or go on without it by skip_unreadable."
+            instruction="Repair or remove what is named, or leave it out: --skip-unreadable, or skip_unreadable=True."
             if skippable
             else "Add what is missing and try again.",
         )

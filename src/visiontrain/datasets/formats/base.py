@@ -22,8 +22,8 @@ class Listing(Protocol):
     All paths are relative to the root, with ``/``, as `os.fsdecode` gives them.
     """
 
-    def add_class(self, split: Split, name: str) -> None:
-        """There is a class in this split, whether or not images of it follow."""
+    def add_class(self, name: str) -> None:
+        """There is a class, whether or not images of it follow. It comes before its images."""
 
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image of class `name`; `size` is in bytes, -1 where the file can't be looked at."""

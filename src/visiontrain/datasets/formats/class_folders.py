@@ -91,7 +91,13 @@ def _read_splits(root: str, splits: dict[str, Split], listing: Listing) -> Count
         )
     counts: Counter[str] = Counter()
     for name, split in splits.items():
-        folders = folders_in(os.path.join(root, name))
+        place = os.path.join(root, name)
+        if not os.access(place, os.R_OK | os.X_OK):
+            raise DatasetError(
+                f"{printable(place)} can't be opened: permission denied",
+                instruction="Make it readable, or leave the split out by a name that starts with a dot.",
+            )
+        folders = folders_in(place)
         found = _read_classes(root, f"{name}/", folders, split, listing)
         loose = _leave_out_files(root, name, listing)
         if split == "train" and not found.total():
@@ -111,7 +117,7 @@ def _read_classes(root: str, prefix: str, folders: list[str], split: Split, list
     for folder in folders:
         # One class may be spelled composed on one machine and decomposed on another.
         name = unicodedata.normalize("NFC", printable(folder))
-        listing.add_class(split, name)
+        listing.add_class(name)
         for file in walk(root, prefix + folder):
             if file.kind == "image":
                 listing.add_image(split, name, file.path, size=file.size, mtime_ns=file.mtime_ns)

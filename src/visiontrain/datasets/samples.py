@@ -1,0 +1,114 @@
+"""Small datasets that are generated, to try things out without a download."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from visiontrain.datasets import shapes
+from visiontrain.datasets.formats.files import printable
+from visiontrain.errors import InputError
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["SAMPLES", "Sample", "make_sample"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A dataset that can be generated.
+
+    Args:
+        name: What the person asks for.
+        task: What it is for.
+        summary: One line about it.
+        images_per_class: How many images a class has in each split.
+        image_size: Side of the square images in pixels.
+        make: Writes the dataset into an empty folder: given that, the seed, images per class by split, and the side.
+    """
+
+    name: str
+    task: Task
+    summary: str
+    images_per_class: Mapping[str, int]
+    image_size: int
+    make: Callable[[Path, int, Mapping[str, int], int], None]
+
+
+#: The samples by name.
+SAMPLES: Mapping[str, Sample] = MappingProxyType(
+    {
+        "shapes": Sample(
+            name="shapes",
+            task=Task.classify,
+            summary=f"{len(shapes.CLASSES)} shapes drawn on noise: {', '.join(shapes.CLASSES)}",
+            images_per_class=MappingProxyType({"train": 100, "val": 25, "test": 25}),
+            image_size=96,
+            make=shapes.make_shapes,
+        )
+    }
+)
+
+
+def make_sample(
+    name: str,
+    folder: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    images_per_class: Mapping[str, int] | None = None,
+    image_size: int | None = None,
+) -> Path:
+    """Generate a sample dataset. The same seed and Pillow give the same bytes.
+
+    Args:
+        name: One of `SAMPLES`.
+        folder: Where to; made where it is missing, and must be empty otherwise.
+        seed: Decides everything that is random.
+        images_per_class: Number of images by split (train, val, test); None: the sample's own.
+        image_size: Side of the images in pixels, 16 to 1024; None: the sample's own.
+
+    Returns:
+        The folder, absolute.
+
+    Raises:
+        InputError: there is no such sample, a number is out of range, or the folder is not empty.
+    """
+    sample = SAMPLES.get(name)
+    if sample is None:
+        raise InputError(f"there is no sample dataset {name!r}", instruction=f"There are: {', '.join(SAMPLES)}.")
+    counts = sample.images_per_class if images_per_class is None else images_per_class
+    side = sample.image_size if image_size is None else image_size
+    if not counts.keys() <= {"train", "val", "test"} or any(count < 0 for count in counts.values()):
+        raise InputError(f"images_per_class gives 0 or more for train, val and test, not {dict(counts)}")
+    if not _SMALLEST <= side <= _LARGEST:
+        raise InputError(f"image_size must be between {_SMALLEST} and {_LARGEST} pixels, not {side}")
+    target = Path(folder).expanduser().absolute()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        found = sorted(os.listdir(target))
+    except (FileExistsError, NotADirectoryError) as e:
+        raise InputError(
+            f"{printable(str(target))} is not a folder", instruction="Name a folder for the sample."
+        ) from e
+    if found:
+        raise InputError(
+            f"{printable(str(target))} is not empty: it holds {', '.join(map(printable, found[:3]))}"
+            + (" and more" if len(found) > 3 else ""),  # noqa: PLR2004
+            instruction="Name a new or an empty folder.",
+        )
+    # Made aside, so that what was interrupted is never taken for a dataset.
+    aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target))
+    try:
+        sample.make(aside, seed, counts, side)
+        for made in sorted(aside.iterdir()):
+            made.rename(target / made.name)
+    finally:
+        shutil.rmtree(aside)
+    return target
+
+
+_SMALLEST, _LARGEST = 16, 1024

@@ -1,0 +1,119 @@
+"""The sample ``shapes``: one drawn shape an image, to be told from the others whatever its colour, size and angle."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+__all__ = ["CLASSES", "draw_shape", "make_shapes"]
+
+CLASSES = ("circle", "cross", "ring", "square", "star", "triangle")
+
+_Colour = tuple[int, int, int]
+_Point = tuple[float, float]
+
+_SMOOTH = 2  # drawn larger by this and shrunk, for smooth edges
+_CONTRAST = 110  # least distance between the colours of shape and background, in RGB
+_CLUTTER = 4  # lines and dots that belong to no shape, at the most
+_NOISE = 0.18  # share of noise in the picture
+_QUALITY = 88
+
+
+def make_shapes(folder: Path, seed: int, images_per_class: Mapping[str, int], image_size: int) -> None:
+    """Write ``<split>/<class>/<number>.jpg`` into `folder`: JPEG, RGB, `image_size` pixels square."""
+    for split, count in images_per_class.items():
+        for name in CLASSES:
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for number in range(count):
+                # A generator an image: changing one number changes no other image.
+                source = random.Random(f"{seed}/{split}/{name}/{number}")  # noqa: S311 - not for secrets
+                draw_shape(name, source, image_size).save(place / f"{number:04}.jpg", quality=_QUALITY)
+
+
+def draw_shape(name: str, source: random.Random, image_size: int) -> Image:
+    """One shape of random colour, size, place and angle before a noisy background; RGB, `image_size` pixels square."""
+    from PIL import Image, ImageDraw
+
+    side = image_size * _SMOOTH
+    behind = _colour(source)
+    shade = Image.frombytes("RGB", (4, 4), bytes(_near(channel, source) for _ in range(16) for channel in behind))
+    picture = shade.resize((side, side), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+    for _ in range(source.randint(0, _CLUTTER)):
+        ends = [source.uniform(0, side) for _ in range(4)]
+        draw.line(ends, fill=_colour(source), width=max(1, side // 48))
+    colour = _colour(source)
+    while math.dist(colour, behind) < _CONTRAST:
+        colour = _colour(source)
+    radius = side * source.uniform(0.2, 0.38)
+    margin = radius * 0.9  # a corner may be cut off
+    centre = source.uniform(margin, side - margin), source.uniform(margin, side - margin)
+    _paint(draw, name, _Place(*centre, radius, source.uniform(0, 2 * math.pi)), colour)
+    picture = picture.resize((image_size, image_size), Image.Resampling.BOX)
+    noise = Image.frombytes("RGB", picture.size, source.randbytes(3 * image_size * image_size))
+    return Image.blend(picture, noise, _NOISE)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a shape goes: pixels and radians."""
+
+    x: float
+    y: float
+    radius: float
+    angle: float
+
+    def put(self, u: float, v: float) -> _Point:
+        """A point of the unit circle, turned, scaled and moved there."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return self.x + self.radius * (u * cos - v * sin), self.y + self.radius * (u * sin + v * cos)
+
+
+def _paint(draw: ImageDraw, name: str, place: _Place, colour: _Colour) -> None:
+    x, y, radius = place.x, place.y, place.radius
+    box = (x - radius, y - radius, x + radius, y + radius)
+    if name == "circle":
+        draw.ellipse(box, fill=colour)
+    elif name == "ring":
+        draw.ellipse(box, outline=colour, width=max(2, round(radius * 0.35)))
+    else:
+        draw.polygon([place.put(u, v) for u, v in _OUTLINES[name]], fill=colour)
+
+
+def _regular(corners: int, inner: float = 1.0) -> tuple[_Point, ...]:
+    """A polygon in the unit circle; every second corner at distance `inner`."""
+    turns = [2 * math.pi * number / corners for number in range(corners)]
+    return tuple(
+        (math.cos(turn) * (inner if number % 2 else 1.0), math.sin(turn) * (inner if number % 2 else 1.0))
+        for number, turn in enumerate(turns)
+    )
+
+
+_ARM = 0.3  # half the width of the cross's arms
+_OUTLINES: Mapping[str, tuple[_Point, ...]] = {
+    "triangle": _regular(3),
+    "square": _regular(4),
+    "star": _regular(10, inner=0.4),
+    "cross": tuple(
+        (u * cos - v * sin, u * sin + v * cos)
+        for cos, sin in ((1, 0), (0, 1), (-1, 0), (0, -1))
+        for u, v in ((1.0, -_ARM), (1.0, _ARM), (_ARM, _ARM))
+    ),
+}
+
+
+def _colour(source: random.Random) -> _Colour:
+    return source.randrange(256), source.randrange(256), source.randrange(256)
+
+
+def _near(channel: int, source: random.Random) -> int:
+    return min(max(channel + source.randint(-30, 30), 0), 255)
