@@ -134,14 +134,15 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
-    """Resolve every environment anew and write its ``requirements.lock``."""
+    """Write every environment's ``requirements.lock``; pins that still fit stay, unless ``-- --upgrade``."""
     _prepare(session)
     code = (
-        "import sys, pathlib; from visiontrain.environments.lock import lock_environment; "
-        "lock_environment(pathlib.Path(sys.argv[1]))"
+        "import sys, pathlib\n"
+        "from visiontrain.environments.lock import lock_environment\n"
+        "lock_environment(pathlib.Path(sys.argv[1]), upgrade='--upgrade' in sys.argv)"
     )
     for definition in sorted(REPO.glob("envs/*/environment.toml")):
-        session.run("python", "-c", code, str(definition.parent))
+        session.run("python", "-c", code, str(definition.parent), *session.posargs)
 
 
 def _pytest(session: nox.Session, *arguments: str) -> None:
