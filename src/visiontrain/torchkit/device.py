@@ -38,7 +38,7 @@ def find_nvidia_driver(root: Path = Path("/")) -> NvidiaDriver | None:
     if visible is not None and visible.split(",")[0].strip() in ("", "-1"):
         return None
     # The kernel module can be loaded on a machine (or seen in a container) that was given no GPU: a device node counts.
-    nodes = [node for node in (root / "dev").glob("nvidia[0-9]*")] + list((root / "dev").glob("dxg"))
+    nodes = [*(root / "dev").glob("nvidia[0-9]*"), *(root / "dev").glob("dxg")]
     if not nodes:
         return None
     return NvidiaDriver(_version_from_proc(root / "proc/driver/nvidia/version") or _version_from_tool())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -119,6 +119,7 @@ class TrainingLoop(Generic[B]):
 
     def __init__(
         self,
+        *,
         context: RunContext,
         learner: Learner[B],
         train: BatchSource[B],
@@ -304,11 +305,12 @@ def _deterministic(device: torch.device) -> Iterator[None]:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    filling = deterministic.fill_uninitialized_memory
+    memory: Any = deterministic  # its attributes are properties that type checkers do not see
+    filling = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    deterministic.fill_uninitialized_memory = False  # costs time, and no kernel here reads what it did not write
+    memory.fill_uninitialized_memory = False  # costs time, and no kernel here reads what it did not write
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        deterministic.fill_uninitialized_memory = filling
+        memory.fill_uninitialized_memory = filling

@@ -1,0 +1,1 @@
+"""timm for visiontrain: image classifiers."""

@@ -1,0 +1,177 @@
+"""From a model's name to a model: classes, image size, where its first weights come from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visiontrain_timm.hub import describe_weights, network, no_weights  # isort: skip - before timm
+
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
+from torch import nn
+
+from visiontrain.errors import SpecError, UnknownModelError
+from visiontrain.protocol.messages import Weights
+from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain_timm.options import TimmOptions
+from visiontrain_timm.weights import load_weights
+
+__all__ = ["Built", "build_model"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model on the CPU, in float32, and how it wants its images."""
+
+    model: nn.Module
+    image: ImageConfig
+
+
+def build_model(
+    name: str,
+    *,
+    classes: tuple[str, ...],
+    image_size: int | None,
+    weights: Weights,
+    options: TimmOptions,
+    log: Callable[[str], None],
+) -> Built:
+    """Build a classifier.
+
+    Args:
+        name: As `timm.create_model` takes it.
+        classes: Class names by class index.
+        image_size: In pixels, both sides; None for the model's own.
+        weights: Where the first weights come from.
+        options: Dropout rates.
+        log: Takes a sentence for the person.
+
+    Raises:
+        UnknownModelError: timm has no such model.
+        SpecError: the model can't take the image size or an option.
+        WeightsError: the weights can't be had or don't fit.
+    """
+    _check_name(name, weights)
+    arguments: dict[str, Any] = {"num_classes": len(classes), "in_chans": 3}
+    for option in ("drop_rate", "drop_path_rate"):
+        if getattr(options, option) > 0:
+            arguments[option] = getattr(options, option)
+    if weights.source == "pretrained":
+        _announce(name, log)
+    model, config = _create(name, image_size, weights.source == "pretrained", arguments)
+    if weights.source == "file":
+        load_weights(model, Path(weights.path or ""), classes=classes, log=log)
+    _try(model, name, config)
+    return Built(model, config)
+
+
+def _check_name(name: str, weights: Weights) -> None:
+    if name.startswith(("hf-hub:", "hf_hub:")):
+        if weights.source != "pretrained":
+            raise SpecError(
+                "model",
+                f"{name} is described on the Hugging Face hub, which is only reached for pretrained weights",
+                instruction="Add --pretrained, or give the architecture's name.",
+            )
+        return
+    if name.startswith("local-dir:"):
+        return
+    architecture, tag = split_model_name_tag(name)
+    if not is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        raise UnknownModelError(
+            f"timm {timm.__version__} has no model {architecture!r}",
+            instruction=f"Near: {', '.join(near)}." if near else "`visiontrain models` lists all of them.",
+        )
+    if tag and get_pretrained_cfg(name) is None:
+        known = timm.list_pretrained(f"{architecture}.*")
+        raise UnknownModelError(
+            f"timm {timm.__version__} has no weights {tag!r} of {architecture}",
+            instruction=f"There is {', '.join(known)}." if known else f"Give {architecture} alone: none are published.",
+        )
+
+
+def _announce(name: str, log: Callable[[str], None]) -> None:
+    if name.startswith(("hf-hub:", "hf_hub:")):
+        repository = name.partition(":")[2].removeprefix("//")
+        log(describe_weights(repository, None, None))
+        return
+    if name.startswith("local-dir:"):
+        return
+    published = get_pretrained_cfg(name)
+    if published is None or not published.has_weights:
+        raise no_weights(f"no pretrained weights are published for {name}")
+    if published.hf_hub_id:
+        log(describe_weights(published.hf_hub_id, published.hf_hub_filename, published.license))
+    else:
+        log(f"Pretrained weights: downloading {published.url}, licence {published.license or 'not stated'}.")
+
+
+def _create(
+    name: str, image_size: int | None, pretrained: bool, arguments: dict[str, Any]
+) -> tuple[nn.Module, ImageConfig]:
+    if image_size is not None and _fixed_size(name) not in (None, image_size):
+        arguments = {**arguments, "img_size": image_size}
+    try:
+        if pretrained:
+            with network():
+                model = timm.create_model(name, pretrained=True, **arguments)
+        else:
+            model = timm.create_model(name, pretrained=False, **arguments)
+    except TypeError as e:
+        wrong = next((word for word in arguments if repr(word) in str(e)), None)
+        if wrong is None:
+            raise
+        field = "image_size" if wrong == "img_size" else wrong
+        raise SpecError(field, f"{name} can't be built with another {field} than its own") from e
+    except (AssertionError, ValueError, RuntimeError, OSError) as e:
+        if "img_size" in arguments:
+            raise SpecError("image_size", f"{name} can't be built for {image_size} pixels: {e}") from e
+        if pretrained:
+            raise no_weights(f"the pretrained weights of {name} can't be loaded: {e}") from e
+        raise
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"timm made a {type(model).__name__} of {name}")
+    found: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    own = found["input_size"][1:]
+    config = ImageConfig(
+        size=(own[0], own[1]) if image_size is None else (image_size, image_size),
+        mean=tuple(found["mean"]),
+        std=tuple(found["std"]),
+        interpolation=found["interpolation"],
+        crop_pct=found["crop_pct"],
+        crop_mode=found["crop_mode"],
+    )
+    return model, config
+
+
+def _fixed_size(name: str) -> int | None:
+    """The image size that a model is built for, where it is built for one."""
+    if ":" in name:
+        return None
+    published = get_pretrained_cfg(name)
+    if published is None or not published.fixed_input_size:
+        return None
+    return int(published.input_size[1])
+
+
+def _try(model: nn.Module, name: str, config: ImageConfig) -> None:
+    """One image through the model: the errors of an image size come now, not after the data has been loaded."""
+    model.eval()
+    height, width = config.size
+    try:
+        with torch.inference_mode():
+            out = model(torch.zeros(1, 3, height, width))
+    except (RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError) as e:
+        raise SpecError(
+            "image_size", f"{name} can't compute images of {height} x {width} pixels: {e}",
+            instruction="Leave --image-size out: the model's own size is then taken.",
+        ) from e  # fmt: skip
+    if not isinstance(out, torch.Tensor) or out.ndim != 2:  # noqa: PLR2004 - (batch, classes)
+        raise SpecError("model", f"{name} does not give one row of class scores an image: it is no classifier")

@@ -1,0 +1,81 @@
+"""Image classification as the training loop sees it: a loss and an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from visiontrain.torchkit.data import ImageBatch
+from visiontrain.torchkit.metrics import ClassificationMetrics
+from visiontrain.torchkit.transforms import Normalize
+
+__all__ = ["Classifier"]
+
+
+class Classifier:
+    """A model that gives a row of class scores an image.
+
+    Args:
+        model: On its device.
+        classes: Class names by class index.
+        normalize: Pixels to the model's input.
+        device: The model's.
+        label_smoothing: Share of each training label that is spread over all classes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        classes: tuple[str, ...],
+        normalize: Normalize,
+        device: torch.device,
+        *,
+        label_smoothing: float,
+    ) -> None:
+        self.model, self._classes, self._normalize, self._device = model, classes, normalize, device
+        self._smoothing = label_smoothing
+
+    def logits(self, batch: ImageBatch) -> torch.Tensor:
+        """Class scores in float32, (batch, classes)."""
+        scores: torch.Tensor = self.model(self._normalize(batch.pixels))
+        return scores.float()
+
+    def loss(self, batch: ImageBatch) -> tuple[torch.Tensor, int]:
+        """Cross entropy with smoothed labels."""
+        batch = batch.to(self._device)
+        return functional.cross_entropy(self.logits(batch), batch.labels, label_smoothing=self._smoothing), len(batch)
+
+    def evaluation(self) -> ClassifierEvaluation:
+        """Begin a pass over the validation split."""
+        return ClassifierEvaluation(self, self._classes, self._device)
+
+
+class ClassifierEvaluation:
+    """Cross entropy with the labels as they are, and the canonical metrics."""
+
+    def __init__(self, classifier: Classifier, classes: tuple[str, ...], device: torch.device) -> None:
+        self._classifier, self._device = classifier, device
+        self._metrics = ClassificationMetrics(classes, device)
+        self._loss = torch.zeros((), dtype=torch.float32, device=device)
+        self._images = 0
+
+    def update(self, batch: ImageBatch) -> None:
+        """Count a batch."""
+        batch = batch.to(self._device)
+        logits = self._classifier.logits(batch)
+        self._loss += functional.cross_entropy(logits, batch.labels, reduction="sum")
+        self._images += len(batch)
+        self._metrics.update(logits, batch.labels)
+
+    def compute(self) -> dict[str, float]:
+        """``val_loss`` and the canonical metrics of classification."""
+        return {"val_loss": self._loss.item() / max(1, self._images), **self._metrics.compute()}
+
+    def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
+        """The confusion matrix."""
+        path = folder / "confusion_matrix.json"
+        self._metrics.write_confusion_matrix(path, epoch=epoch)
+        return [(path, "confusion_matrix")]
