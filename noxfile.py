@@ -126,10 +126,12 @@ def real(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Speed, as ratios measured in one run. Wants an idle machine."""
+    """Speed, as ratios measured in one run. Wants an idle machine; ``-- NAME`` runs one."""
     _prepare(session, "test")
     _build_environments(session)
-    _pytest(session, "-o", "python_files=bench_*.py", "-s", "benchmarks")
+    scripts = sorted(path.stem for path in REPO.glob("benchmarks/*.py") if path.stem != "measuring")
+    for name in session.posargs or scripts:
+        session.run("python", f"benchmarks/{name}.py")
 
 
 @nox.session(default=False)
