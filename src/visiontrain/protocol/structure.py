@@ -141,20 +141,23 @@ def _dataclass_converter(cls: type[object]) -> Converter:
     def convert(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
-        found = {}
-        for name, exact, inner in fields:
-            if name in value:
-                entry = value[name]
-                found[name] = entry if type(entry) in exact else inner(entry, f"{where}.{name}")
-        if len(found) == len(fields):
-            # What a frozen dataclass's constructor does field by field, in one step: none of ours has a __post_init__.
-            made = object.__new__(cls)
-            made.__dict__.update(found)
-            return made
-        if not required <= found.keys():
-            missing = ", ".join(sorted(required - found.keys()))
+        try:
+            found = {
+                name: entry if type(entry := value[name]) in exact else inner(entry, f"{where}.{name}")
+                for name, exact, inner in fields
+            }
+        except KeyError:
+            return partial(value, where)
+        # What a frozen dataclass's constructor does field by field, in one step: none of ours has a __post_init__.
+        made = object.__new__(cls)
+        object.__setattr__(made, "__dict__", found)
+        return made
+
+    def partial(value: dict[str, Any], where: str) -> Any:
+        missing = ", ".join(sorted(required - value.keys()))
+        if missing:
             raise ProtocolError(f"{where}: missing: {missing}")
-        return cls(**found)
+        return cls(**{name: inner(value[name], f"{where}.{name}") for name, _, inner in fields if name in value})
 
     return convert
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from visiontrain.errors import ProtocolError
-from visiontrain.protocol.codec import loads
+from visiontrain.protocol.codec import loads, loads_lines
 from visiontrain.protocol.events import Event, event_from_json
 
 __all__ = ["EVENTS", "EventReader", "read_events"]
@@ -37,8 +37,7 @@ class EventReader:
             return []
         self._offset += len(chunk)
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        events = (_event(line) for line in lines if line)
-        found = [event for event in events if event is not None]
+        found = [event for event in _events([line for line in lines if line]) if event is not None]
         # A chunk of other lines must not look like the end of the file.
         return found if found or len(chunk) < CHUNK else self.read()
 
@@ -50,7 +49,14 @@ def read_events(path: Path) -> Iterator[Event]:
         yield from events
 
 
-def _event(line: bytes) -> Event | None:
+def _events(lines: list[bytes]) -> list[Event | None]:
+    try:
+        return [event_from_json(value) for value in loads_lines(lines)]
+    except ProtocolError:
+        return [_event_or_none(line) for line in lines]
+
+
+def _event_or_none(line: bytes) -> Event | None:
     try:
         return event_from_json(loads(line))
     except ProtocolError:

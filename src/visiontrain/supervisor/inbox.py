@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from visiontrain.errors import ProtocolError
-from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads
+from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads_lines
 from visiontrain.protocol.messages import Response
 
 __all__ = ["Inbox", "RawEvent"]
@@ -15,9 +14,8 @@ __all__ = ["Inbox", "RawEvent"]
 CHUNK = 1 << 18
 
 
-@dataclass(frozen=True)
-class RawEvent:
-    """An event as it came: `line` is its JSON object's text, `value` the object."""
+class RawEvent(NamedTuple):
+    """An event as it came: `line` is its JSON object's text, `value` the object. One is made for every event."""
 
     line: bytes
     value: dict[str, Any]
@@ -51,21 +49,24 @@ class Inbox:
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         if len(self._buffer) > MAX_LINE:
             raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
+        return self._messages(lines)
+
+    def _messages(self, lines: list[bytes]) -> list[Response | RawEvent]:
+        if all(line.startswith(EVENT_PREFIX) for line in lines):
+            # The usual case: an event's text is copied into the record as it is, not written anew.
+            texts = [line[len(EVENT_PREFIX) : -1] for line in lines]
+            return [self._event(text, value) for text, value in zip(texts, loads_lines(texts), strict=True)]
         return [self._message(line) for line in lines]
 
     def _message(self, line: bytes) -> Response | RawEvent:
-        if not line.startswith(EVENT_PREFIX):
-            message = decode(line)
-            if isinstance(message, Response):
-                return message
-            if message.method != "event":
-                raise ProtocolError(f"the worker sent {message.method!r}, which only a host may")
-            return self._event(dumps(message.params))
-        # The usual shape: the event's text is copied into the record as it is, not written anew.
-        return self._event(line[len(EVENT_PREFIX) : -1])
+        message = decode(line)
+        if isinstance(message, Response):
+            return message
+        if message.method != "event":
+            raise ProtocolError(f"the worker sent {message.method!r}, which only a host may")
+        return self._event(dumps(message.params), message.params)
 
-    def _event(self, text: bytes) -> RawEvent:
-        value = loads(text)
+    def _event(self, text: bytes, value: Any) -> RawEvent:
         if not isinstance(value, dict) or not isinstance(value.get("type"), str):
             raise ProtocolError("the worker sent an event that is not an object with a type")
         if value.get("run_id") != self._run_id:

@@ -82,15 +82,19 @@ class Supervisor:
         self._exit_status: int | None = None
         self._stop: _Stop | None = None
         self._response: Response | None = None
+        self._result: TrainResult | None = None
         self._selector = selectors.DefaultSelector()
         self._record_changed = False
 
-    def run(self) -> None:
-        """Start the worker, follow it to its end, leave nothing behind."""
+    def begin(self) -> None:
+        """Write the record: whoever is told that the run has started finds it running."""
         with contextlib.suppress(FileNotFoundError):
             (self.run_dir / STOP_FILE).unlink()  # meant for an earlier attempt
         self.events.emit(StatusEvent, status="running", attempt=self.record.attempt)
         self._save()
+
+    def run(self) -> None:
+        """Start the worker, follow it to its end, leave nothing behind."""
         try:
             self._follow_worker()
         except ProtocolError as error:
@@ -184,6 +188,8 @@ class Supervisor:
             self._record_changed = True
             self._request(TRAIN, self.record.kind, self.launch.params)
         elif response.id in (INITIALIZE, TRAIN) or response.error is not None:
+            if response.error is None:
+                self._result = structure(TrainResult, response.result)
             self._response = response
 
     def _request(self, number: int, method: str, params: object) -> None:
@@ -264,8 +270,8 @@ class Supervisor:
         self.link.grew()
 
     def _outcome(self) -> tuple[Status, str | None, ErrorInfo | None, dict[str, float | None]]:
-        if self._response is not None and self._response.error is None:
-            result = structure(TrainResult, self._response.result)
+        result = self._result
+        if result is not None and self._response is not None and self._response.error is None:
             if result.status == "completed":
                 return "completed", None, None, result.metrics
             if self._stop is None:

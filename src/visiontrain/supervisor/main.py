@@ -54,13 +54,18 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    link.say("started", pid=os.getpid())
     try:
+        supervisor.begin()
+        link.say("started", pid=os.getpid())
         supervisor.run()
     except BaseException:
         traceback.print_exc(file=sys.stderr)  # into the run's log: there is nobody else to tell
         raise
     finally:
+        # In this order: whoever learns from the link that the run is over must not find it busy.
+        for fd in (*held, lock):
+            if fd is not None:
+                os.close(fd)
         link.close()
 
 
