@@ -7,6 +7,7 @@ changed afterwards; any number of processes may read it.
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import sqlite3
@@ -143,4 +144,5 @@ class _Connection(sqlite3.Connection):
         self.pid = os.getpid()
 
     def __del__(self) -> None:
-        self.close()
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it could not be opened
+            self.close()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from visiontrain.datasets.check import check_dataset
+from visiontrain.datasets.samples import SAMPLES, make_sample
+from visiontrain.datasets.shapes import CLASSES
+from visiontrain.errors import InputError
+
+FEW = {"train": 3, "val": 2, "test": 1}
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_shapes_is_a_dataset_without_problems(tmp_path, home):
+    report = check_dataset(make_sample("shapes", tmp_path / "a" / "shapes"), folder=home)
+    assert report.splits == {"train": 600, "val": 150, "test": 150}
+    assert tuple(report.classes) == CLASSES
+    assert report.problems == ()
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    first = files(make_sample("shapes", tmp_path / "1", images_per_class=FEW))
+    assert files(make_sample("shapes", tmp_path / "2", images_per_class=FEW)) == first
+    assert len(first) == 36
+    other = files(make_sample("shapes", tmp_path / "3", images_per_class=FEW, seed=1))
+    assert other.keys() == first.keys()
+    assert not set(other.values()) & set(first.values())
+
+
+def test_more_images_leave_the_first_as_they_are(tmp_path):
+    few = files(make_sample("shapes", tmp_path / "1", images_per_class=FEW))
+    assert few.items() <= files(make_sample("shapes", tmp_path / "2", images_per_class={**FEW, "train": 5})).items()
+
+
+def test_the_images_are_as_asked_for(tmp_path):
+    folder = make_sample("shapes", tmp_path, images_per_class={"train": 1}, image_size=40)
+    assert folder == tmp_path
+    assert sorted(path.name for path in folder.iterdir()) == ["train"]
+    with Image.open(folder / "train/star/0000.jpg") as image:
+        assert (image.size, image.mode, image.format) == ((40, 40), "RGB", "JPEG")
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(InputError, match=r"(?s)is not empty: it holds mine\.txt\n.*Name a new"):
+        make_sample("shapes", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    with pytest.raises(InputError, match="is not a folder"):
+        make_sample("shapes", tmp_path / "mine.txt")
+    with pytest.raises(InputError, match="is not a folder"):
+        make_sample("shapes", tmp_path / "mine.txt" / "below")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"images_per_class": {"train": -1}}, "0 or more"),
+        ({"images_per_class": {"all": 1}}, "for train, val and test"),
+        ({"image_size": 8}, "between 16 and 1024"),
+    ],
+)
+def test_numbers_out_of_range(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        make_sample("shapes", tmp_path / "new", **options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_unknown_samples_are_told_what_there_is(tmp_path):
+    with pytest.raises(InputError, match=r"(?s)no sample dataset 'numbers'.*There are: shapes"):
+        make_sample("numbers", tmp_path)
+    assert all(sample.name == name for name, sample in SAMPLES.items())
