@@ -1,0 +1,94 @@
+"""A trainer that keeps time and books as a real one does, and computes nothing. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from visiontrain.errors import DeviceError
+from visiontrain.protocol.messages import Cpu, Device, ModelInfo, TrainResult
+from visiontrain.worker.context import RunContext
+from visiontrain.worker.trainer import Description
+
+_MODELS = ("convnext_tiny", "mobilenetv3_small_100", "resnet18", "resnet34", "resnet50", "vit_small_patch16_224")
+_STEPS = 4  # batches an epoch, whatever the data
+_SECONDS = 0.02  # a batch
+
+
+class TinyTrainer:
+    """Better with each epoch, as every manual's example is."""
+
+    def describe(self) -> Description:
+        cpu = Cpu(threads=2, capability="DEFAULT", features=("avx2",))
+        return Description({"timm": "1.0.31", "torch": "2.15.0"}, (Device("cpu", "A processor"),), cpu)
+
+    def models(self) -> Iterator[ModelInfo]:
+        return (ModelInfo(name, ("classify",), ("a1_in1k",) if name.startswith("resnet") else ()) for name in _MODELS)
+
+    def train(self, context: RunContext) -> TrainResult:
+        params = context.params
+        if params.device not in ("auto", "cpu"):
+            raise DeviceError(f"there is no device {params.device!r} that this torch can use here")
+        print(f"training {params.model} on {sum(context.dataset.splits.values())} images")
+        step = self._resume(context)
+        metrics: dict[str, float] = {}
+        while step < params.epochs * _STEPS:
+            if context.stop_requested:
+                return self._end("stopped", context, step, metrics)
+            time.sleep(_SECONDS)
+            step += 1
+            epoch = math.ceil(step / _STEPS)
+            loss = 1.8 / (1 + step / _STEPS)
+            batch = (step - 1) % _STEPS + 1
+            context.progress(
+                "train", epoch=epoch, epochs=params.epochs, step=batch, steps=_STEPS, values={"train_loss": loss}
+            )
+            if batch == _STEPS:
+                metrics = self._row(context, epoch, loss)
+                context.metrics(metrics, step=step, epoch=epoch)
+                best = self._write(context, "best.pt", step)
+                context.checkpoint(best, kind="best", step=step, epoch=epoch)
+                matrix = context.artifacts_dir / "confusion_matrix.json"
+                matrix.write_text("{}", encoding="ascii")
+                context.artifact(matrix, kind="confusion_matrix")
+                self._save(context, step)
+        return self._end("completed", context, step, metrics)
+
+    def _row(self, context: RunContext, epoch: int, loss: float) -> dict[str, float]:
+        accuracy = 1 - 0.8 / (1 + epoch)
+        names = ("accuracy", "accuracy_top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted")
+        row = {"train_loss": loss, "learning_rate": 0.001, "images_per_second": 800.0, "val_loss": loss * 1.1}
+        row |= dict.fromkeys(names, accuracy)
+        for kind in ("precision", "recall", "f1"):
+            row |= {f"{kind}/{name}": accuracy for name in context.dataset.classes}
+        return row
+
+    def _end(self, status: str, context: RunContext, step: int, metrics: dict[str, float]) -> TrainResult:
+        if status == "stopped":
+            self._save(context, step)
+            return TrainResult("stopped", step / _STEPS, dict(metrics))
+        return TrainResult("completed", step / _STEPS, dict(metrics))
+
+    def _save(self, context: RunContext, step: int) -> None:
+        last = self._write(context, "last.pt", step)
+        context.checkpoint(last, kind="last", step=step, epoch=step / _STEPS)
+
+    def _resume(self, context: RunContext) -> int:
+        resume = context.params.resume
+        if resume is None:
+            return 0
+        if not resume.checkpoints:
+            context.resumed(step=0, epoch=0.0, checkpoint=None)
+            return 0
+        path = Path(resume.checkpoints[0])
+        step = int(json.loads(path.read_text(encoding="ascii"))["step"])
+        context.resumed(step=step, epoch=step / _STEPS, checkpoint=path)
+        return step
+
+    def _write(self, context: RunContext, name: str, step: int) -> Path:
+        path = context.checkpoints_dir / name
+        path.write_text(json.dumps({"step": step}), encoding="ascii")
+        return path
