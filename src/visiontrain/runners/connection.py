@@ -67,7 +67,7 @@ class WorkerConnection:
     ) -> None:
         process = self._started()
         if value is None:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
                 self._send(Request(self._number + 1, "shutdown"))
                 process.wait(5)
         with contextlib.suppress(ProcessLookupError, PermissionError):

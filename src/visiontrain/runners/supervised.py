@@ -65,6 +65,9 @@ class SupervisorLink:
         with self._lock:
             self._close()
 
+    def __del__(self) -> None:
+        self._socket.close()  # a run that nobody holds any more is not left attached by chance
+
     def _close(self) -> None:
         self.closed = True
         self._socket.close()

@@ -52,10 +52,14 @@ class Inbox:
         return self._messages(lines)
 
     def _messages(self, lines: list[bytes]) -> list[Response | RawEvent]:
-        if all(line.startswith(EVENT_PREFIX) for line in lines):
+        if all(line.startswith(EVENT_PREFIX) and line.endswith(b"}}") for line in lines):
             # The usual case: an event's text is copied into the record as it is, not written anew.
             texts = [line[len(EVENT_PREFIX) : -1] for line in lines]
-            return [self._event(text, value) for text, value in zip(texts, loads_lines(texts), strict=True)]
+            try:
+                values = loads_lines(texts)
+            except ProtocolError:  # a message with further fields, or none: told below
+                return [self._message(line) for line in lines]
+            return [self._event(text, value) for text, value in zip(texts, values, strict=True)]
         return [self._message(line) for line in lines]
 
     def _message(self, line: bytes) -> Response | RawEvent:

@@ -91,6 +91,7 @@ class Supervisor:
         with contextlib.suppress(FileNotFoundError):
             (self.run_dir / STOP_FILE).unlink()  # meant for an earlier attempt
         self.events.emit(StatusEvent, status="running", attempt=self.record.attempt)
+        self.events.flush()
         self._save()
 
     def run(self) -> None:

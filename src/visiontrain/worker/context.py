@@ -160,6 +160,7 @@ class RunContext:
         # The lock is held while sending: the numbers must reach the pipe in their order. The object is what
         # event_to_json(cls(...)) gives, without making the event first: a loop may report a hundred thousand points.
         with self._lock:
-            self._seq += 1
-            head: JsonObject = {"type": cls.type, "run_id": self.params.run_id, "seq": self._seq, "source": "worker"}
+            seq = self._seq + 1
+            head: JsonObject = {"type": cls.type, "run_id": self.params.run_id, "seq": seq, "source": "worker"}
             self._send({**head, "time": time.time(), "monotonic": time.monotonic(), **fields})
+            self._seq = seq  # not before: an event that can't be sent must leave no gap
