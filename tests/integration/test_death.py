@@ -1,0 +1,248 @@
+"""However a worker, its supervisor or its host ends: it is told in words, and nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+from visiontrain_harness import runs
+from visiontrain_harness.processes import PATIENCE, alive, until
+
+from visiontrain.errors import (
+    ProtocolError,
+    RunBusyError,
+    RunFailedError,
+    RunInterruptedError,
+    WeightsError,
+    WorkerCrashedError,
+)
+from visiontrain.runs.directory import is_being_worked_on
+
+LINUX = sys.platform == "linux"
+
+#: A host that starts a run and follows it.
+HOST = """
+import sys
+from pathlib import Path
+from visiontrain_harness import runs
+home, trainer, detached = sys.argv[1:4]
+options = dict(pair.split("=") for pair in sys.argv[4:])
+options = {name: float(value) if value.replace(".", "").isdigit() else value for name, value in options.items()}
+if "steps" in options:
+    options["steps"] = int(options["steps"])
+handle = runs.start(Path(home), trainer, detached=detached == "detached", **options)
+print(handle.run_dir, flush=True)
+for event in handle.events():
+    pass
+"""
+
+
+def pids_of(run_dir):
+    """The processes that the trainer `leaves_children` has started, itself the first."""
+    path = run_dir / "artifacts" / "pids"
+    return [int(pid) for pid in until(lambda: path.exists() and path.read_text().split(), "the trainer's children")]
+
+
+def reported(run_dir):
+    """Whether a trainer has begun to report."""
+    events = run_dir / "events.jsonl"
+    return events.exists() and b'"source":"worker"' in events.read_bytes()
+
+
+class TestWorker:
+    @pytest.mark.parametrize(
+        ("how", "words"),
+        [
+            ("SIGKILL", "killed by SIGKILL (likely out of memory"),
+            ("SIGSEGV", "killed by SIGSEGV (a fault in native code)"),
+            ("SIGABRT", "killed by SIGABRT"),
+            ("SIGTERM", "killed by SIGTERM"),
+            ("os._exit", "ended with exit code 3 without an answer"),
+        ],
+    )
+    def test_its_end_is_told_in_words_with_the_logs_last_lines(self, start, how, words):
+        handle = start("dies:Trainer", how=how)
+        with pytest.raises(WorkerCrashedError) as caught:
+            handle.wait(timeout=PATIENCE)
+        assert words in caught.value.reason
+        assert "last words" in caught.value.log_tail
+        assert handle.status == "failed"
+        assert words in handle.run.record.reason
+        # What it had reported until then is kept.
+        assert [row["train_loss"] for row in handle.run.history] == [1.0]
+
+    def test_it_dies_while_it_loads_the_framework(self, start):
+        handle = start("dies:InDescribe", how="unused")
+        with pytest.raises(WorkerCrashedError, match="exit code 4") as caught:
+            handle.wait(timeout=PATIENCE)
+        assert "last words" in str(caught.value)
+
+    def test_sys_exit_in_the_trainer_is_a_failure_of_the_trainer(self, start):
+        handle = start("dies:Trainer", how="sys.exit")
+        with pytest.raises(RunFailedError, match="SystemExit: 5"):
+            handle.wait(timeout=PATIENCE)
+
+    def test_an_exception_arrives_whole(self, start):
+        handle = start("raises:WithCause")
+        with pytest.raises(RunFailedError) as caught:
+            handle.wait(timeout=PATIENCE)
+        assert caught.value.reason == "ValueError: the failure"
+        assert caught.value.run_id == handle.run_id
+        assert "KeyError: 'the cause'" in caught.value.remote_traceback
+        assert "The above exception was the direct cause" in caught.value.remote_traceback
+
+    def test_an_error_of_ours_is_raised_as_itself(self, start):
+        with pytest.raises(WeightsError, match="there are no weights") as caught:
+            start("raises:WeightsMissing").wait(timeout=PATIENCE)
+        assert caught.value.instruction == "Take others."
+
+    def test_a_framework_that_does_not_load(self, start):
+        with pytest.raises(RunFailedError, match="ImportError: no framework here"):
+            start("raises:InDescribe").wait(timeout=PATIENCE)
+
+    @pytest.mark.parametrize("trainer", ["missing_module:Trainer", "base:MissingClass"])
+    def test_a_trainer_that_is_not_there(self, start, trainer):
+        handle = start(trainer)
+        with pytest.raises(Exception, match=r"missing_module|MissingClass"):
+            handle.wait(timeout=PATIENCE)
+        assert handle.status == "failed"
+
+    def test_its_program_is_missing(self, start, tmp_path, monkeypatch):
+        monkeypatch.setattr(runs, "bare_python", lambda: tmp_path / "no-python")
+        handle = start("base:Steady")
+        with pytest.raises(RunFailedError, match="no-python"):
+            handle.wait(timeout=PATIENCE)
+
+    @pytest.mark.parametrize(
+        ("trainer", "words"),
+        [
+            ("says_nonsense:ReturnsNone", "TrainResult"),
+            ("says_nonsense:ReturnsObject", "not representable as strict JSON"),
+            ("says_nonsense:ReturnsNan", "not representable as strict JSON"),
+            ("says_nonsense:WritesIntoThePipe", "protocol error"),
+        ],
+    )
+    def test_an_answer_that_is_not_the_protocols(self, start, trainer, words):
+        handle = start(trainer)
+        with pytest.raises(ProtocolError, match=words):
+            handle.wait(timeout=PATIENCE)
+        assert handle.status == "failed"
+
+    def test_one_that_does_not_end_after_its_answer_is_ended(self, start):
+        handle = start("will_not_stop:Lingers", deadlines=runs.Deadlines(shutdown=0.2))
+        worker = until(lambda: handle.run.record.worker, "the worker's answer").pid
+        assert handle.wait(timeout=PATIENCE).status == "completed"
+        assert not alive(worker)
+
+
+@pytest.mark.parametrize("then", ["complete", "crash", "stop"])
+def test_nothing_that_a_worker_started_outlives_it(start, then):
+    handle = start("leaves_children:Trainer", then=then)
+    pids = pids_of(handle.run_dir)
+    if then == "stop":
+        handle.stop()
+    # A child that was forked holds what the worker had open: the end is the process's, not a pipe's.
+    for _ in handle.events(timeout=PATIENCE):
+        pass
+    assert handle.status == {"complete": "completed", "crash": "failed", "stop": "stopped"}[then]
+    # Daemons are found where orphans become their supervisor's children, which Linux alone has.
+    assert [pid for pid in (pids if LINUX else pids[:4]) if alive(pid)] == []
+
+
+class TestHost:
+    def test_killed_everything_ends_and_the_run_reads_interrupted(self, host, tmp_path):
+        process, line = host(HOST, tmp_path, "leaves_children:Trainer", "attached", "then=go on")
+        run_dir = type(tmp_path)(line)
+        pids = pids_of(run_dir)
+        pids.append(runs.follow(run_dir).run.record.supervisor_pid)
+        process.kill()
+        # Ten seconds are promised; the machine may be busy with other tests.
+        until(lambda: not any(map(alive, pids)), "the run's processes end", within=30)
+        run = runs.follow(run_dir).run
+        assert run.status == "interrupted"
+        with pytest.raises(RunInterruptedError, match="the process that started the run ended"):
+            run.raise_for_status()
+
+    def test_the_promise_of_ten_seconds(self):
+        deadlines = runs.Deadlines()
+        # The interrupt gets a second, ending what is left two.
+        assert deadlines.host_gone + 1 + 2 <= 10
+
+    def test_killed_a_trainer_that_looks_at_the_flag_leaves_its_checkpoint(self, host, tmp_path):
+        process, line = host(HOST, tmp_path, "base:Steady", "attached", "steps=100000", "pause=0.01")
+        run_dir = type(tmp_path)(line)
+        until(lambda: reported(run_dir), "the trainer reports")
+        process.kill()
+        until(lambda: not is_being_worked_on(run_dir), "the run ends")
+        run = runs.follow(run_dir).run
+        assert run.status == "interrupted"
+        assert run.last_checkpoint.is_file()
+
+    def test_a_detached_run_goes_on(self, host, tmp_path):
+        process, line = host(HOST, tmp_path, "base:Steady", "detached", "steps=100", "pause=0.01")
+        run_dir = type(tmp_path)(line)
+        process.kill()
+        process.wait()
+        handle = runs.follow(run_dir)
+        assert handle.wait(timeout=PATIENCE).status == "completed"
+        assert handle.run.record.last is None
+
+    def test_a_run_that_is_detached_later_goes_on(self, host, tmp_path):
+        code = HOST.replace("for event", "handle.detach()\nprint('detached', flush=True)\nfor event")
+        process, line = host(code, tmp_path, "base:Steady", "attached", "steps=100", "pause=0.01")
+        assert process.stdout.readline() == "detached\n"
+        process.kill()
+        assert runs.follow(type(tmp_path)(line)).wait(timeout=PATIENCE).status == "completed"
+
+    def test_a_forked_child_does_not_keep_the_run_attached(self, host, tmp_path):
+        code = HOST.replace("for event", "import os, time\nif os.fork() == 0: time.sleep(30); os._exit(0)\nfor event")
+        process, line = host(code, tmp_path, "base:Steady", "attached", "steps=100000", "pause=0.01")
+        run_dir = type(tmp_path)(line)
+        until(lambda: reported(run_dir), "the trainer reports")
+        process.kill()
+        until(lambda: not is_being_worked_on(run_dir), "the run ends", within=20)
+        assert runs.follow(run_dir).status == "interrupted"
+
+
+class TestSupervisor:
+    def test_killed_its_worker_dies_and_the_run_reads_interrupted(self, start):
+        handle = start("will_not_stop:IgnoresInterrupt")
+        worker = until(lambda: handle.run.record.worker, "the worker's answer").pid
+        until(lambda: reported(handle.run_dir), "the trainer reports")
+        os.kill(handle.run.record.supervisor_pid, signal.SIGKILL)
+        with pytest.raises(RunInterruptedError, match="its supervisor ended without a word"):
+            handle.wait(timeout=PATIENCE)
+        until(lambda: not alive(worker), "the worker ends")
+        assert handle.status == "interrupted"
+        assert handle.run.record.supervisor_pid is None
+
+    def test_after_that_the_run_can_be_taken_up_again(self, start):
+        first = start("base:Steady", steps=100_000, pause=0.01)
+        os.kill(first.run.record.supervisor_pid, signal.SIGKILL)
+        for _ in first.events(timeout=PATIENCE):
+            pass
+        second = start("base:Steady", run_dir=first.run_dir)
+        assert second.wait(timeout=PATIENCE).status == "completed"
+
+    def test_a_run_has_one_alone(self, start):
+        first = start("base:Steady", steps=100_000, pause=0.01)
+        with pytest.raises(RunBusyError, match="another process is working on the run") as caught:
+            start("base:Steady", run_dir=first.run_dir)
+        assert caught.value.run_id == first.run_id
+        assert first.status == "running"
+
+    def test_that_can_not_start_says_why(self, tmp_path):
+        gone = tmp_path / "runs" / "gone"
+        gone.mkdir(parents=True)
+        (gone / "worker.log").mkdir()
+        with pytest.raises(WorkerCrashedError, match="before it started the run") as caught:
+            runs.start(tmp_path, "base:Steady", run_dir=gone)
+        assert "IsADirectoryError" in caught.value.log_tail
+
+    def test_no_zombie_is_left_to_the_host(self, start):
+        handle = start("base:Steady")
+        handle.wait(timeout=PATIENCE)
+        with pytest.raises(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)

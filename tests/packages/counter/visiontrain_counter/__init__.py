@@ -1,0 +1,1 @@
+"""A framework that needs nothing: what a training looks like, without one."""

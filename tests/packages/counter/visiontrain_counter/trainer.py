@@ -1,0 +1,50 @@
+"""The worker's half: counts steps, and can go on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from visiontrain.protocol.messages import Cpu, Device, ModelInfo, TrainResult
+from visiontrain.worker.context import RunContext
+from visiontrain.worker.trainer import Description
+
+
+class CountingTrainer:
+    """An epoch is `steps` steps of `pause` seconds; the accuracy grows with each."""
+
+    def describe(self) -> Description:
+        return Description({"counter": "1.0"}, (Device("cpu"),), Cpu(1, "none"))
+
+    def models(self) -> Iterable[ModelInfo]:
+        return [ModelInfo("count_small", ("classify",), ("v1",)), ModelInfo("count_large", ("classify",))]
+
+    def train(self, context: RunContext) -> TrainResult:
+        params = context.params
+        steps = params.options["steps"]
+        done = 0
+        if params.resume is not None and params.resume.checkpoints:
+            done = json.loads(Path(params.resume.checkpoints[0]).read_text(encoding="utf-8"))["step"]
+            context.resumed(step=done, epoch=done / steps, checkpoint=context.run_dir / "checkpoints/last.json")
+        context.log(f"{sum(context.dataset.splits.values())} images of {len(context.dataset.classes)} classes")
+        while done < params.epochs * steps:
+            if context.stop_requested:
+                self._save(context, done, steps)
+                return TrainResult("stopped", done / steps)
+            time.sleep(params.options["pause"])
+            done += 1
+            if done == params.options["fail_at"]:
+                raise ValueError(f"step {done} failed")
+            epoch = (done - 1) // steps + 1
+            context.progress("train", epoch=epoch, epochs=params.epochs, step=(done - 1) % steps + 1, steps=steps)
+            if done % steps == 0:
+                context.metrics({"train_loss": 1 / done, "accuracy": 1 - 1 / done}, step=done, epoch=epoch)
+                self._save(context, done, steps)
+        return TrainResult("completed", done / steps, {"accuracy": 1 - 1 / done})
+
+    def _save(self, context: RunContext, done: int, steps: int) -> None:
+        path = context.checkpoints_dir / "last.json"
+        path.write_text(json.dumps({"step": done}), encoding="utf-8")
+        context.checkpoint(path, kind="last", step=done, epoch=done / steps)

@@ -1,0 +1,1 @@
+"""Trainers, each with one defect, named after it."""

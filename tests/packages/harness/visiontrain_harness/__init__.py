@@ -1,0 +1,1 @@
+"""What tests drive supervisors and workers with, in their own process and in others."""
