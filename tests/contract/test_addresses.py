@@ -13,7 +13,9 @@ REPO = Path(__file__).parents[2]
 # Spelled so that this file does not match itself.
 REGISTRIES = re.compile(
     rb"pypi[.](org|nvidia)|python[h]osted[.]org|download[.]pytorch[.]org|ana[c]onda[.](org|com)|jfrog[.]io"
-    rb"|artif[a]ctory|[.]pkg[.]dev|devp[i]|https?://[^\s\"'<>]*/simp[l]e\b"
+    rb"|artif[a]ctory|[.]pkg[.]dev|devp[i]"
+    # Whatever serves an index, but for the names that are set aside for examples.
+    rb"|https?://(?:[^\s/@]*@)?(?![\w.-]*\b(?:example|invalid)\b)[\w-]+(?:[.][\w-]+)+[^\s\"'<>]*/simp[l]e\b"
 )
 MACHINE_PATHS = re.compile(rb"(?<![\w.~$}/-])/(?:work|root|tmp|home/\w+|Users/\w+)(?=/|\b(?![\w-]))")
 
@@ -70,7 +72,7 @@ def test_locks_hold_no_address(lock):
     ("pattern", "text"),
     [
         (REGISTRIES, "see " + "pypi" + ".org/project/x"),
-        (REGISTRIES, "https://mirror.example/" + "simple"),
+        (REGISTRIES, "https://user:word@mirror.company.net/any/" + "simple"),
         (MACHINE_PATHS, "cd /" + "tmp/x"),
         (MACHINE_PATHS, 'path = "/' + 'work"'),
         (MACHINE_PATHS, "/" + "home/someone/x"),
@@ -78,6 +80,11 @@ def test_locks_hold_no_address(lock):
 )
 def test_the_patterns_match(pattern, text):
     assert pattern.search(text.encode())
+
+
+@pytest.mark.parametrize("text", ["https://mirror.example/simple", "https://a:b@pypi.example.org/simple", "simple.com"])
+def test_examples_of_mirrors_are_left_alone(text):
+    assert not REGISTRIES.search(text.encode())
 
 
 @pytest.mark.parametrize("text", ["runs/work/x", "$HOME/tmp/x", "/workspace/x", "tests/tmp", "~/work/x"])
