@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,7 @@ class RunHandle:
         self.run = run
         self._link = link
         self._reader = EventReader(run.run_dir / EVENTS, offset=offset)
+        self._read: deque[Event] = deque()  # kept here, so that an interrupted loop over them loses none
 
     def __repr__(self) -> str:
         return f"<RunHandle {self.run_id} {self.status}>"
@@ -163,11 +165,11 @@ class RunHandle:
         while True:
             over = self._is_over()  # asked before the reading: what was written until then is read below
             ended = False
-            while events := self._reader.read():
-                for event in events:
-                    yield event
-                    # A later attempt may follow in the record; it ends with a status of its own.
-                    ended = isinstance(event, StatusEvent) and event.status != "running"
+            while self._read or self._read_more():
+                event = self._read.popleft()
+                # A later attempt may follow in the record; it ends with a status of its own.
+                ended = isinstance(event, StatusEvent) and event.status != "running"
+                yield event
             if ended and self._link is not None:
                 # The last event is written before the lock is freed: whoever asks next must not find the run busy.
                 while not self._link.closed:
@@ -210,6 +212,10 @@ class RunHandle:
         """Let the run go on when this process ends."""
         if self._link is not None:
             self._link.say("detach")
+
+    def _read_more(self) -> bool:
+        self._read.extend(self._reader.read())
+        return bool(self._read)
 
     def _is_over(self) -> bool:
         if self._link is not None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.environments.progress import BuildProgress
+from visiontrain.handles import Run
 from visiontrain.protocol.events import Event
 from visiontrain.runners.plan import Plan, PlanObserver
 
@@ -20,6 +21,9 @@ class Observer(PlanObserver, Protocol):
 
     def stopping(self, run_id: str) -> None:
         """The run was asked to stop by Ctrl-C; it goes on to its next safe point."""
+
+    def ended(self, run: Run) -> None:
+        """The attempt is over, whatever its end: after its last event, before an error is raised."""
 
 
 class Silent:
@@ -38,4 +42,7 @@ class Silent:
         """Nothing is shown."""
 
     def stopping(self, run_id: str) -> None:
+        """Nothing is shown."""
+
+    def ended(self, run: Run) -> None:
         """Nothing is shown."""

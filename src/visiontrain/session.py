@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from visiontrain.specs import TrainSpec
     from visiontrain.supervisor.launch import Deadlines
 
-__all__ = ["Model", "Session", "default_session"]
+__all__ = ["Model", "Session", "default_session", "follow_to_end"]
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,8 @@ class Session:
             RunError: the run did not complete.
             KeyboardInterrupt: after a Ctrl-C, once the run has stopped and left its checkpoint.
         """
-        observer = self._observer(progress=progress)
-        handle = self.start(data, model=model, observer=observer, **options)
-        return follow_to_end(handle, observer)
+        with self._observer(progress=progress) as observer:
+            return follow_to_end(self.start(data, model=model, observer=observer, **options), observer)
 
     def start(
         self,
@@ -359,14 +359,14 @@ class Session:
         return RunHandle(run, launched.link, offset=launched.offset)
 
     def _resume_to_end(self, run_id: str, epochs: int | None) -> Run:
-        observer = self._observer(progress=True)
-        return follow_to_end(self.resume(run_id, epochs=epochs, observer=observer), observer)
+        with self._observer(progress=True) as observer:
+            return follow_to_end(self.resume(run_id, epochs=epochs, observer=observer), observer)
 
-    def _observer(self, *, progress: bool) -> Observer:
+    def _observer(self, *, progress: bool) -> AbstractContextManager[Observer]:
         if not progress:
             from visiontrain.observers import Silent
 
-            return Silent()
+            return nullcontext(Silent())
         from visiontrain.display.console import ConsoleObserver
 
         return ConsoleObserver()
@@ -375,20 +375,24 @@ class Session:
 def follow_to_end(handle: RunHandle, observer: Observer) -> Run:
     """Tell the observer every event; on Ctrl-C stop the run in good order, on a second one at once."""
     try:
-        for event in handle.events():
-            observer.event(event)
+        _tell_all(handle, observer)
     except KeyboardInterrupt:
         handle.stop()
         observer.stopping(handle.run_id)
         try:
-            for event in handle.events():
-                observer.event(event)
+            _tell_all(handle, observer)
         except KeyboardInterrupt:
             handle.kill()
-            for event in handle.events():
-                observer.event(event)
+            _tell_all(handle, observer)
+        observer.ended(handle.run)
         raise
+    observer.ended(handle.run)
     return handle.run.raise_for_status()
+
+
+def _tell_all(handle: RunHandle, observer: Observer) -> None:
+    for event in handle.events():
+        observer.event(event)
 
 
 _default: Session | None = None

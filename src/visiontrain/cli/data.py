@@ -1,0 +1,98 @@
+"""``visiontrain dataset`` and ``visiontrain sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from visiontrain.cli.completion import complete_sample
+from visiontrain.cli.guard import guarded
+from visiontrain.cli.options import CONTEXT, JsonOption
+
+if TYPE_CHECKING:
+    from visiontrain.datasets.report import DatasetReport
+
+__all__ = ["add_commands"]
+
+dataset = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None, no_args_is_help=True, help="Datasets.")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add them."""
+    app.add_typer(dataset, name="dataset")
+    app.command("sample", context_settings=CONTEXT)(guarded(sample))
+
+
+@dataset.callback()
+def _group() -> None:
+    """Look datasets over."""
+
+
+@dataset.command("check", context_settings=CONTEXT)
+@guarded
+def check(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The dataset's folder.", show_default=False)],
+    task: Annotated[str | None, typer.Option(help="Read it for this task; by default as its layout says.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a dataset, decode every image, and say what is wrong with it. Exit code 2 where it can't be trained on."""
+    from visiontrain.cli.output import print_json
+    from visiontrain.display.console import ConsoleObserver
+    from visiontrain.errors import SpecError
+    from visiontrain.protocol.tasks import Task
+    from visiontrain.session import Session
+
+    if task is not None and task not in {str(known) for known in Task}:
+        raise SpecError("task", f"must be one of {', '.join(map(str, Task))}, not {task!r}")
+    with ConsoleObserver() as observer:
+        report = Session().check_dataset(data, task=task, progress=observer.indexing)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        _print_report(report)
+    if not report.trainable:
+        raise typer.Exit(2)
+
+
+def sample(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Which; without one they are listed.", autocompletion=complete_sample),
+    ] = None,
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A new or an empty folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate a small dataset to try things out."""
+    from visiontrain.cli.output import print_json, print_table
+    from visiontrain.datasets.samples import SAMPLES, make_sample
+    from visiontrain.display.consoles import error_console, say
+
+    if name is None:
+        for kind in SAMPLES.values() if as_json else ():
+            print_json({"name": kind.name, "task": str(kind.task), "summary": kind.summary})
+        if not as_json:
+            print_table(("SAMPLE", "TASK", "WHAT"), [(s.name, str(s.task), s.summary) for s in SAMPLES.values()])
+        return
+    if folder is None:
+        raise typer.BadParameter(f"Give a folder too: visiontrain sample {name} DIR")
+    made = make_sample(name, folder)
+    if as_json:
+        print_json({"name": name, "path": str(made)})
+        return
+    console = error_console()
+    say(console, f"Made the sample {name} in {made}. Next:")
+    say(console, f"  visiontrain train {folder} --model resnet18 --scratch --image-size 64 --epochs 5")
+
+
+def _print_report(report: DatasetReport) -> None:
+    from visiontrain.cli.output import print_table, print_text
+
+    print_text(f"{report.root}: {report.format}, for {report.task}")
+    splits = list(report.splits)
+    rows = [(name, *(f"{counts.get(split, 0):,}" for split in splits)) for name, counts in report.classes.items()]
+    rows.append(("all", *(f"{report.splits[split]:,}" for split in splits)))
+    print_table(("CLASS", *splits), rows, right=splits)
+    for problem in report.problems:
+        print_text(f"{problem.severity}: {problem}")

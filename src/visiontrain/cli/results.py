@@ -1,0 +1,50 @@
+"""The line that ends ``--json``, and what lists show of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visiontrain.cli.output import numbers
+from visiontrain.errors import VisiontrainError
+from visiontrain.handles import Run
+
+__all__ = ["result", "run_object"]
+
+
+def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, Any]:
+    """The last line: how it ended. Where no run was started, its fields are null and `error` says why."""
+    told = error and {"type": type(error).__name__, "message": error.reason, "instruction": error.instruction}
+    if run is None:
+        nothing = dict.fromkeys(("run_id", "run_dir", "framework", "task", "model"))
+        return {
+            "type": "result",
+            "status": "failed" if error else "stopped",
+            **nothing,
+            "metrics": {},
+            "non_finite": {},
+            "checkpoint": None,
+            "reason": error.reason if error else "interrupted before the run began",
+            "error": told,
+        }
+    return {"type": "result", **run_object(run), "error": told}
+
+
+def run_object(run: Run) -> dict[str, Any]:
+    """A run as one JSON object. `checkpoint` is the best one, else the last one."""
+    record = run.record
+    checkpoint = run.best_checkpoint or run.last_checkpoint
+    return {
+        "status": record.status,
+        "run_id": record.run_id,
+        "run_dir": str(run.run_dir),
+        "framework": record.framework,
+        "task": record.task,
+        "model": record.model,
+        **numbers(run.metrics),
+        "checkpoint": str(checkpoint) if checkpoint else None,
+        "reason": record.reason,
+        "name": record.name,
+        "data": record.data.path,
+        "created_at": record.created_at,
+        "ended_at": record.ended_at,
+    }

@@ -1,0 +1,78 @@
+"""How a run ended: what came out, where it is, what to type next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.text import Text
+
+from visiontrain.display.metrics import metrics_line, primary_metric
+from visiontrain.display.planning import field
+from visiontrain.display.text import clean, duration
+from visiontrain.handles import Run
+from visiontrain.supervisor.record import RunRecord
+
+__all__ = ["ending_lines", "next_commands", "time_taken"]
+
+_WIDTH = 100
+
+_STYLES = {"completed": "bold green", "stopped": "bold yellow", "failed": "bold red", "interrupted": "bold red"}
+
+
+def ending_lines(run: Run) -> list[Text]:
+    """What to print when an attempt at a run is over. Why it failed is told by the error, not here."""
+    record = run.record
+    lines = [Text(_headline(run, record), _STYLES.get(record.status, ""))]
+    metrics = run.metrics
+    if metrics:
+        line = metrics_line(metrics, primary_metric(record.task), limit=_WIDTH)
+        lines.append(Text.assemble(("  " + "metrics".ljust(14), "dim"), line))
+    lines.append(field("run folder", str(run.run_dir)))
+    best = run.best_checkpoint
+    if best is not None:
+        lines.append(field("checkpoint", str(best)))
+    if record.status in ("failed", "interrupted"):
+        lines.append(field("log", str(run.run_dir / "worker.log")))
+    lines.append(Text("Next:"))
+    return lines + [Text(f"  {command}") for command in next_commands(record)]
+
+
+def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:
+    """Commands that make sense next.
+
+    Args:
+        record: The run.
+        shown: Whether the run is being shown already.
+    """
+    if record.status in ("running", "pending"):
+        return [f"visiontrain runs follow {record.run_id}", f"visiontrain stop {record.run_id}"]
+    show = [] if shown else [f"visiontrain runs show {record.run_id}"]
+    if record.status == "completed":
+        epochs = int(record.spec.get("epochs") or 0)
+        return [*show, f"visiontrain resume {record.run_id} --epochs {epochs + max(5, epochs // 4)}"]
+    return [f"visiontrain resume {record.run_id}", *show]
+
+
+def time_taken(record: RunRecord) -> float | None:
+    """Seconds that the latest attempt took; None while it goes on, or where its end was not recorded."""
+    if record.started_at is None or record.ended_at is None:
+        return None
+    return (datetime.fromisoformat(record.ended_at) - datetime.fromisoformat(record.started_at)).total_seconds()
+
+
+def _headline(run: Run, record: RunRecord) -> str:
+    seconds = time_taken(record)
+    after = f" after {duration(seconds)}" if seconds is not None else ""
+    if record.status == "completed":
+        epoch = _best_epoch(run, record)
+        return f"Completed{after}" + (f"; the best epoch was {epoch} of {record.spec.get('epochs')}" if epoch else "")
+    done = f", {record.last.epoch:.3g} of {record.spec.get('epochs')} epochs done" if record.last else ""
+    if record.status == "stopped":
+        return f"Stopped{after}{done}" + (f": {clean(record.reason)}" if record.reason else "")
+    return f"{record.status.capitalize()}{after}{done}"
+
+
+def _best_epoch(run: Run, record: RunRecord) -> int | None:
+    name = primary_metric(record.task)
+    rows = [row for row in run.history if name in row and row[name] == row[name]]
+    return int(max(rows, key=lambda row: (row[name], -row["epoch"]))["epoch"]) if name and rows else None

@@ -1,0 +1,58 @@
+"""Which metrics of many are shown, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rich.text import Text
+
+from visiontrain.display.text import metric
+from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
+
+__all__ = ["metrics_line", "ordered", "per_class", "primary_metric"]
+
+#: Shown first, in this order; the task's primary metric comes with them.
+_FIRST = ("train_loss", "val_loss")
+#: Never among the key metrics: how fast and by which schedule, not how good.
+_ASIDE = ("learning_rate", "images_per_second")
+
+
+def primary_metric(task: str) -> str | None:
+    """The metric that picks a task's best checkpoint; None for a task that this version does not know."""
+    try:
+        return PRIMARY_METRIC[Task(task)]
+    except ValueError:
+        return None
+
+
+def ordered(names: Iterable[str], primary: str | None) -> list[str]:
+    """Names of metrics, the telling ones first; per-class ones (``metric/class``) left out."""
+    plain = [name for name in names if "/" not in name]
+    first = [name for name in (*_FIRST, primary) if name in plain]
+    last = [name for name in _ASIDE if name in plain]
+    return [*first, *(name for name in plain if name not in (*first, *last)), *last]
+
+
+def metrics_line(values: Mapping[str, float], primary: str | None, *, limit: int) -> Text:
+    """As many metrics with their values as fit in `limit` characters, the telling ones first; one at the least."""
+    line = Text()
+    for name in ordered(values, primary):
+        if name in _ASIDE:
+            continue
+        part = f"{name} {metric(values[name])}"
+        if line and len(line) + 2 + len(part) > limit:
+            break
+        line.append("  " if line else "")
+        line.append(f"{name} ", style="dim")
+        line.append(metric(values[name]), style="bold" if name == primary else "")
+    return line
+
+
+def per_class(values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Values of ``metric/class name`` by class, then by metric."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in values.items():
+        of, slash, label = name.partition("/")
+        if slash:
+            found.setdefault(label, {})[of] = value
+    return found

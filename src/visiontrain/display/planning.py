@@ -1,0 +1,88 @@
+"""The choice that was made, before a run starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.text import Text
+
+from visiontrain.datasets.report import DatasetReport, IndexedDataset
+from visiontrain.display.text import clean, plural
+from visiontrain.environments.generation import Generation
+from visiontrain.runners.plan import Plan
+
+__all__ = ["field", "plan_lines", "problem_lines"]
+
+#: Widest label and two spaces.
+_LABEL = 14
+
+#: As many classes are named, the others counted.
+_NAMED_CLASSES = 5
+
+
+def field(label: str, value: str) -> Text:
+    """A line of a label and its value."""
+    return Text.assemble(("  " + label.ljust(_LABEL), "dim"), clean(value))
+
+
+def plan_lines(plan: Plan) -> list[Text]:
+    """Model, framework, environment, task, data and device, then what is odd about the data."""
+    plugin, spec = plan.framework.plugin, plan.spec
+    size = "the model's own" if plan.image_size is None else f"{plan.image_size}"
+    training = f"{plural(plan.epochs, 'epoch')}, batch size {plan.batch_size}, image size {size}, seed {spec.seed}"
+    if spec.learning_rate is not None:
+        training += f", learning rate {spec.learning_rate:g}"
+    lines = [
+        field("model", f"{spec.model}, {_weights(plan)}"),
+        field("framework", f"{plan.framework.manifest.name} ({plugin.distribution} {plugin.version})"),
+        field("environment", _environment(plan.environment)),
+        field("task", str(plan.task)),
+        field("data", _data(plan.dataset)),
+        field("", _classes(plan.dataset.classes)),
+        field("training", training),
+    ]
+    if spec.options:
+        lines.append(field("options", ", ".join(f"{name}={plan.options[name]}" for name in sorted(spec.options))))
+    lines.append(field("device", "auto: the best one here" if spec.device == "auto" else spec.device))
+    if plan.environment.stale:
+        text = (
+            f"Warning: the environment {plan.environment.name} is older than the installed plugin's definition of it."
+        )
+        lines.append(Text(text, "yellow"))
+    lines += [Text(f"Warning: {clean(warning)}", "yellow") for warning in plan.environment.warnings]
+    return lines + problem_lines(plan.dataset.report)
+
+
+def problem_lines(report: DatasetReport) -> list[Text]:
+    """Errors, warnings and notes, each with its files."""
+    lines = [Text(f"Error: {clean(str(problem))}", "red") for problem in report.of("error")]
+    lines += [Text(f"Warning: {clean(str(problem))}", "yellow") for problem in report.of("warning")]
+    return lines + [Text(f"Note: {clean(str(problem))}", "dim") for problem in report.of("note")]
+
+
+def _weights(plan: Plan) -> str:
+    weights = plan.spec.weights
+    if weights == "scratch":
+        return "from scratch"
+    if weights != "pretrained":
+        return f"weights from {Path(weights).expanduser().absolute()}"
+    # The first tag is the default one; a name that has a tag asks for that.
+    default = plan.model is not None and plan.model.pretrained and plan.model.name == plan.spec.model
+    return f"pretrained ({plan.model.pretrained[0]})" if default and plan.model else "pretrained"
+
+
+def _environment(environment: Generation) -> str:
+    how = "locked" if environment.locked else f"adopted: {environment.python}, not locked"
+    kept = ", pinned" if environment.pinned and environment.locked else ""
+    return f"{environment.name}@{environment.id} ({how}{kept}), Python {environment.python_version}"
+
+
+def _data(dataset: IndexedDataset) -> str:
+    splits = ", ".join(f"{name} {count:,}" for name, count in dataset.splits.items())
+    return f"{dataset.root}: {splits}"
+
+
+def _classes(classes: tuple[str, ...]) -> str:
+    named = ", ".join(classes[:_NAMED_CLASSES])
+    more = f" and {len(classes) - _NAMED_CLASSES:,} more" if len(classes) > _NAMED_CLASSES else ""
+    return f"{plural(len(classes), 'class', 'classes')}: {named}{more}"
