@@ -33,6 +33,15 @@ FORMATS = frozenset({"JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", 
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED = (5, 6, 7, 8)  # its values that turn the image by a quarter
 _PEEK = 64
+_BRANDS = {
+    "avif": "AVIF",
+    "avis": "AVIF",
+    "heic": "HEIC",
+    "heix": "HEIC",
+    "hevc": "HEIC",
+    "mif1": "HEIF",
+    "msf1": "HEIF",
+}
 _CHUNK = 1 << 20
 
 
@@ -127,6 +136,9 @@ def _orientation(image: PillowImage.Image) -> int:
 
 
 def _no_image(head: bytes) -> str:
+    if head[4:8] == b"ftyp":  # the container of phones' photos
+        brand = head[8:12].decode("ascii", "replace")
+        return f"it is a {_BRANDS.get(brand, brand)} file, which this Pillow can't read; convert it to PNG or JPEG"
     try:
         if head.decode("utf-8").isprintable() or b"\n" in head:
             return "it holds text, not an image"

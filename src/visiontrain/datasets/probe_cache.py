@@ -65,8 +65,12 @@ class ProbeCache:
         self._pillow = pillow
         # A rollback journal, not WAL: a home folder may be on a network file system.
         self._connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.executescript(_SCHEMA)
+        try:
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> ProbeCache:
         return self

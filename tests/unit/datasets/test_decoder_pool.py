@@ -70,6 +70,7 @@ def eps():
     [
         (lambda: b"", r"the file is empty \(0 bytes\)"),
         (lambda: b"these are words\nand no image", "it holds text, not an image"),
+        (lambda: b"\0\0\0\x18ftypheic" + bytes(90), "it is a HEIC file, which this Pillow can't read; convert it"),
         (lambda: b"\xff\xfe\xfd\xfc" * 9, "it is not an image in any known format"),
         (lambda: whole("JPEG")[:-600], "it is cut off: the file ends before the image does"),
         (lambda: whole("PNG")[:-600], "it is cut off: the file ends before the image does"),

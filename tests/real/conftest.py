@@ -1,0 +1,17 @@
+"""Tests on real data: they need a folder with the data sets, and fail without it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real data sets."""
+    folder = os.environ.get("VISIONTRAIN_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.fail("set VISIONTRAIN_REAL_DATA to the folder with the real data sets", pytrace=False)
+    return Path(folder)
