@@ -122,7 +122,7 @@ def set_aside(folder: Path) -> Path:
 def discard_leftovers(folder: Path) -> None:
     """Remove what killed builds and removals left in an environment's folder. The caller holds its lock."""
     for leftover in folder.glob(f"{_BUILDING}*"):
-        # A killed builder's uv may still be writing: once renamed, it finds its folder gone and ends.
+        # Where a killed builder's uv is still writing (not on Linux), it finds its folder gone and ends.
         set_aside(leftover)
     for trash in folder.glob(f"{_TRASH}*"):
         discard(trash)

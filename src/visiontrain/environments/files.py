@@ -6,10 +6,11 @@ import ctypes
 import os
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FolderSize", "discard", "flush_file_system", "flush_folder", "folder_size", "write_whole"]
+__all__ = ["FolderSize", "discard", "flush_file_system", "flush_folder", "folder_size", "remove_folder", "write_whole"]
 
 _BLOCK_BYTES = 512
 
@@ -60,6 +61,17 @@ def flush_file_system(path: Path) -> None:
 def discard(path: Path) -> None:
     """Remove a folder that is of no use to anyone; what can't be removed now is left for the next time."""
     shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder, which another process may be removing too.
+
+    Raises:
+        OSError: something in it can't be removed.
+    """
+    while path.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
 
 
 def folder_size(path: Path) -> FolderSize:

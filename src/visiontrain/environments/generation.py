@@ -98,6 +98,11 @@ class Fingerprint(_Kept):
         """SHA-256 over all fields, in hex."""
         return _sha256(self.model_dump_json())
 
+    def is_build_of(self, definition: EnvironmentDefinition, *, torch_backend: str | None) -> bool:
+        """Whether it is what building `definition` gives, whatever the interpreter."""
+        is_same_backend = self.adopted is None and self.torch_backend == torch_backend
+        return is_same_backend and not self.is_stale(definition, torch_backend=torch_backend)
+
     def is_stale(self, definition: EnvironmentDefinition, *, torch_backend: str | None) -> bool:
         """Whether `definition` would be built otherwise today; `torch_backend` counts where one is asked for."""
         today = self.model_copy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from visiontrain.environments.uv import FoundPython, LineCallback, Uv
 from visiontrain.environments.variables import interpreter_variables, uv_variables
 from visiontrain.errors import EnvironmentBuildError
 
-__all__ = ["Interpreter", "check_imports", "choose", "inspect", "installed_versions", "own"]
+__all__ = ["Interpreter", "check_imports", "choose", "fits", "inspect", "installed_versions", "own"]
 
 _PROBE = Path(probe.__file__)
 _PROBE_SECONDS = 60.0
@@ -103,7 +104,7 @@ def choose(definition: EnvironmentDefinition, uv: Uv, *, on_line: LineCallback |
         EnvironmentBuildError: none fits.
     """
     mine = own()
-    if _fits(definition, mine.python_full_version):
+    if fits(definition, mine):
         return mine
     found = _newest(definition, uv.pythons())
     if found is None and uv_variables()["UV_PYTHON_DOWNLOADS"] in _DOWNLOADS:
@@ -119,19 +120,25 @@ def choose(definition: EnvironmentDefinition, uv: Uv, *, on_line: LineCallback |
     return found
 
 
-def _fits(definition: EnvironmentDefinition, version: str) -> bool:
+def fits(definition: EnvironmentDefinition, interpreter: Interpreter) -> bool:
+    """Whether an environment can be built with `interpreter`: a supported CPython with a GIL, as packages expect."""
+    is_usual = interpreter.implementation_name == "cpython" and not re.match(r"cpython-\d+t", interpreter.abi)
+    return is_usual and _supports(definition, interpreter.python_full_version)
+
+
+def _supports(definition: EnvironmentDefinition, version: str) -> bool:
     # The worker's side of visiontrain runs there, and it needs 3.10 whatever the framework supports.
     return Version(version) >= Version("3.10") and definition.supports_python(version)
 
 
 def _newest(definition: EnvironmentDefinition, pythons: Sequence[FoundPython]) -> Interpreter | None:
-    fitting = [python for python in pythons if _fits(definition, python.version)]
+    fitting = [python for python in pythons if _supports(definition, python.version)]
     for python in sorted(fitting, key=lambda python: Version(python.version), reverse=True):
         try:
             interpreter = inspect(python.path)
         except EnvironmentBuildError:
             continue  # a broken entry on PATH; another may do
-        if _fits(definition, interpreter.python_full_version):
+        if fits(definition, interpreter):
             return interpreter
     return None
 

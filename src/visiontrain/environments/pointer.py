@@ -38,7 +38,7 @@ def read_pointer(folder: Path) -> Pointer | None:
         return None
     except (OSError, ValidationError) as error:
         raise EnvironmentBuildError(
-            f"{path}, which says which generation is current, can't be read", instruction="Remove it, or build again."
+            f"{path}, which says which generation is current, can't be read", instruction="Remove that file."
         ) from error
 
 

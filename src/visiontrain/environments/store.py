@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -11,10 +9,9 @@ from pathlib import Path
 
 from visiontrain.environments.adoption import examine
 from visiontrain.environments.builder import build_generation, building_folder, discard_leftovers, install, set_aside
-from visiontrain.environments.definition import NAME_PATTERN, EnvironmentDefinition
-from visiontrain.environments.files import write_whole
+from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environments.files import remove_folder, write_whole
 from visiontrain.environments.generation import (
-    ID_LENGTH,
     IN_USE_FILE,
     STAMP_FILE,
     Fingerprint,
@@ -22,10 +19,11 @@ from visiontrain.environments.generation import (
     generation_id,
     read_generation,
 )
-from visiontrain.environments.interpreter import choose
+from visiontrain.environments.interpreter import Interpreter, choose, fits, inspect, own
 from visiontrain.environments.locking import UseLock, exclusive
 from visiontrain.environments.pointer import Pointer, forget, point, read_pointer
 from visiontrain.environments.progress import BuildProgress, ProgressCallback
+from visiontrain.environments.shelf import Shelf
 from visiontrain.environments.torch_backend import wanted_torch_backend
 from visiontrain.environments.uv import Uv
 from visiontrain.errors import EnvironmentBuildError, InputError
@@ -44,7 +42,7 @@ class EnvironmentStore:
     """
 
     def __init__(self, root: Path, *, uv: Uv | None = None) -> None:
-        self._root = root.expanduser().absolute()
+        self._shelf = Shelf(root.expanduser().absolute())
         self._uv = uv or Uv()
 
     def resolve(
@@ -67,13 +65,13 @@ class EnvironmentStore:
             EnvironmentBuildError: the named or pinned generation is damaged, or no interpreter fits.
         """
         backend = wanted_torch_backend(definition, torch_backend)
-        pointer = read_pointer(self._folder(definition.name))
+        pointer = read_pointer(self._shelf.folder(definition.name))
         if generation is None and pointer is not None and pointer.pinned:
             generation = pointer.generation
         if generation is None:
-            fingerprint = Fingerprint.of_build(definition, choose(definition, self._uv), torch_backend=backend)
-            return self._ready(fingerprint, pointer)
-        found = self._get(definition.name, generation)
+            fingerprint = Fingerprint.of_build(definition, self._choose(definition, backend), torch_backend=backend)
+            return self._shelf.ready(fingerprint)
+        found = self._shelf.get(definition.name, generation)
         return replace(found, stale=found.fingerprint.is_stale(definition, torch_backend=backend))
 
     def build(
@@ -101,14 +99,14 @@ class EnvironmentStore:
             message = f"Waiting for {holder or 'another process'}, which is building it"
             report(BuildProgress(definition.name, "waiting-for-lock", message))
 
-        folder = self._folder(definition.name)
+        folder = self._shelf.folder(definition.name)
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with exclusive(folder / _LOCK, on_wait=on_wait):
                 discard_leftovers(folder)
-                interpreter = choose(definition, self._uv)
+                interpreter = self._choose(definition, backend)
                 fingerprint = Fingerprint.of_build(definition, interpreter, torch_backend=backend)
-                if self._ready(fingerprint, None) is None:
+                if self._shelf.ready(fingerprint) is None:
                     target = folder / generation_id(fingerprint)
                     build_generation(target, definition, fingerprint, interpreter, uv=self._uv, report=report)
                 generation = self._make_current(fingerprint, pinned=False)
@@ -143,7 +141,7 @@ class EnvironmentStore:
             EnvironmentBuildError: it does not run, is too old for visiontrain's worker, or an import fails.
         """
         stamp = examine(definition, python)
-        folder = self._folder(definition.name)
+        folder = self._shelf.folder(definition.name)
         target = folder / generation_id(stamp.fingerprint)
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -166,7 +164,7 @@ class EnvironmentStore:
             InputError: `name` is not valid, or `generation` names none, or several.
             EnvironmentBuildError: the generation is damaged.
         """
-        return self._make_current(self._get(name, generation).fingerprint, pinned=True)
+        return self._make_current(self._shelf.get(name, generation).fingerprint, pinned=True)
 
     def hold(self, generation: Generation) -> UseLock:
         """Keep a generation from being removed for as long as the returned lock (a context manager) is open.
@@ -188,8 +186,8 @@ class EnvironmentStore:
             InputError: one is in use, and nothing was removed; or `name` or `generation` names nothing.
             EnvironmentBuildError: the files could not be removed.
         """
-        folder = self._folder(name)
-        targets = self._stored(name) if generation is None else [self._find(name, generation)]
+        folder = self._shelf.folder(name)
+        targets = self._shelf.stored(name) if generation is None else [self._shelf.find(name, generation)]
         if not targets:
             raise InputError(f"no generation of environment {name} is stored here")
         with _disk_errors(folder):
@@ -199,7 +197,7 @@ class EnvironmentStore:
                 forget(folder, {target.name for target in targets})
                 trash = [set_aside(target) for target in targets if target.exists()]
             for each in trash:
-                shutil.rmtree(each)
+                remove_folder(each)
         return tuple(target.name for target in targets)
 
     def generations(self, name: str | None = None) -> list[Generation]:
@@ -209,69 +207,30 @@ class EnvironmentStore:
             InputError: `name` is not valid.
             EnvironmentBuildError: an environment's ``current.json`` is damaged.
         """
-        names = [name] if name is not None else self._names()
-        found: list[Generation] = []
-        for each in names:
-            pointer = read_pointer(self._folder(each))
-            known = [read_generation(folder) for folder in self._stored(each)]
-            ready = [_with_pointer(generation, pointer) for generation in known if generation is not None]
-            found += sorted(ready, key=lambda generation: generation.created, reverse=True)
-        return found
+        return self._shelf.generations(name)
 
-    def _folder(self, name: str) -> Path:
-        if not NAME_PATTERN.fullmatch(name):
-            raise InputError(f"{name!r} is not an environment's name: lower-case letters, digits and underscores")
-        return self._root / name
-
-    def _names(self) -> list[str]:
-        if not self._root.is_dir():
-            return []
-        return sorted(path.name for path in self._root.iterdir() if path.is_dir() and NAME_PATTERN.fullmatch(path.name))
-
-    def _stored(self, name: str) -> list[Path]:
-        folder = self._folder(name)
-        if not folder.is_dir():
-            return []
-        return sorted(path for path in folder.iterdir() if re.fullmatch(rf"[0-9a-f]{{{ID_LENGTH}}}", path.name))
-
-    def _find(self, name: str, generation: str) -> Path:
-        stored = self._stored(name)
-        matches = [path for path in stored if generation and path.name.startswith(generation)]
-        if len(matches) == 1:
-            return matches[0]
-        known = ", ".join(path.name for path in stored) or "none"
-        what = "names several generations" if matches else "is not a generation"
-        raise InputError(f"{generation!r} {what} of environment {name}", instruction=f"Those that are stored: {known}")
-
-    def _get(self, name: str, generation: str) -> Generation:
-        path = self._find(name, generation)
-        found = read_generation(path)
-        if found is None:
-            raise EnvironmentBuildError(
-                f"generation {path.name} of environment {name} is damaged, or its interpreter is gone",
-                instruction=f"Remove it (visiontrain env remove {name}@{path.name}) and build the environment again: "
-                f"visiontrain env build {name}",
-            )
-        return _with_pointer(found, read_pointer(self._folder(name)))
-
-    def _ready(self, fingerprint: Fingerprint, pointer: Pointer | None) -> Generation | None:
-        found = read_generation(self._folder(fingerprint.name) / generation_id(fingerprint))
-        return _with_pointer(found, pointer) if found is not None and found.fingerprint == fingerprint else None
+    def _choose(self, definition: EnvironmentDefinition, torch_backend: str | None) -> Interpreter:
+        """The interpreter to build with; the search on PATH is spared where one that it found is in use already."""
+        if not fits(definition, own()):
+            for folder in self._shelf.stored(definition.name):
+                known = read_generation(folder)
+                if known is not None and known.fingerprint.is_build_of(definition, torch_backend=torch_backend):
+                    with suppress(EnvironmentBuildError):  # what it was built with has changed: another is found
+                        interpreter = inspect(known.python)
+                        today = Fingerprint.of_build(definition, interpreter, torch_backend=torch_backend)
+                        if today == known.fingerprint:
+                            return interpreter
+        return choose(definition, self._uv)
 
     def _make_current(self, fingerprint: Fingerprint, *, pinned: bool) -> Generation:
         pointer = Pointer(generation=generation_id(fingerprint), pinned=pinned)
-        folder = self._folder(fingerprint.name)
+        folder = self._shelf.folder(fingerprint.name)
         with _disk_errors(folder):
             point(folder, pointer)
-        found = self._ready(fingerprint, pointer)
+        found = self._shelf.ready(fingerprint)
         if found is None:
             raise _gone(fingerprint)
         return found
-
-
-def _with_pointer(generation: Generation, pointer: Pointer | None) -> Generation:
-    current = pointer is not None and pointer.generation == generation.id
-    return replace(generation, current=current, pinned=current and pointer is not None and pointer.pinned)
 
 
 def _gone(fingerprint: Fingerprint) -> EnvironmentBuildError:

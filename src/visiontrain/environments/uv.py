@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontrain.environments import launch
 from visiontrain.environments.advice import advice
 from visiontrain.environments.variables import uv_variables
 from visiontrain.errors import EnvironmentBuildError
@@ -22,6 +25,7 @@ LineCallback = Callable[[str], None]
 _KEPT_LINES = 200
 _SHOWN_LINES = 30
 _STOP_SECONDS = 5.0
+_REINSTALL = "Install it again: python -m pip install --force-reinstall uv"
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,7 @@ class Uv:
             try:
                 self._executable = Path(find_uv_bin())
             except FileNotFoundError as error:
-                raise EnvironmentBuildError(
-                    f"uv was not found: {error}",
-                    instruction="Install it again: python -m pip install --force-reinstall uv",
-                ) from error
+                raise EnvironmentBuildError(f"uv was not found: {error}", instruction=_REINSTALL) from error
         return self._executable
 
     def create(self, folder: Path, *, python: Path, on_line: LineCallback | None = None) -> None:
@@ -135,7 +136,7 @@ class Uv:
         output = self._run(["python", "list", "--only-installed", "--output-format=json"])
         found: dict[Path, FoundPython] = {}
         for entry in json.loads(output):
-            if entry["implementation"] == "cpython" and entry["variant"] == "default" and entry["path"]:
+            if entry["implementation"] == "cpython" and entry.get("variant", "default") == "default" and entry["path"]:
                 path = Path(entry["path"])
                 found.setdefault(path, FoundPython(entry["version"], path))
         return tuple(found.values())
@@ -148,6 +149,14 @@ class Uv:
         """
         self._run(["python", "install", "--", request], on_line=on_line)
 
+    def cache_folder(self) -> Path:
+        """Where uv keeps the packages that it has unpacked.
+
+        Raises:
+            EnvironmentBuildError: uv failed.
+        """
+        return Path(self._run(["cache", "dir"]).strip())
+
     def version(self) -> str:
         """uv's own version.
 
@@ -159,25 +168,21 @@ class Uv:
     def _run(self, arguments: Sequence[str], *, on_line: LineCallback | None = None) -> str:
         """Run uv to its end; its messages go to `on_line` as they come. Returns its standard output."""
         command = [str(self.executable), *arguments]
+        if not os.access(command[0], os.X_OK):
+            raise EnvironmentBuildError(f"{command[0]} can't be started", instruction=_REINSTALL)
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
         with tempfile.TemporaryFile() as output:
-            try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.PIPE,
-                    env=uv_variables(),
-                    cwd="/",
-                    text=True,
-                    encoding="utf-8",
-                    errors="replace",
-                )
-            except OSError as error:
-                raise EnvironmentBuildError(
-                    f"uv can't be started: {shlex.join(command)}: {error}",
-                    instruction="Install it again: python -m pip install --force-reinstall uv",
-                ) from error
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                env=uv_variables(),
+                cwd="/",
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
             with process:
                 try:
                     for raw in process.stderr or ():
