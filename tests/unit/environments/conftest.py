@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environments.store import EnvironmentStore
 from visiontrain.environments.uv import Uv
 
 HASH = "--hash=sha256:" + "0" * 64
@@ -109,3 +110,8 @@ def torch_definition(write_definition):
         for pin in ("torch==2.15.0", "numpy==2.5.5 ; python_version >= '3.8'", "nvidia-cublas==13.4", "triton==3.9.0")
     )
     return EnvironmentDefinition.load(write_definition(requirements=["torch>=2.14", "numpy"], lock=lock))
+
+
+@pytest.fixture
+def store(tmp_path, fake_uv):
+    return EnvironmentStore(tmp_path / "environments", uv=fake_uv)
