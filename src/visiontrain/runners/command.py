@@ -21,6 +21,7 @@ def worker_command(
     python: Path,
     *,
     links: Path,
+    write_bytecode: bool = True,
     passthrough: Iterable[str] = (),
     fixed: Mapping[str, str] | None = None,
 ) -> WorkerCommand:
@@ -30,13 +31,15 @@ def worker_command(
         manifest: The framework.
         python: The environment's interpreter.
         links: Folder for folders of links.
+        write_bytecode: Whether the worker may write ``__pycache__`` folders; not into an interpreter that is not ours.
         passthrough: Names or patterns of further variables that reach the worker.
         fixed: Variables set to a value.
     """
     folder = link_folder(links, manifest.packages)
     # -I: neither PYTHON* variables nor the working folder nor the user's site-packages have a say.
+    flags = ("-I",) if write_bytecode else ("-I", "-B")
     return WorkerCommand(
-        argv=(str(python), "-I", "-X", "utf8", "-c", WORKER_BOOTSTRAP, str(folder)),
+        argv=(str(python), *flags, "-X", "utf8", "-c", WORKER_BOOTSTRAP, str(folder)),
         env=worker_variables((*manifest.variables, *passthrough), fixed=fixed),
         trainer=manifest.trainer,
     )

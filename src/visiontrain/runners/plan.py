@@ -142,7 +142,12 @@ class Planner:
     def command(self, framework: Framework, environment: Generation, fixed: dict[str, str]) -> WorkerCommand:
         """How a worker of the framework is started in that environment."""
         return worker_command(
-            framework.manifest, environment.python, links=self._home.links, passthrough=self._passthrough, fixed=fixed
+            framework.manifest,
+            environment.python,
+            links=self._home.links,
+            write_bytecode=environment.locked,
+            passthrough=self._passthrough,
+            fixed=fixed,
         )
 
     def catalog_of(self, framework: Framework) -> Catalog | None:

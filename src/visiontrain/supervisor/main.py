@@ -74,7 +74,10 @@ def _lock(path: Path, operation: int, *, patience: float = 1.0) -> int | None:
 
     Whoever asks for a run's status takes the lock for an instant: hence the patience, in seconds.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError:  # its folder was removed: somebody had it to himself
+        return None
     deadline = time.monotonic() + patience
     while True:
         try:
