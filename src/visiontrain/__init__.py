@@ -44,8 +44,9 @@ if TYPE_CHECKING:
         WorkerCrashedError,
     )
     from visiontrain.handles import Run, RunHandle
+    from visiontrain.installation import Model
     from visiontrain.protocol.tasks import Task
-    from visiontrain.session import Model, Session
+    from visiontrain.session import Session
     from visiontrain.specs import TrainSpec
 
 __version__ = "0.1.0"
@@ -57,7 +58,7 @@ _EXPORTS = {
     "DeviceError": "visiontrain.errors",
     "EnvironmentBuildError": "visiontrain.errors",
     "InputError": "visiontrain.errors",
-    "Model": "visiontrain.session",
+    "Model": "visiontrain.installation",
     "PlatformError": "visiontrain.errors",
     "PluginError": "visiontrain.errors",
     "ProtocolError": "visiontrain.errors",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from visiontrain.session import Model, default_session
+from visiontrain.session import default_session
 
 if TYPE_CHECKING:
     from visiontrain.datasets.report import DatasetReport
     from visiontrain.environments.generation import Generation
     from visiontrain.handles import Run, RunHandle
+    from visiontrain.installation import Model
     from visiontrain.plugins.discovery import Plugin
     from visiontrain.protocol.tasks import Task
 

@@ -1,0 +1,203 @@
+"""What a home offers before anything runs: plugins, models, environments, datasets."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visiontrain.errors import EnvironmentBuildError, PlatformError
+from visiontrain.home import Home
+
+# Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
+if TYPE_CHECKING:
+    from visiontrain.datasets.progress import IndexProgress
+    from visiontrain.datasets.report import DatasetReport
+    from visiontrain.environments.definition import EnvironmentDefinition
+    from visiontrain.environments.generation import Generation
+    from visiontrain.environments.progress import BuildProgress
+    from visiontrain.plugins.discovery import Plugin
+    from visiontrain.protocol.tasks import Task
+    from visiontrain.runners.plan import Planner
+    from visiontrain.runners.routing import Framework
+
+__all__ = ["Installation", "Model"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be trained.
+
+    Args:
+        name: The name that `train` takes.
+        framework: The framework that knows it.
+        tasks: What it can be trained for.
+        pretrained: Tags of its published weights, the default first; ``NAME.TAG`` asks for one of them.
+    """
+
+    name: str
+    framework: str
+    tasks: tuple[str, ...]
+    pretrained: tuple[str, ...]
+
+
+class Installation:
+    """One home, with the plugins of this Python. `visiontrain.session.Session` is one that also runs.
+
+    Args:
+        home: Where environments, runs and indexes live; by default ``VISIONTRAIN_HOME``, else the platform's folder.
+        passthrough: Names or patterns of environment variables that reach workers beside the allow-list.
+
+    Raises:
+        PlatformError: the operating system is not Linux or macOS.
+    """
+
+    def __init__(self, home: str | os.PathLike[str] | None = None, *, passthrough: Iterable[str] = ()) -> None:
+        if sys.platform == "win32":
+            raise PlatformError(
+                "visiontrain does not run on Windows yet",
+                instruction="Use Linux or macOS; on Windows, the Windows Subsystem for Linux works.",
+            )
+        self.home = Home.locate(home)
+        self._passthrough = tuple(passthrough)
+
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Installed plugins; broken ones among them, with their error."""
+        return self._plugins
+
+    def models(self, pattern: str = "*", *, framework: str | None = None) -> list[Model]:
+        """Models whose name matches, by framework and name.
+
+        Args:
+            pattern: As `fnmatch` takes it: ``resnet*``.
+            framework: Only this framework's.
+
+        Raises:
+            EnvironmentBuildError: no environment has been built that could say.
+        """
+        chosen = self._frameworks
+        if framework is not None:
+            chosen = (self.framework(framework),)
+        found: list[Model] = []
+        unread: list[str] = []
+        for candidate in chosen:
+            catalog = self._planner.catalog_of(candidate)
+            name = candidate.manifest.name
+            if catalog is None:
+                unread.append(name)
+                continue
+            found += [
+                Model(info.name, name, info.tasks, info.pretrained)
+                for info in catalog.models
+                if fnmatch.fnmatchcase(info.name, pattern)
+            ]
+        if unread and len(unread) == len(chosen):
+            raise EnvironmentBuildError(
+                f"the models of {', '.join(unread)} are not known yet: their environment has to be built first",
+                instruction=f"Build it: visiontrain env build {unread[0]}",
+            )
+        return found
+
+    def check_dataset(
+        self,
+        data: str | os.PathLike[str],
+        *,
+        task: Task | str | None = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        progress: Callable[[IndexProgress], None] | None = None,
+    ) -> DatasetReport:
+        """Read a dataset, decode every image, and report what is wrong with it.
+
+        Raises:
+            DatasetError: it is no dataset of a known layout.
+        """
+        from visiontrain.datasets.check import check_dataset
+        from visiontrain.protocol.tasks import Task
+
+        return check_dataset(
+            Path(data).expanduser().absolute(),
+            folder=self.home.datasets,
+            task=None if task is None else Task(task),
+            seed=seed,
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def environments(self) -> list[Generation]:
+        """Every generation of every environment that has been built or adopted."""
+        return self._planner.store.generations()
+
+    def definition(self, name: str) -> EnvironmentDefinition:
+        """The definition of a framework's environment.
+
+        Raises:
+            SpecError: no installed plugin has an environment of that name.
+        """
+        from visiontrain.environments.definition import EnvironmentDefinition
+
+        return EnvironmentDefinition.load(self.framework(name).manifest.environment)
+
+    def build_environment(
+        self,
+        name: str,
+        *,
+        torch_backend: str | None = None,
+        progress: Callable[[BuildProgress], None] | None = None,
+    ) -> Generation:
+        """Build a framework's environment, or make the one that is built current, and read its catalogue."""
+        from visiontrain.observers import Silent
+
+        told = progress or Silent().building
+        built = self._planner.store.build(self.definition(name), torch_backend=torch_backend, progress=told)
+        self._planner.catalog(self.framework(name), built, told)
+        return built
+
+    def adopt_environment(self, name: str, python: str | os.PathLike[str]) -> Generation:
+        """Use an existing interpreter as a framework's environment: checked, never written to, marked unlocked."""
+        from visiontrain.observers import Silent
+
+        adopted = self._planner.store.adopt(self.definition(name), Path(python).expanduser().absolute())
+        self._planner.catalog(self.framework(name), adopted, Silent().building)
+        return adopted
+
+    def use_environment(self, name: str, generation: str) -> Generation:
+        """Make a kept generation the current one, until another is built or used: going back takes a moment."""
+        return self._planner.store.use(self.definition(name).name, generation)
+
+    def remove_environment(self, name: str, generation: str | None = None) -> tuple[str, ...]:
+        """Remove a generation, or all of an environment's, and give their ids; one that a run uses is refused."""
+        return self._planner.store.remove(name, generation)
+
+    def framework(self, name: str) -> Framework:
+        """The framework that goes by a name.
+
+        Raises:
+            SpecError: no installed plugin adds it.
+        """
+        from visiontrain.runners.routing import route_framework
+
+        return route_framework(name, self._frameworks, self._plugins)
+
+    @cached_property
+    def _plugins(self) -> tuple[Plugin, ...]:
+        from visiontrain.plugins.discovery import discover
+
+        return discover()
+
+    @cached_property
+    def _frameworks(self) -> tuple[Framework, ...]:
+        from visiontrain.runners.routing import frameworks_of
+
+        return frameworks_of(self._plugins)
+
+    @cached_property
+    def _planner(self) -> Planner:
+        from visiontrain.runners.plan import Planner
+
+        return Planner(self.home, self._frameworks, self._plugins, self._passthrough)
