@@ -34,7 +34,9 @@ def _group() -> None:
 @guarded
 def check(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The dataset's folder.", show_default=False)],
-    task: Annotated[str | None, typer.Option(help="Read it for this task; by default as its layout says.")] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="T", help="Read it for this task; by default as its layout says.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a dataset, decode every image, and say what is wrong with it. Exit code 2 where it can't be trained on."""
@@ -83,7 +85,7 @@ def sample(
         return
     console = error_console()
     say(console, f"Made the sample {name} in {made}. Next:")
-    say(console, f"  visiontrain train {folder} --model resnet18 --scratch --image-size 64 --epochs 5")
+    say(console, f"  visiontrain train {folder} --model resnet18 --scratch --image-size 64 --epochs 5", whole=True)
 
 
 def _print_report(report: DatasetReport) -> None:

@@ -89,10 +89,16 @@ def build(
     """
     from visiontrain.cli.guard import terminable
     from visiontrain.display.console import ConsoleObserver
+    from visiontrain.display.consoles import say
     from visiontrain.session import Session
 
-    with terminable(), ConsoleObserver() as observer:
-        Session().build_environment(name, torch_backend=torch_backend, progress=observer.building)
+    observer = ConsoleObserver()
+    try:
+        with terminable(), observer:
+            Session().build_environment(name, torch_backend=torch_backend, progress=observer.building)
+    except KeyboardInterrupt:
+        say(observer.console, "Interrupted: what was being built is not used.", "yellow")
+        raise
 
 
 @app.command("adopt", context_settings=CONTEXT)

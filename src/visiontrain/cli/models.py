@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["add_commands"]
 
 FrameworkOption = Annotated[
-    str | None, typer.Option("--framework", help="Only this framework's.", autocompletion=complete_framework)
+    str | None,
+    typer.Option("--framework", metavar="F", help="Only this framework's.", autocompletion=complete_framework),
 ]
 
 
@@ -33,7 +34,7 @@ def models(
     pattern: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PATTERN]",
+            metavar="PATTERN",
             help="Part of the names, with * and ?: 'resnet*'.",
             autocompletion=complete_model,
             show_default=False,

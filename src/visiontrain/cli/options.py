@@ -18,7 +18,7 @@ _RUN = "A run's id, a unique prefix of one, its name, or last."
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=_RUN, autocompletion=complete_run, show_default=False)]
 
-RunOrLastArgument = Annotated[str, typer.Argument(metavar="[RUN]", help=_RUN, autocompletion=complete_run)]
+RunOrLastArgument = Annotated[str, typer.Argument(metavar="RUN", help=_RUN, autocompletion=complete_run)]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")]
 

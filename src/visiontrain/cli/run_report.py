@@ -11,7 +11,7 @@ from visiontrain.cli.output import numbers, print_table, print_text
 from visiontrain.cli.results import run_object
 from visiontrain.display.ending import next_commands, time_taken
 from visiontrain.display.metrics import ordered, per_class, primary_metric
-from visiontrain.display.text import duration, metric
+from visiontrain.display.text import duration, metric, plural
 from visiontrain.handles import Run
 from visiontrain.protocol.structure import unstructure
 from visiontrain.supervisor.record import RunRecord
@@ -73,14 +73,21 @@ def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
     if record.worker is not None:
         yield "versions", ", ".join(f"{name} {version}" for name, version in record.worker.versions.items())
         devices = "; ".join(f"{device.name} {device.description}".strip() for device in record.worker.devices)
-        threads = f"; {record.worker.cpu.threads} threads, {record.worker.cpu.capability}" if record.worker.cpu else ""
+        threads = (
+            f"; {plural(record.worker.cpu.threads, 'thread')}, {record.worker.cpu.capability}"
+            if record.worker.cpu
+            else ""
+        )
         yield "devices", (devices or "unknown") + threads
     splits = ", ".join(f"{name} {count:,}" for name, count in record.data.splits.items())
-    yield "data", f"{record.data.path} ({record.data.format}): {splits}; {len(record.data.classes):,} classes"
+    yield (
+        "data",
+        f"{record.data.path} ({record.data.format}): {splits}; {plural(len(record.data.classes), 'class', 'classes')}",
+    )
     yield "task", record.task
     spec = record.spec
-    named = ("epochs", "batch_size", "learning_rate", "image_size", "device", "seed", "skip_unreadable")
-    yield "asked for", ", ".join(f"{name}={spec[name]}" for name in named if spec.get(name) not in (None, False))
+    named = ("epochs", "batch_size", "learning_rate", "image_size", "device", "seed")
+    yield "asked for", ", ".join(f"{name}={spec[name]}" for name in named if spec.get(name) is not None)
     if spec.get("options"):
         yield "options", ", ".join(f"{name}={value}" for name, value in sorted(spec["options"].items()))
     yield "run folder", str(run.run_dir)

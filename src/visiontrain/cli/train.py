@@ -27,22 +27,23 @@ def add_commands(app: typer.Typer) -> None:
 def train(  # noqa: PLR0917 - typer reads the command line from its parameters
     data: Annotated[str | None, typer.Argument(metavar="DATA", help="The dataset's folder.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="The model's name: visiontrain models.", autocompletion=complete_model)
+        str | None,
+        typer.Option(metavar="NAME", help="The model's name: visiontrain models.", autocompletion=complete_model),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(help="The vision problem, such as classify; by default what the framework is for.")
+        str | None, typer.Option(metavar="T", help="The vision problem; by default what the framework is for.")
     ] = None,
     framework: Annotated[
         str | None,
-        typer.Option(help="By default the one that knows the model.", autocompletion=complete_framework),
+        typer.Option(metavar="F", help="By default the one that knows the model.", autocompletion=complete_framework),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training split.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images a step.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option("--lr", "--learning-rate", help="The highest learning rate.")
+        float | None, typer.Option("--lr", "--learning-rate", metavar="X", help="The highest learning rate.")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the square that images are brought to, in pixels.")
+        int | None, typer.Option(metavar="N", help="Side of the square that images are brought to, in pixels.")
     ] = None,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Begin with the model's published weights (the default).")
@@ -50,9 +51,9 @@ def train(  # noqa: PLR0917 - typer reads the command line from its parameters
     scratch: Annotated[bool, typer.Option("--scratch", help="Begin with random weights.")] = False,
     weights: Annotated[str | None, typer.Option(metavar="PATH", help="Begin with the weights in a file.")] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="What to compute on; by default auto.")
+        str | None, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:N or mps; by default auto.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides every random choice; by default 0.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Decides every random choice; by default 0.")] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="A name for the run.")] = None,
     detach: Annotated[bool, typer.Option("--detach", help=_DETACH)] = False,
     settings: Annotated[
@@ -139,7 +140,7 @@ def stop(run: RunArgument) -> None:
     import time
 
     from visiontrain.display.consoles import error_console, say
-    from visiontrain.display.ending import ending_lines
+    from visiontrain.display.ending import say_ending
     from visiontrain.runs.directory import is_being_worked_on
     from visiontrain.session import Session
 
@@ -152,8 +153,7 @@ def stop(run: RunArgument) -> None:
     say(console, f"Asked {found.run_id} to stop; it ends at its next safe point.")
     while is_being_worked_on(found.run_dir):
         time.sleep(0.1)
-    for line in ending_lines(found):
-        say(console, line)
+    say_ending(console, found)
 
 
 def _weights(*, pretrained: bool, scratch: bool, path: str | None) -> str | None:

@@ -9,11 +9,11 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from visiontrain.datasets.progress import IndexProgress
-from visiontrain.display.consoles import error_console, say
-from visiontrain.display.ending import ending_lines
+from visiontrain.display.consoles import error_console, say, say_field
+from visiontrain.display.ending import say_ending
 from visiontrain.display.following import EpochRow, Following
 from visiontrain.display.metrics import metrics_line, primary_metric
-from visiontrain.display.planning import field, plan_lines
+from visiontrain.display.planning import plan_fields, plan_warnings
 from visiontrain.display.preparing import Preparing
 from visiontrain.display.region import Region, bar
 from visiontrain.display.text import clean, duration, metric
@@ -70,7 +70,9 @@ class ConsoleObserver:
     def planned(self, plan: Plan) -> None:
         """Print the choice that was made."""
         self._region.hide()
-        for line in plan_lines(plan):
+        for label, value in plan_fields(plan):
+            say_field(self.console, label, value)
+        for line in plan_warnings(plan):
             say(self.console, line)
         self._following = Following(plan.epochs)
         self._primary = primary_metric(plan.task)
@@ -115,8 +117,7 @@ class ConsoleObserver:
     def ended(self, run: Run) -> None:
         """Say how it ended and what to type next."""
         self._region.hide()
-        for line in ending_lines(run):
-            say(self.console, line)
+        say_ending(self.console, run)
 
     def _epoch_line(self, row: EpochRow) -> Text:
         epochs = self._following.epochs
@@ -145,7 +146,7 @@ class ConsoleObserver:
     def _say_versions(self, event: WorkerEvent) -> None:
         if event.worker is not None:
             versions = ", ".join(f"{name} {version}" for name, version in event.worker.versions.items())
-            say(self.console, field("versions", versions))
+            say_field(self.console, "versions", versions)
 
     def _say_resumed(self, event: ResumedEvent) -> None:
         if event.checkpoint is None:

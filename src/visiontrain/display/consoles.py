@@ -5,11 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from visiontrain.display.text import clean
 
-__all__ = ["can_animate", "error_console", "output_console", "say"]
+__all__ = ["can_animate", "error_console", "output_console", "say", "say_field"]
+
+
+#: Width of labels, with the space behind them.
+_LABEL = 14
 
 
 def error_console() -> Console:
@@ -29,6 +34,31 @@ def can_animate(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def say(console: Console, message: str | Text, style: str = "") -> None:
-    """Print a message. Its lines are left for the terminal to wrap, so that paths and commands can be copied whole."""
-    console.print(message if isinstance(message, Text) else Text(clean(message), style), soft_wrap=True)
+def say(console: Console, message: str | Text, style: str = "", *, whole: bool = False) -> None:
+    """Print a message, wrapped at words on a terminal and left as it is elsewhere.
+
+    Args:
+        console: Where.
+        message: What; text of unknown origin is cleaned, unless it is a `Text`.
+        style: Of a `str`.
+        whole: Never wrap it: a command that can be copied.
+    """
+    text = message if isinstance(message, Text) else Text(clean(message), style)
+    if whole or not console.is_terminal:
+        console.print(text, soft_wrap=True)
+    else:
+        # A word that is longer than a line is a path: the terminal wraps it, and it can be copied.
+        console.print(text, overflow="ignore", crop=False)
+
+
+def say_field(console: Console, label: str, value: str, *, whole: bool = False) -> None:
+    """Print a label and its value; on a terminal a long value goes on below itself, unless it is to be left `whole`."""
+    text = Text("  " + label.ljust(_LABEL), "dim")
+    if whole or not console.is_terminal:
+        console.print(Text.assemble(text, clean(value)), soft_wrap=True)
+        return
+    line = Table.grid(expand=True)
+    line.add_column(no_wrap=True)
+    line.add_column(ratio=1, overflow="fold")
+    line.add_row(text, Text(clean(value)))
+    console.print(line)

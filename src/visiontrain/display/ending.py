@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rich.console import Console
 from rich.text import Text
 
+from visiontrain.display.consoles import say, say_field
 from visiontrain.display.metrics import metrics_line, primary_metric
-from visiontrain.display.planning import field
 from visiontrain.display.text import clean, duration
 from visiontrain.handles import Run
 from visiontrain.supervisor.record import RunRecord
 
-__all__ = ["ending_lines", "next_commands", "time_taken"]
+__all__ = ["next_commands", "say_ending", "time_taken"]
 
 _WIDTH = 100
 
 _STYLES = {"completed": "bold green", "stopped": "bold yellow", "failed": "bold red", "interrupted": "bold red"}
 
 
-def ending_lines(run: Run) -> list[Text]:
-    """What to print when an attempt at a run is over. Why it failed is told by the error, not here."""
+def say_ending(console: Console, run: Run) -> None:
+    """Print how the latest attempt ended. Why it failed is told by the error, not here."""
     record = run.record
-    lines = [Text(_headline(run, record), _STYLES.get(record.status, ""))]
+    say(console, Text(_headline(run, record), _STYLES.get(record.status, "")))
     metrics = run.metrics
     if metrics:
-        line = metrics_line(metrics, primary_metric(record.task), limit=_WIDTH)
-        lines.append(Text.assemble(("  " + "metrics".ljust(14), "dim"), line))
-    lines.append(field("run folder", str(run.run_dir)))
+        say_field(console, "metrics", metrics_line(metrics, primary_metric(record.task), limit=_WIDTH).plain)
+    say_field(console, "run folder", str(run.run_dir), whole=True)
     best = run.best_checkpoint
     if best is not None:
-        lines.append(field("checkpoint", str(best)))
+        say_field(console, "checkpoint", str(best), whole=True)
     if record.status in ("failed", "interrupted"):
-        lines.append(field("log", str(run.run_dir / "worker.log")))
-    lines.append(Text("Next:"))
-    return lines + [Text(f"  {command}") for command in next_commands(record)]
+        say_field(console, "log", str(run.run_dir / "worker.log"), whole=True)
+        return
+    say(console, "Next:")
+    for command in next_commands(record):
+        say(console, f"  {command}", whole=True)
 
 
 def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:

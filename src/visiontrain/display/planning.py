@@ -11,39 +11,37 @@ from visiontrain.display.text import clean, plural
 from visiontrain.environments.generation import Generation
 from visiontrain.runners.plan import Plan
 
-__all__ = ["field", "plan_lines", "problem_lines"]
-
-#: Widest label and two spaces.
-_LABEL = 14
+__all__ = ["plan_fields", "plan_warnings", "problem_lines"]
 
 #: As many classes are named, the others counted.
 _NAMED_CLASSES = 5
 
 
-def field(label: str, value: str) -> Text:
-    """A line of a label and its value."""
-    return Text.assemble(("  " + label.ljust(_LABEL), "dim"), clean(value))
-
-
-def plan_lines(plan: Plan) -> list[Text]:
-    """Model, framework, environment, task, data and device, then what is odd about the data."""
+def plan_fields(plan: Plan) -> list[tuple[str, str]]:
+    """Labels and values: model, framework, environment, task, data, how it is trained, device."""
     plugin, spec = plan.framework.plugin, plan.spec
     size = "the model's own" if plan.image_size is None else f"{plan.image_size}"
     training = f"{plural(plan.epochs, 'epoch')}, batch size {plan.batch_size}, image size {size}, seed {spec.seed}"
     if spec.learning_rate is not None:
         training += f", learning rate {spec.learning_rate:g}"
-    lines = [
-        field("model", f"{spec.model}, {_weights(plan)}"),
-        field("framework", f"{plan.framework.manifest.name} ({plugin.distribution} {plugin.version})"),
-        field("environment", _environment(plan.environment)),
-        field("task", str(plan.task)),
-        field("data", _data(plan.dataset)),
-        field("", _classes(plan.dataset.classes)),
-        field("training", training),
+    fields = [
+        ("model", f"{spec.model}, {_weights(plan)}"),
+        ("framework", f"{plan.framework.manifest.name} ({plugin.distribution} {plugin.version})"),
+        ("environment", _environment(plan.environment)),
+        ("task", str(plan.task)),
+        ("data", _data(plan.dataset)),
+        ("", _classes(plan.dataset.classes)),
+        ("training", training),
+        ("device", "auto: the best one here" if spec.device == "auto" else spec.device),
     ]
     if spec.options:
-        lines.append(field("options", ", ".join(f"{name}={plan.options[name]}" for name in sorted(spec.options))))
-    lines.append(field("device", "auto: the best one here" if spec.device == "auto" else spec.device))
+        fields.append(("options", ", ".join(f"{name}={plan.options[name]}" for name in sorted(spec.options))))
+    return fields
+
+
+def plan_warnings(plan: Plan) -> list[Text]:
+    """What is odd about the environment and the data."""
+    lines = []
     if plan.environment.stale:
         text = (
             f"Warning: the environment {plan.environment.name} is older than the installed plugin's definition of it."

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -55,15 +56,19 @@ class Region:
             live.stop()
 
     def _rendered(self) -> RenderableType:
-        return self._render()
+        # Room for the ^C that a terminal shows: in a full line it would push the region down, and leave it there.
+        return Padding(self._render(), (0, 3, 0, 0))
 
 
 def bar(label: str, done: int, total: int, text: str) -> RenderableType:
     """One line: what is going on, a bar where the total is known, and numbers."""
-    if total <= 0:
-        return Text(f"{label}  {text}".rstrip(), no_wrap=True, overflow="ellipsis")
     line = Table.grid(padding=(0, 1), expand=True)
-    line.add_column(no_wrap=True)
+    if total <= 0:
+        line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        line.add_column(no_wrap=True)
+        line.add_row(Text(label), Text(text))
+        return line
+    line.add_column(no_wrap=True, overflow="ellipsis")
     line.add_column(ratio=1, min_width=8)
     line.add_column(no_wrap=True)
     line.add_row(Text(label), ProgressBar(total=total, completed=min(done, total)), Text(text))
