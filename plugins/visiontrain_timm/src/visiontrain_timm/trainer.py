@@ -80,7 +80,7 @@ class TimmTrainer:
         )
         model = built.model.to(device)
         if options.channels_last:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
         learning_rate = _learning_rate(context)
         train, val = _loaders(data, params, options, built, device)
         schedule = _schedule(params.epochs, train.batches, learning_rate, options)
@@ -176,7 +176,7 @@ def _schedule(epochs: int, batches: int, learning_rate: float, options: TimmOpti
 
 
 def _optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    without = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
+    without: set[str] = getattr(model, "no_weight_decay", set)()
     groups = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=without)
     return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 

@@ -1,0 +1,136 @@
+"""Small generated data and a run without a host: these tests run inside the environment."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from visiontrain_timm.trainer import TimmTrainer
+
+import visiontrain.torchkit.loop
+from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
+from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
+from visiontrain.worker.context import RunContext
+
+SHAPES = ("circle", "square", "triangle")
+
+
+def draw(shape, rng, side):
+    background, colour = (tuple(rng.randrange(256) for _ in range(3)) for _ in range(2))
+    image = Image.new("RGB", (side, side + rng.randrange(9)), background)
+    pen = ImageDraw.Draw(image)
+    size = rng.uniform(0.4, 0.8) * side
+    x, y = (rng.uniform(0, side - size) for _ in range(2))
+    if shape == "circle":
+        pen.ellipse((x, y, x + size, y + size), fill=colour)
+    else:
+        pen.regular_polygon(
+            (x + size / 2, y + size / 2, size / math.sqrt(2)), 4 if shape == "square" else 3, fill=colour
+        )
+    return image
+
+
+def make_index(folder: Path, *, train: int, val: int, side: int, classes=SHAPES) -> Path:
+    """A data set of shapes and its index; `train` and `val` are images of each class."""
+    rng = random.Random(1)
+    path = folder / "index.sqlite"
+    rows, splits = [], {}
+    for split, count in (("train", train), ("val", val)):
+        splits[split] = count * len(classes)
+        for position in range(splits[split]):
+            label = position % len(classes)
+            name = f"{split}/{position}.{'jpg' if position % 2 else 'png'}"
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            image = draw(SHAPES[label % 3], rng, side)
+            image.save(folder / name)
+            rows.append((split, position, json.dumps(name), *image.size, label, b""))
+    database = sqlite3.connect(path)
+    database.executescript(SCHEMA)
+    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    meta = {"fingerprint": f"{train}-{val}-{side}", "task": "classify", "format": "folder"}
+    meta |= {"root": json.dumps(str(folder)), "classes": json.dumps(classes), "splits": json.dumps(splits)}
+    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    database.commit()
+    database.close()
+    return path
+
+
+class Context(RunContext):
+    """Tells `interrupt` about every batch; keeps events."""
+
+    def __init__(self, params, interrupt=None):
+        self.events = []
+        super().__init__(params, self.events.append)
+        self._interrupt = interrupt
+
+    def progress(self, phase, **fields):
+        super().progress(phase, **fields)
+        if self._interrupt is not None and self._interrupt(phase, fields["epoch"], fields["step"]):
+            self.request_stop()
+
+    def of(self, kind):
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def logged(self):
+        return "\n".join(event["message"] for event in self.of("log"))
+
+    @property
+    def rows(self):
+        timeless = ({k: v for k, v in event["values"].items() if k != "images_per_second"} for event in self.of("metrics"))
+        return list(timeless)
+
+
+class Harness:
+    """Trains in this process, as the worker would."""
+
+    def __init__(self, index: Path, folder: Path) -> None:
+        self.index, self.folder = index, folder
+
+    def params(self, name="run", *, model="test_resnet", epochs=2, resume=False, weights=None, **changes):
+        run = self.folder / name
+        checkpoints = [run / "checkpoints" / file for file in ("last.pt", "previous.pt")]
+        found = ResumeFrom(tuple(str(path) for path in checkpoints if path.exists())) if resume else None
+        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
+        values = {
+            "task": "classify", "batch_size": 8, "learning_rate": None, "image_size": 32, "device": "cpu", "seed": 3,
+            **changes,
+        }  # fmt: skip
+        return TrainParams(
+            run_id=name, run_dir=str(run), model=model, dataset=str(self.index), epochs=epochs, resume=found,
+            weights=weights or Weights("scratch"), options=options, **values,
+        )  # fmt: skip
+
+    def train(self, name="run", *, interrupt=None, before=None, **changes):
+        context = Context(self.params(name, **changes), interrupt)
+        if before is not None:
+            before(context)
+        return TimmTrainer().train(context), context
+
+    def last(self, name="run"):
+        return torch.load(self.folder / name / "checkpoints" / "last.pt", weights_only=True)
+
+    def best(self, name="run"):
+        return torch.load(self.folder / name / "checkpoints" / "best.pt", weights_only=True)
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    """38 training images: four batches of 8 and one of 6; 15 for validation: two batches."""
+    return make_index(tmp_path_factory.mktemp("shapes"), train=13, val=5, side=36)
+
+
+@pytest.fixture
+def harness(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield Harness(index, tmp_path)
+    torch.set_num_threads(before)
