@@ -59,7 +59,7 @@ def _unreadable(survey: Survey, severity: Severity) -> Iterator[Problem]:
     ((count,),) = staging.rows("SELECT COUNT(*) FROM image WHERE reason IS NOT NULL")
     if count:
         rows = staging.rows("SELECT path, reason FROM image WHERE reason IS NOT NULL ORDER BY path LIMIT ?", MAX_FILES)
-        left_out = " and left out" if severity == "warning" else ""
+        left_out = "; left out" if severity == "warning" else ""
         yield Problem(
             severity=severity,
             code="unreadable",

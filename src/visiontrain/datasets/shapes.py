@@ -21,9 +21,9 @@ _Colour = tuple[int, int, int]
 _Point = tuple[float, float]
 
 _SMOOTH = 2  # drawn larger by this and shrunk, for smooth edges
-_CONTRAST = 110  # least distance between the colours of shape and background, in RGB
+_DARK, _BRIGHT = (0, 110), (120, 255)  # of each channel: background, and what is drawn on it
 _CLUTTER = 4  # lines and dots that belong to no shape, at the most
-_NOISE = 0.18  # share of noise in the picture
+_NOISE = 0.12  # share of noise in the picture
 _QUALITY = 88
 
 
@@ -44,20 +44,15 @@ def draw_shape(name: str, source: random.Random, image_size: int) -> Image:
     from PIL import Image, ImageDraw
 
     side = image_size * _SMOOTH
-    behind = _colour(source)
-    shade = Image.frombytes("RGB", (4, 4), bytes(_near(channel, source) for _ in range(16) for channel in behind))
+    shade = Image.frombytes("RGB", (4, 4), bytes(source.randint(*_DARK) for _ in range(4 * 4 * 3)))
     picture = shade.resize((side, side), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
     for _ in range(source.randint(0, _CLUTTER)):
         ends = [source.uniform(0, side) for _ in range(4)]
-        draw.line(ends, fill=_colour(source), width=max(1, side // 48))
-    colour = _colour(source)
-    while math.dist(colour, behind) < _CONTRAST:
-        colour = _colour(source)
-    radius = side * source.uniform(0.2, 0.38)
-    margin = radius * 0.9  # a corner may be cut off
-    centre = source.uniform(margin, side - margin), source.uniform(margin, side - margin)
-    _paint(draw, name, _Place(*centre, radius, source.uniform(0, 2 * math.pi)), colour)
+        draw.line(ends, fill=_colour(source, _BRIGHT), width=max(1, side // 64))
+    x, y = (side * source.uniform(0.38, 0.62) for _ in range(2))
+    place = _Place(x, y, side * source.uniform(0.25, 0.42), source.uniform(0, 2 * math.pi))
+    _paint(draw, name, place, _colour(source, _BRIGHT))
     picture = picture.resize((image_size, image_size), Image.Resampling.BOX)
     noise = Image.frombytes("RGB", picture.size, source.randbytes(3 * image_size * image_size))
     return Image.blend(picture, noise, _NOISE)
@@ -111,9 +106,5 @@ _OUTLINES: Mapping[str, tuple[_Point, ...]] = {
 }
 
 
-def _colour(source: random.Random) -> _Colour:
-    return source.randrange(256), source.randrange(256), source.randrange(256)
-
-
-def _near(channel: int, source: random.Random) -> int:
-    return min(max(channel + source.randint(-30, 30), 0), 255)
+def _colour(source: random.Random, span: tuple[int, int]) -> _Colour:
+    return source.randint(*span), source.randint(*span), source.randint(*span)

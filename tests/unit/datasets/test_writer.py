@@ -143,7 +143,7 @@ def test_unreadable_images_are_skipped_when_asked(flat, home):
     assert found.fingerprint == clean.fingerprint
     (problem,) = found.report.of("warning")
     assert (problem.code, problem.files) == ("unreadable", ("cat/bad.png",))
-    assert problem.message == "1 image can't be read and left out:"
+    assert problem.message == "1 image can't be read; left out:"
 
 
 def test_progress(flat, home):
