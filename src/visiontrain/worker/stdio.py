@@ -59,6 +59,7 @@ class Pipe:
         for fd in (self._read_fd, self._write_fd):
             os.close(fd)
         self._read_fd = self._write_fd = -1
+        self._lock = threading.Lock()  # a thread that the child does not have may hold the one it came with
 
 
 def claim() -> Pipe:
