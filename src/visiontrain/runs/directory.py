@@ -54,15 +54,15 @@ class RunDirectories:
         paths = list(self.paths())
         if reference == "last":
             # Ids of one second are in no order: the record's time decides.
-            newest = max(paths[:50], key=lambda path: read_record(path / RECORD).created_at, default=None)
-            if newest is None:
+            made = {path: record.created_at for path in paths[:50] if (record := _readable(path))}
+            if not made:
                 raise UnknownRunError(
                     "there is no run yet", instruction="Start one: visiontrain train DATA --model NAME"
                 )
-            return newest
+            return max(made, key=made.__getitem__)
         found = [path for path in paths if path.name == reference]
         found = found or ([path for path in paths if path.name.startswith(reference)] if reference else [])
-        found = found or [path for path in paths if _name(path) == reference]
+        found = found or [path for path in paths if (record := _readable(path)) and record.name == reference]
         if len(found) == 1:
             return found[0]
         if found:
@@ -94,20 +94,25 @@ def read_current_record(run_dir: Path) -> RunRecord:
     Raises:
         UnknownRunError: there is no readable record.
     """
-    # In this order: a run that ends between the two reads as what its record says, not as interrupted.
-    working = is_being_worked_on(run_dir)
-    try:
-        record = read_record(run_dir / RECORD)
-    except (OSError, ProtocolError) as error:
-        raise UnknownRunError(f"the record of the run {run_dir.name} can't be read: {error}") from error
     unfinished: tuple[Status, ...] = ("pending", "running")
-    if record.status in unfinished and not working:
-        return replace(record, status="interrupted", reason="its supervisor ended without a word", supervisor_pid=None)
-    return record
+    before: RunRecord | None = None
+    while True:
+        # In this order: a run that ends between the two reads as what its record says, not as interrupted.
+        working = is_being_worked_on(run_dir)
+        try:
+            record = read_record(run_dir / RECORD)
+        except (OSError, ProtocolError) as error:
+            raise UnknownRunError(f"the record of the run {run_dir.name} can't be read: {error}") from error
+        if working or record.status not in unfinished:
+            return record
+        if record == before:  # seen twice: it was not taken up between the first two looks
+            reason = "its supervisor ended without a word"
+            return replace(record, status="interrupted", reason=reason, supervisor_pid=None)
+        before = record
 
 
-def _name(path: Path) -> str | None:
+def _readable(path: Path) -> RunRecord | None:
     try:
-        return read_record(path / RECORD).name
-    except (OSError, ProtocolError):
+        return read_record(path / RECORD)
+    except (OSError, ProtocolError):  # a damaged run must not hide the others
         return None
