@@ -97,6 +97,21 @@ class Cpu:
     onednn_max_cpu_isa: str | None = None  # ONEDNN_MAX_CPU_ISA as it was set, or None for the processor's best
     features: tuple[str, ...] = ()  # of amx_tile, amx_bf16, avx512_bf16, avx512f, avx2
 
+    @property
+    def onednn_isa(self) -> str | None:
+        """What oneDNN may use at the most, as ONEDNN_MAX_CPU_ISA spells it: as it was set, else the processor's best."""
+        best = (isa for feature, isa in _ONEDNN_ISAS.items() if feature in self.features)
+        return self.onednn_max_cpu_isa or next(best, None)
+
+
+#: oneDNN's word for the kernels that each processor feature allows, the best first.
+_ONEDNN_ISAS = {
+    "amx_bf16": "AVX512_CORE_AMX",
+    "avx512_bf16": "AVX512_CORE_BF16",
+    "avx512f": "AVX512_CORE",
+    "avx2": "AVX2",
+}
+
 
 @dataclass(frozen=True)
 class InitializeResult:

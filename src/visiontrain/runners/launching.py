@@ -232,24 +232,14 @@ def _checkpoints(run_dir: Path, record: RunRecord) -> tuple[str, ...]:
     return tuple(str(path) for path in (last, before) if path.is_file())
 
 
-#: What caps oneDNN's choice of kernels at each processor feature, the best first.
-_ONEDNN_CAPS = {
-    "amx_bf16": "AVX512_CORE_AMX",
-    "avx512_bf16": "AVX512_CORE_BF16",
-    "avx512f": "AVX512_CORE",
-    "avx2": "AVX2",
-}
-
-
 def _same_arithmetic(cpu: Cpu) -> dict[str, str]:
     """Variables that give a worker the threads and the instruction set of an earlier one, where the processor has it.
 
     CPU results differ between thread counts and between instruction sets, and are equal bit by bit when both are equal.
     """
     fixed = {"OMP_NUM_THREADS": str(cpu.threads)}
-    cap = cpu.onednn_max_cpu_isa or next((_ONEDNN_CAPS[f] for f in _ONEDNN_CAPS if f in cpu.features), None)
-    if cap:
-        fixed["ONEDNN_MAX_CPU_ISA"] = cap
+    if cpu.onednn_isa:
+        fixed["ONEDNN_MAX_CPU_ISA"] = cpu.onednn_isa
     if cpu.capability == "AVX2":
         fixed["ATEN_CPU_CAPABILITY"] = "avx2"
     return fixed

@@ -227,7 +227,7 @@ class CheckpointKeeper:
             "device": self._device.type,
             "threads": cpu.threads,
             "instruction set": cpu.capability,
-            "ONEDNN_MAX_CPU_ISA": cpu.onednn_max_cpu_isa,
+            "ONEDNN_MAX_CPU_ISA": cpu.onednn_isa,
             "processor features": list(cpu.features),
             **{f"version of {name}": value for name, value in versions.items()},
         }
