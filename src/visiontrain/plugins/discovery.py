@@ -56,10 +56,12 @@ def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
     distribution = entry_point.dist.name if entry_point.dist else entry_point.module
     version = entry_point.dist.version if entry_point.dist else "unknown"
     plugin = Plugin(name=entry_point.name, distribution=distribution, version=version)
+    claimed = dict(taken)
     try:
         manifests = _manifests(entry_point)
         for manifest in manifests:
-            _check(manifest, distribution, taken)
+            _check(manifest, distribution, claimed)
+            claimed.update(dict.fromkeys((manifest.name, *manifest.aliases), distribution))
     except VisiontrainError as error:
         return plugin.model_copy(update={"error": str(error)})
     except BaseException as error:
@@ -68,8 +70,7 @@ def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
         return plugin.model_copy(
             update={"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         )
-    for manifest in manifests:
-        taken.update(dict.fromkeys((manifest.name, *manifest.aliases), distribution))
+    taken.update(claimed)
     return plugin.model_copy(update={"frameworks": tuple(manifests)})
 
 

@@ -34,10 +34,9 @@ class Catalog:
 
     def find(self, name: str) -> ModelInfo | None:
         """The model of that name, with or without a tag."""
-        for model in self.models:
-            if name == model.name or (name.startswith(model.name + ".") and name in self.names):
-                return model
-        return None
+        by_name = {f"{model.name}.{tag}": model for model in self.models for tag in model.pretrained}
+        by_name.update({model.name: model for model in self.models})
+        return by_name.get(name)
 
 
 def load_catalog(path: Path, plugin_version: str) -> Catalog | None:

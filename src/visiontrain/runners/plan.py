@@ -13,7 +13,7 @@ from visiontrain.environments.definition import EnvironmentDefinition
 from visiontrain.environments.generation import Generation
 from visiontrain.environments.progress import BuildProgress
 from visiontrain.environments.store import EnvironmentStore
-from visiontrain.errors import EnvironmentBuildError, SpecError
+from visiontrain.errors import EnvironmentBuildError, PluginError, SpecError
 from visiontrain.home import Home
 from visiontrain.plugins.discovery import Plugin
 from visiontrain.plugins.manifest import OptionValue
@@ -152,8 +152,11 @@ class Planner:
 
     def catalog_of(self, framework: Framework) -> Catalog | None:
         """The catalogue of the framework's current environment, where that is built and was asked already."""
-        definition = EnvironmentDefinition.load(framework.manifest.environment)
-        environment = self.store.resolve(definition)
+        try:
+            definition = EnvironmentDefinition.load(framework.manifest.environment)
+            environment = self.store.resolve(definition)
+        except (PluginError, EnvironmentBuildError):  # told when it is used; until then it must harm no other framework
+            return None
         return load_catalog(environment.catalog_path, framework.plugin.version) if environment else None
 
     def catalog(
