@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from visiontrain.plugins.hookspecs import hookimpl
+from visiontrain.plugins.manifest import Manifest
+from visiontrain.protocol.tasks import Task
+
+
+@hookimpl
+def register_frameworks(register):
+    register(
+        Manifest(
+            name="future",
+            api_version=99,
+            summary="Broken",
+            licence="Apache-2.0",
+            tasks=(Task.classify,),
+            models=("future_*",),
+            environment=Path(__file__).parent,
+            trainer="m:C",
+            packages=("visiontrain_wrong_api_version",),
+        )
+    )

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from visiontrain.runners.variables import worker_variables
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PATH", "HOME", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES", "NCCL_DEBUG", "https_proxy", "OMP_NUM_THREADS", "HF_HOME"],
+)
+def test_what_a_framework_needs_passes(name):
+    assert worker_variables(source={name: "x"})[name] == "x"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_PRELOAD"),
+        *("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "WANDB_API_KEY", "SSH_AUTH_SOCK", "cuda_visible"),
+        "MY_PATH",
+    ],
+)
+def test_nothing_else_does(name):
+    assert name not in worker_variables(source={name: "x"})
+
+
+def test_the_manifest_and_the_person_let_more_pass():
+    source = {"MY_A": "1", "MY_B": "2", "OTHER": "3"}
+    passed = worker_variables(["MY_*"], source=source)
+    assert {"MY_A", "MY_B"} <= set(passed)
+    assert "OTHER" not in passed
+
+
+def test_what_is_always_set_can_not_be_changed_from_outside():
+    passed = worker_variables(["PYTHON*"], source={"PYTHONSAFEPATH": "", "PYTHONUTF8": "0"})
+    assert (passed["PYTHONSAFEPATH"], passed["PYTHONUTF8"], passed["PYTHONNOUSERSITE"]) == ("1", "1", "1")
+
+
+def test_fixed_values_win():
+    passed = worker_variables(fixed={"OMP_NUM_THREADS": "4"}, source={"OMP_NUM_THREADS": "8"})
+    assert passed["OMP_NUM_THREADS"] == "4"
+
+
+def test_the_source_is_this_process(monkeypatch):
+    monkeypatch.setenv("TZ", "Here")
+    assert worker_variables()["TZ"] == "Here"
+    assert worker_variables()["PATH"] == os.environ["PATH"]
