@@ -1,4 +1,8 @@
-"""Writes the reference pages that say what the code says: ``python docs/generate.py``. A test fails when one is stale."""
+"""Writes the pages of the reference that say what the code says: ``python docs/generate.py``.
+
+A test fails when one is stale.
+"""
+# ruff: noqa: INP001 - a program, not a package
 
 from __future__ import annotations
 
@@ -28,10 +32,10 @@ def cli_page() -> str:
         "",
         _prose(root.help),
         "",
-        "RUN is a run's id, the beginning of one, its name, or `last`. Messages and progress go to stderr, what was asked for to "
-        "stdout. [Exit codes](exit-codes.md) and [JSON output](../how-to/json-output.md) have pages of their own.",
+        "`-h` and `--help` show what is here.",
+        "[Exit codes](exit-codes.md) and [JSON output](../how-to/json-output.md) have pages of their own.",
         "",
-        *_table(("option", ""), _options(root)),
+        *_table(("option", ""), _described(root, "option")),
     ]
     for path, command in _commands(root, ("visiontrain",)):
         lines += ["", *_command(path, command)]
@@ -53,8 +57,8 @@ def options_page(manifest: Manifest) -> str:
         _GENERATED,
         f"# {manifest.name}'s options",
         "",
-        "Give them as `--set name=value` on the command line, below `options` in a configuration file, or as keywords in "
-        "Python: `vt.train(..., weight_decay=0.1)`.",
+        "Give them as `--set name=value` on the command line, below `options` in a configuration file,",
+        "or as keywords in Python: `vt.train(..., weight_decay=0.1)`.",
         "",
         *_table(("option", "type", "default", "values", ""), map(_option, manifest.options)),
         "",
@@ -85,61 +89,57 @@ def _value(value: object) -> str:
 
 
 def _commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command below a group that is shown in its help, groups before what they hold."""
+    """Every command below a group, in the help's order, groups before what they hold."""
     for name, command in group.commands.items():
         if not command.hidden:
             here = (*path, name)
             yield here, command
-            if hasattr(command, "commands"):
-                yield from _commands(command, here)
+            yield from _commands(command, here) if _is_group(command) else ()
+
+
+def _is_group(command: Any) -> bool:
+    return hasattr(command, "commands")
 
 
 def _command(path: tuple[str, ...], command: Any) -> list[str]:
-    lines = [f"## `{' '.join(path)}`", "", _prose(command.help)]
-    arguments = [param for param in command.params if param.param_type_name == "argument"]
-    if not hasattr(command, "commands"):
-        usage = [*path, *(_usage(param) for param in arguments)]
-        usage += ["[OPTIONS]"] if _options(command) else []
-        lines += ["", "```text", " ".join(usage), "```"]
-    described = [(f"`{_name(param)}`", _sentence(param.help)) for param in arguments if param.help]
-    if described:
-        lines += ["", *_table(("argument", ""), described)]
-    options = _options(command)
-    if options:
-        lines += ["", *_table(("option", ""), options)]
-    return lines
+    context = command.context_class(command, info_name=" ".join(path))
+    depth = "#" * len(path)
+    lines = [f"{depth} `{' '.join(path)}`", "", _prose(command.help)]
+    if not _is_group(command):
+        lines += ["", "```text", " ".join([*path, *map(_piece, command.collect_usage_pieces(context))]), "```"]
+    arguments = _described(command, "argument")
+    options = _described(command, "option")
+    lines += ["", *_table(("argument", ""), arguments)] if arguments else []
+    return lines + (["", *_table(("option", ""), options)] if options else [])
 
 
-def _name(param: Any) -> str:
-    return str(param.metavar or param.name.upper())
+def _described(command: Any, kind: str) -> list[tuple[str, str]]:
+    """Arguments or options with their help, as ``--help`` shows them."""
+    context = command.context_class(command, info_name="")
+    records = [param.get_help_record(context) for param in command.params if param.param_type_name == kind]
+    return [(f"`{_spelling(names)}`", _sentence(text)) for names, text in filter(None, records)]
 
 
-def _usage(param: Any) -> str:
-    name = _name(param) + ("..." if param.nargs == -1 else "")
-    return name if param.required else f"[{name}]"
+def _piece(piece: str) -> str:
+    """A piece of the usage line: versions of typer put braces around what is required, and brackets twice."""
+    return piece.removeprefix("{").removesuffix("}") if piece[0] == "{" else piece.replace("[[", "[").replace("]]", "]")
 
 
-def _options(command: Any) -> list[tuple[str, str]]:
-    rows = []
-    for param in command.params:
-        if param.param_type_name != "option" or param.hidden:
-            continue
-        names = ", ".join([*param.opts, *param.secondary_opts])
-        value = "" if param.is_flag else f" {param.metavar or _type(param)}"
-        text = _sentence(param.help)
-        if param.show_default and param.default not in (None, False, ()) and not callable(param.default):
-            text += f" Default: `{param.default}`."
-        rows.append((f"`{names}{value}`", text.strip()))
-    return rows
+#: How versions of typer write a type, and what the page writes.
+_TYPES = {"<str>": "TEXT", "<path>": "PATH", "<int>": "N", "INTEGER": "N", "<float>": "X", "FLOAT": "X"}
 
 
-def _type(param: Any) -> str:
-    choices = getattr(param.type, "choices", None)
-    return "|".join(map(str, choices)) if choices else str(param.type.name).upper()
+def _spelling(names: str) -> str:
+    words = [_TYPES.get(word, word) for word in names.split(" ")]
+    if words[0].startswith("-"):
+        return " ".join(words)
+    name = words[0]  # an argument has its own word: no type
+    return name[1:-1] if name.startswith("[") else name
 
 
 def _sentence(text: str | None) -> str:
     words = " ".join((text or "").split())
+    words = words.replace("[required]", "").replace("[default: ", "By default ").removesuffix("]").strip()
     return words if not words or words.endswith((".", ":", "?")) else f"{words}."
 
 
