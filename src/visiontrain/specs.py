@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -141,12 +142,20 @@ def make_train_spec(**fields: Any) -> TrainSpec:
     for name in ("data", "model"):
         if known.get(name) is None:
             raise SpecError(name, "is needed")
-    # Relative paths are the person's, seen from where the person is now.
-    known["data"] = Path(known["data"]).expanduser().absolute()
+    # Relative paths are the person's, seen from where the person is now; a resume may come from elsewhere.
+    known["data"] = _absolute("data", known["data"])
+    if known.get("weights", "") not in ("pretrained", "scratch", ""):
+        known["weights"] = str(_absolute("weights", known["weights"]))
     try:
         return TrainSpec(**known, options=options)
     except ValidationError as error:
         raise _as_spec_error(error) from error
+
+
+def _absolute(field: str, path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise SpecError(field, f"must be a path, not {path!r}")
+    return Path(path).expanduser().absolute()
 
 
 def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
