@@ -196,9 +196,9 @@ def follow_to_end(handle: RunHandle, observer: Observer) -> Run:
     try:
         _tell_all(handle, observer)
     except KeyboardInterrupt:
-        handle.stop()
-        observer.stopping(handle.run_id)
         try:
+            handle.stop()
+            observer.stopping(handle.run_id)
             _tell_all(handle, observer)
         except KeyboardInterrupt:
             handle.kill()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
-dataset = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None, no_args_is_help=True, help="Datasets.")
+dataset = typer.Typer(context_settings=CONTEXT, rich_markup_mode=None, no_args_is_help=True, help="Check datasets.")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def add_commands(app: typer.Typer) -> None:
 
 @dataset.callback()
 def _group() -> None:
-    """Look datasets over."""
+    """Check datasets."""
 
 
 @dataset.command("check", context_settings=CONTEXT)
@@ -39,7 +39,10 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a dataset, decode every image, and say what is wrong with it. Exit code 2 where it can't be trained on."""
+    """Say what is wrong with a dataset.
+
+    Every image is decoded. Exit code 2 where the dataset can't be trained on.
+    """
     from visiontrain.cli.output import print_json
     from visiontrain.display.console import ConsoleObserver
     from visiontrain.errors import SpecError
@@ -66,7 +69,7 @@ def sample(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A new or an empty folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate a small dataset to try things out."""
+    """Generate a small dataset."""
     from visiontrain.cli.output import print_json, print_table
     from visiontrain.datasets.samples import SAMPLES, make_sample
     from visiontrain.display.consoles import error_console, say

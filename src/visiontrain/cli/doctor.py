@@ -18,8 +18,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Look at the installation, the home, the plugins, the environments and the GPU, and say what to mend.
+    """Look for what is wrong here.
 
+    The installation, the home, the plugins, the environments and the GPU are looked at, with what to do about each.
     Exit code 1 where something fails.
     """
     import dataclasses

@@ -22,7 +22,7 @@ app = typer.Typer(
     cls=DefaultsToList,
     context_settings=CONTEXT,
     rich_markup_mode=None,
-    help="Environments that frameworks run in: list, build, adopt, choose and remove them.",
+    help="List, build and choose environments.",
 )
 
 NameArgument = Annotated[
@@ -43,7 +43,10 @@ GenerationArgument = Annotated[
 @app.command("list", context_settings=CONTEXT)
 @guarded
 def list_environments(as_json: JsonOption = False) -> None:
-    """List what is built and adopted: generations by environment, the newest first."""
+    """List what is built and adopted.
+
+    Generations come by environment, the newest first.
+    """
     from visiontrain.cli.environment_report import generation_object, generation_row
     from visiontrain.cli.output import print_json, print_table
     from visiontrain.display.consoles import error_console, say
@@ -83,9 +86,10 @@ def build(
         typer.Option(metavar="NAME", help="The build of torch: cpu, cu128, auto...; by default the package index's."),
     ] = None,
 ) -> None:
-    """Build a framework's environment as it is locked, and make it the current one.
+    """Build a framework's environment.
 
-    What is built already is kept and made current. A killed build leaves nothing behind.
+    It is built as it is locked, and made the current one. What is built already is kept and made current. A killed
+    build leaves nothing behind.
     """
     from visiontrain.cli.guard import terminable
     from visiontrain.display.console import ConsoleObserver
@@ -107,7 +111,10 @@ def adopt(
     name: NameArgument,
     python: Annotated[Path, typer.Argument(metavar="PYTHON", help="The interpreter: /path/to/environment/bin/python.")],
 ) -> None:
-    """Use an existing interpreter as a framework's environment. It is checked, and never written to."""
+    """Use an existing interpreter.
+
+    It is checked, never written to, and becomes the current environment of the framework.
+    """
     from visiontrain.display.consoles import error_console, say
     from visiontrain.session import Session
 
@@ -128,7 +135,10 @@ def use(
         ),
     ],
 ) -> None:
-    """Make a kept generation the current one, until another is built or used: going back takes a moment."""
+    """Make a kept generation the current one.
+
+    It stays that until another one is built or used: going back takes a moment.
+    """
     from visiontrain.display.consoles import error_console, say
     from visiontrain.session import Session
 
@@ -142,7 +152,10 @@ def use(
 @app.command("python", context_settings=CONTEXT)
 @guarded
 def python(environment: GenerationArgument) -> None:
-    """Print the path of an environment's interpreter, and nothing else."""
+    """Print the path of an interpreter.
+
+    Nothing else is printed: "$(visiontrain env python timm)" starts it.
+    """
     from visiontrain.cli.output import print_text
     from visiontrain.environments.store import EnvironmentStore
     from visiontrain.errors import EnvironmentBuildError
@@ -164,7 +177,10 @@ def remove(
     environment: GenerationArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a generation, or all of an environment's. One that a run uses is refused; an adopted one stays on disk."""
+    """Remove an environment, or a generation.
+
+    One that a run uses is refused; an adopted interpreter stays where it is.
+    """
     from visiontrain.display.consoles import error_console, say
     from visiontrain.environments.progress import format_size
     from visiontrain.session import Session
@@ -176,12 +192,16 @@ def remove(
         chosen = [each for each in session.environments() if each.name == name and each.id.startswith(generation or "")]
         for each in chosen:
             say(console, f"{each.name}@{each.id}, {format_size(each.size_bytes)}")
-        if chosen and not sys.stdin.isatty():
+        if chosen and not _can_ask():
             raise typer.BadParameter("Nobody is there to be asked: give --yes to remove it.")
         if chosen and not typer.confirm("Remove?", err=True):
             raise typer.Exit(1)
     for removed in session.remove_environment(name, generation):
         say(console, f"Removed {name}@{removed}.")
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _split(text: str) -> tuple[str, str | None]:

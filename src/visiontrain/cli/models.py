@@ -46,9 +46,10 @@ def models(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the names of models that can be trained; on a terminal with the tags of their published weights.
+    """List the models that can be trained.
 
-    NAME begins with the first tag's weights, NAME.TAG with those of another one.
+    On a terminal they come with the tags of their published weights, in a pipe as names alone. NAME begins with the
+    first tag's weights, NAME.TAG with those of another one.
     """
     from visiontrain.cli.output import print_json, print_table, print_text
     from visiontrain.session import Session
@@ -91,7 +92,10 @@ def models(
 
 
 def plugins(as_json: JsonOption = False) -> None:
-    """List the installed plugins and what they add; broken ones with what is wrong with them."""
+    """List the installed plugins.
+
+    Broken ones are listed with what is wrong with them.
+    """
     from visiontrain.cli.output import print_json, print_text
     from visiontrain.display.consoles import error_console, say
     from visiontrain.session import Session

@@ -13,7 +13,7 @@ app = typer.Typer(
     cls=DefaultsToList,
     context_settings=CONTEXT,
     rich_markup_mode=None,
-    help="Runs on this machine: list them, show one, follow one.",
+    help="List, show and follow runs.",
 )
 
 
@@ -47,7 +47,10 @@ def list_runs(as_json: JsonOption = False) -> None:
 @app.command("show", context_settings=CONTEXT)
 @guarded
 def show(run: RunOrLastArgument = "last", as_json: JsonOption = False) -> None:
-    """Show all that is known of a run: what was asked for, what it ran on, how it went, how to go on."""
+    """Show all that is known of a run.
+
+    What was asked for, what it ran on, how it went, how to go on.
+    """
     from visiontrain.cli.output import print_json
     from visiontrain.cli.run_report import print_report, report_object
     from visiontrain.session import Session
@@ -62,9 +65,9 @@ def show(run: RunOrLastArgument = "last", as_json: JsonOption = False) -> None:
 @app.command("follow", context_settings=CONTEXT)
 @guarded
 def follow(run: RunOrLastArgument = "last", as_json: JsonOption = False) -> None:
-    """Show a run from its beginning to its end, whichever process started it.
+    """Show a run from its beginning to its end.
 
-    Ctrl-C ends the following; the run goes on. Exit codes as for `visiontrain train`.
+    It may be any process's. Ctrl-C ends the following; the run goes on. Exit codes as for `visiontrain train`.
     """
     from visiontrain.cli.output import print_json
     from visiontrain.cli.results import result

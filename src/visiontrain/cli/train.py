@@ -122,7 +122,10 @@ def resume(
     detach: Annotated[bool, typer.Option("--detach", help=_DETACH)] = False,
     as_json: Annotated[bool, typer.Option("--json", help=_RUN_JSON)] = False,
 ) -> None:
-    """Go on with a run from its last checkpoint, in the environment and on the data that it had."""
+    """Go on with a run from its last checkpoint.
+
+    It goes on in the environment and on the data that it had.
+    """
     from visiontrain.cli.training import carry_out
 
     carry_out(
@@ -133,9 +136,10 @@ def resume(
 
 
 def stop(run: RunArgument) -> None:
-    """Stop a run at its next safe point, whichever process started it, and wait until it has ended.
+    """Stop a run, whichever process started it.
 
-    It leaves a checkpoint to resume from. Ctrl-C ends the waiting; the run stops all the same.
+    It ends at its next safe point and leaves a checkpoint to resume from; this waits until then. Ctrl-C ends the
+    waiting; the run stops all the same.
     """
     import time
 

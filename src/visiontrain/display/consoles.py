@@ -44,11 +44,9 @@ def say(console: Console, message: str | Text, style: str = "", *, whole: bool =
         whole: Never wrap it: a command that can be copied.
     """
     text = message if isinstance(message, Text) else Text(clean(message), style)
-    if whole or not console.is_terminal:
-        console.print(text, soft_wrap=True)
-    else:
-        # A word that is longer than a line is a path: the terminal wraps it, and it can be copied.
-        console.print(text, overflow="ignore", crop=False)
+    if not whole and console.is_terminal:
+        text = _wrapped(text, console.width)
+    console.print(text, soft_wrap=True)
 
 
 def say_field(console: Console, label: str, value: str, *, whole: bool = False) -> None:
@@ -62,3 +60,22 @@ def say_field(console: Console, label: str, value: str, *, whole: bool = False) 
     line.add_column(ratio=1, overflow="fold")
     line.add_row(text, Text(clean(value)))
     console.print(line)
+
+
+def _wrapped(text: Text, width: int) -> Text:
+    """Break lines at spaces. A word that is longer than a line is a path: it stays whole, so that it can be copied."""
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        cuts, start, plain = [], 0, line.plain
+        while len(plain) - start > width:
+            space = plain.rfind(" ", start, start + width + 1)
+            if not plain[start : space + 1].strip():
+                space = plain.find(" ", start + width)
+            if space < 0:
+                break
+            start = space + 1
+            cuts.append(start)
+        lines += line.divide(cuts)
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)

@@ -28,13 +28,11 @@ def metric(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
-    if size == 0 or (value == int(value) and size < 1e6):  # noqa: PLR2004
-        return f"{value:,.0f}" if size >= 10 else f"{value:.1f}"  # noqa: PLR2004
     if size >= 1000:  # noqa: PLR2004
         return f"{value:,.0f}"
     if size >= 10:  # noqa: PLR2004
         return f"{value:.2f}"
-    return f"{value:.4f}" if size >= 1e-3 else f"{value:.2e}"  # noqa: PLR2004
+    return f"{value:.4f}" if size >= 1e-3 or size == 0 else f"{value:.2e}"  # noqa: PLR2004
 
 
 def duration(seconds: float) -> str:

@@ -35,9 +35,7 @@ class Told:
         return self._make(WorkerEvent, worker=InitializeResult(1, "a:B", {"torch": "2.0", "python": "3.12"}))
 
     def progress(self, phase, epoch, step, steps=10, epochs=4, **values):
-        return self._make(
-            ProgressEvent, phase=phase, epoch=epoch, epochs=epochs, step=step, steps=steps, values=values
-        )
+        return self._make(ProgressEvent, phase=phase, epoch=epoch, epochs=epochs, step=step, steps=steps, values=values)
 
     def metrics(self, epoch, scope="epoch", **values):
         return self._make(MetricsEvent, epoch=epoch, step=epoch * 10, scope=scope, values=values)

@@ -1,0 +1,57 @@
+import shutil
+
+from visiontrain_harness.json_lines import lines_of
+
+
+def test_a_sample_is_made_and_the_next_step_told(run, tmp_path):
+    done = run("sample", "shapes", tmp_path / "shapes")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "shapes" / "train" / "circle").is_dir()
+    assert done.stdout == ""
+    assert f"  visiontrain train {tmp_path / 'shapes'} --model" in done.stderr
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(run, tmp_path):
+    (tmp_path / "mine.txt").touch()
+    done = run("sample", "shapes", tmp_path)
+    assert done.exit_code == 2
+    assert "is not empty" in done.stderr
+
+
+def test_samples_are_listed(run):
+    assert run("sample").stdout.splitlines()[1].startswith("shapes  classify  6 shapes")
+    assert lines_of(run("sample", "--json").stdout)[0]["name"] == "shapes"
+    assert run("sample", "shapes").exit_code == 2
+    assert run("sample", "nothing", "x").exit_code == 2
+
+
+def test_a_good_dataset(run, shapes):
+    done = run("dataset", "check", shapes)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{shapes}: class-folders, for classify"
+    assert lines[1].split() == ["CLASS", "train", "val"]
+    assert lines[2].split() == ["circle", "2", "1"]
+    assert lines[8].split() == ["all", "12", "6"]
+
+
+def test_a_dataset_that_can_not_be_trained_on_is_exit_code_2(run, shapes, tmp_path):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    (data / "train" / "circle" / "broken.png").write_bytes(b"no image")
+    done = run("dataset", "check", data)
+    assert done.exit_code == 2
+    assert "error: " in done.stdout
+    assert "train/circle/broken.png" in done.stdout
+    checked = run("dataset", "check", data, "--json")
+    assert checked.exit_code == 2
+    (report,) = lines_of(checked.stdout)
+    assert report["problems"][0]["severity"] == "error"
+
+
+def test_what_is_no_dataset(run, tmp_path):
+    done = run("dataset", "check", tmp_path / "nothing")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("Error: ")
+    wrong = run("dataset", "check", tmp_path, "--task", "dream")
+    assert wrong.exit_code == 2
+    assert "task: must be one of classify," in wrong.stderr

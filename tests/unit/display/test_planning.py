@@ -1,0 +1,95 @@
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from visiontrain.datasets.report import DatasetReport, IndexedDataset, Problem
+from visiontrain.display.planning import plan_fields, plan_warnings
+from visiontrain.environments.generation import Fingerprint, Generation
+from visiontrain.plugins.discovery import Plugin
+from visiontrain.plugins.manifest import Manifest
+from visiontrain.protocol.messages import ModelInfo
+from visiontrain.protocol.tasks import Task
+from visiontrain.runners.plan import Plan
+from visiontrain.runners.routing import Framework
+from visiontrain.specs import make_train_spec
+
+
+def a_plan(*, adopted=None, stale=False, warnings=(), problems=(), classes=("a", "b"), size=None, **fields):
+    fingerprint = Fingerprint(
+        name="timm", requires_python="", requirements=(), imports=(), lock_sha256="", implementation="cpython",
+        python_version="3.12.1", platform="linux-x86_64", machine="x86_64", abi="", torch_backend=None, adopted=adopted,
+    )  # fmt: skip
+    environment = Generation(
+        path=Path("/e"), python=Path(adopted or "/e/bin/python"), fingerprint=fingerprint,
+        created=datetime.now(timezone.utc), size_bytes=0, exclusive_bytes=0, warnings=warnings, stale=stale,
+    )  # fmt: skip
+    splits = {"train": 1200, "val": 300}
+    report = DatasetReport(
+        root=Path("/d"), format="class-folders", task=Task.classify, splits=splits, classes={}, problems=problems
+    )
+    dataset = IndexedDataset(
+        path=Path("/i"), root=Path("/d"), format="class-folders", task=Task.classify, fingerprint="0", splits=splits,
+        classes=classes, report=report,
+    )  # fmt: skip
+    manifest = Manifest(
+        name="timm", summary="s", licence="MIT", tasks=(Task.classify,), models=("*",), environment=Path("/d"),
+        trainer="a:B", packages=("a",),
+    )  # fmt: skip
+    spec = make_train_spec(**{"data": "/d", "model": "resnet18", **fields})
+    return Plan(
+        spec=spec, framework=Framework(manifest, Plugin(name="timm", distribution="visiontrain-timm", version="1.0")),
+        environment=environment, dataset=dataset, task=Task.classify,
+        model=ModelInfo("resnet18", ("classify",), ("a1_in1k", "tv_in1k")),
+        options={"precision": "auto", "workers": 2}, epochs=20, batch_size=32, image_size=size,
+    )  # fmt: skip
+
+
+def test_everything_that_was_decided_is_said():
+    plan = a_plan(options={"workers": "2"}, learning_rate=0.01)
+    identity = plan.environment.id
+    assert plan_fields(plan) == [
+        ("model", "resnet18, pretrained (a1_in1k)"),
+        ("framework", "timm (visiontrain-timm 1.0)"),
+        ("environment", f"timm@{identity} (locked), Python 3.12.1"),
+        ("task", "classify"),
+        ("data", "/d: train 1,200, val 300"),
+        ("", "2 classes: a, b"),
+        ("training", "20 epochs, batch size 32, image size the model's own, seed 0, learning rate 0.01"),
+        ("device", "auto: the best one here"),
+        ("options", "workers=2"),
+    ]
+    assert plan_warnings(plan) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "label", "value"),
+    [
+        ({"weights": "scratch"}, "model", "resnet18, from scratch"),
+        ({"weights": "/w/best.pt"}, "model", "resnet18, weights from /w/best.pt"),
+        ({"model": "resnet18.tv_in1k"}, "model", "resnet18.tv_in1k, pretrained"),
+        ({"device": "cuda:1"}, "device", "cuda:1"),
+        ({"classes": tuple("abcdefg")}, "", "7 classes: a, b, c, d, e and 2 more"),
+    ],
+)
+def test_what_differs_is_said(fields, label, value):
+    assert dict(plan_fields(a_plan(**fields)))[label] == value
+
+
+def test_an_adopted_interpreter_is_named_and_not_called_locked():
+    value = dict(plan_fields(a_plan(adopted="/opt/conda/bin/python")))["environment"]
+    assert "(adopted: /opt/conda/bin/python, not locked)" in value
+
+
+def test_what_is_odd_is_said_the_worst_first():
+    problems = (
+        Problem(severity="note", code="n", message="split 80/20"),
+        Problem(severity="warning", code="w", message="odd files", files=("a\x1b.jpg",), reasons=("empty",), count=3),
+    )
+    plan = a_plan(stale=True, warnings=("torch 2.1 is installed",), problems=problems)
+    assert [line.plain for line in plan_warnings(plan)] == [
+        "Warning: the environment timm is older than the installed plugin's definition of it.",
+        "Warning: torch 2.1 is installed",
+        "Warning: odd files\n  a\\x1b.jpg: empty\n  and 2 more",
+        "Note: split 80/20",
+    ]
