@@ -98,3 +98,13 @@ def test_no_page_makes_a_reader_fetch_from_elsewhere():
             r"!\[[^\]]*\]\(([^)]+)\)|<(?:img|script|iframe)[^>]*src=.([^\s\"'>]+)", page.read_text("utf-8")
         )
         assert not [image for pair in images for image in pair if "://" in image]
+
+
+def test_the_floors_are_modules_and_all_of_them():
+    block = re.search(
+        r"^## Floors\n.*?^```text\n(.*?)^```", text("explanation/architecture.md"), re.MULTILINE | re.DOTALL
+    )[1]
+    named = [name for line in block.splitlines() for name in re.split(r"  +", line)[0].split(", ")]
+    package = REPO / "src" / "visiontrain"
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert sorted(named) == sorted(modules - {"__init__"})
