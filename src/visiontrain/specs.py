@@ -105,24 +105,27 @@ class TrainSpec(BaseModel):
     environment: Annotated[str, AfterValidator(_environment)] | None = None
     skip_unreadable: bool = False
 
-    def resolved_weights(self) -> Weights:
-        """Where the first weights come from.
-
-        Raises:
-            SpecError: the file does not exist.
-        """
+    def first_weights(self) -> Weights:
+        """Where the first weights come from."""
         if self.weights == "pretrained":
             return Weights("pretrained")
         if self.weights == "scratch":
             return Weights("scratch")
-        path = Path(self.weights).expanduser().absolute()
-        if not path.is_file():
+        return Weights("file", str(Path(self.weights).expanduser().absolute()))
+
+    def check_weights(self) -> None:
+        """See that a file of weights is there.
+
+        Raises:
+            SpecError: it is not.
+        """
+        weights = self.first_weights()
+        if weights.path is not None and not Path(weights.path).is_file():
             raise SpecError(
                 "weights",
-                f"there is no file {path}",
+                f"there is no file {weights.path}",
                 instruction="Give pretrained, scratch, or the path of a file that exists.",
             )
-        return Weights("file", str(path))
 
 
 def make_train_spec(**fields: Any) -> TrainSpec:

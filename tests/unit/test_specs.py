@@ -130,17 +130,17 @@ class TestWrong:
 
 class TestWeights:
     def test_by_word(self):
-        assert spec().resolved_weights() == Weights("pretrained")
-        assert spec(weights="scratch").resolved_weights() == Weights("scratch")
+        assert spec().first_weights() == Weights("pretrained")
+        assert spec(weights="scratch").first_weights() == Weights("scratch")
 
     def test_by_file(self, tmp_path):
         path = tmp_path / "mine.pt"
         path.touch()
-        assert spec(weights=str(path)).resolved_weights() == Weights("file", str(path))
+        assert spec(weights=str(path)).first_weights() == Weights("file", str(path))
 
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(SpecError, match="weights: there is no file") as caught:
-            spec(weights=tmp_path / "none.pt").resolved_weights()
+            spec(weights=tmp_path / "none.pt").check_weights()
         assert "pretrained, scratch, or the path" in caught.value.instruction
 
 

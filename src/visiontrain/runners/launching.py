@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from visiontrain.errors import DatasetError, RunBusyError, SpecError
-from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams, Weights
+from visiontrain.errors import DatasetError, EnvironmentBuildError, RunBusyError, SpecError
+from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams
 from visiontrain.protocol.structure import unstructure
 from visiontrain.runners.plan import Plan, Planner, PlanObserver
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
@@ -54,9 +54,8 @@ def launch(
         environment=_environment_record(plan),
         name=plan.spec.name,
     )
-    weights = plan.spec.resolved_weights()
     try:
-        return _start(planner, plan, record, run_dir, weights=weights, detached=detached, deadlines=deadlines)
+        return _start(planner, plan, record, run_dir, detached=detached, deadlines=deadlines)
     except BaseException:
         # Nothing ran: a folder without a record would only be in the way.
         with contextlib.suppress(OSError):
@@ -89,6 +88,7 @@ def relaunch(
         RunBusyError: somebody works on the run.
         SpecError: it is completed and no more epochs are asked for.
         DatasetError: the data is not what it was.
+        EnvironmentBuildError: the environment is not to be had any more.
     """
     if is_being_worked_on(run_dir):
         raise RunBusyError(
@@ -99,8 +99,19 @@ def relaunch(
     record = read_current_record(run_dir)
     spec = make_train_spec(**record.spec)
     spec = spec.model_copy(update={"epochs": _total_epochs(record, spec, epochs)})
-    pinned = f"{record.environment.name}@{record.environment.generation}"
-    plan = planner.plan(spec.model_copy(update={"environment": pinned}), observer)
+    checkpoints = _checkpoints(run_dir, record)
+    plan = planner.plan(
+        spec.model_copy(update={"environment": _same_generation(planner, record.environment)}),
+        observer,
+        needs_weights=not checkpoints,
+    )
+    if plan.environment.digest != record.environment.digest:
+        raise EnvironmentBuildError(
+            f"the run used the generation {record.environment.generation} of the environment "
+            f"{record.environment.name}, which was removed, and the installed plugin builds another one",
+            instruction="Install the plugin's earlier version to have it built again, or start a new run from the best "
+            "weights: --weights PATH.",
+        )
     if plan.dataset.fingerprint != record.data.fingerprint:
         raise DatasetError(
             f"the data in {record.data.path} is not what it was when the run began: "
@@ -108,9 +119,6 @@ def relaunch(
             instruction="Put it back as it was, or start a new run on the present data.",
         )
     observer.planned(plan)
-    checkpoints = _checkpoints(run_dir, record)
-    # With a checkpoint the first weights are not needed again: nothing is fetched for a resume.
-    weights = Weights("scratch") if checkpoints else spec.resolved_weights()
     record = replace(record, spec=spec.model_dump(mode="json"), attempt=record.attempt + 1)
     fixed = _same_arithmetic(record.worker.cpu) if record.worker and record.worker.cpu else {}
     return _start(
@@ -118,7 +126,6 @@ def relaunch(
         plan,
         record,
         run_dir,
-        weights=weights,
         resume=ResumeFrom(checkpoints),
         fixed=fixed,
         detached=detached,
@@ -132,7 +139,6 @@ def _start(
     record: RunRecord,
     run_dir: Path,
     *,
-    weights: Weights,
     resume: ResumeFrom | None = None,
     fixed: dict[str, str] | None = None,
     detached: bool,
@@ -150,7 +156,7 @@ def _start(
         batch_size=plan.batch_size,
         learning_rate=plan.spec.learning_rate,
         image_size=plan.image_size,
-        weights=weights,
+        weights=plan.spec.first_weights(),
         device=plan.spec.device,
         seed=plan.spec.seed,
         options=unstructure(plan.options),
@@ -205,6 +211,12 @@ def _environment_record(plan: Plan) -> EnvironmentRecord:
         digest=environment.digest,
         locked=environment.locked,
     )
+
+
+def _same_generation(planner: Planner, used: EnvironmentRecord) -> str | None:
+    """The generation that a run used, as a spec names it; None where it is gone and may be built again."""
+    kept = {generation.id for generation in planner.store.generations(used.name)}
+    return f"{used.name}@{used.generation}" if used.generation in kept else None
 
 
 def _total_epochs(record: RunRecord, spec: TrainSpec, epochs: int | None) -> int | None:

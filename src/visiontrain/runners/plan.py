@@ -80,8 +80,13 @@ class Planner:
         self._passthrough = tuple(passthrough)
         self.store = EnvironmentStore(home.environments)
 
-    def plan(self, spec: TrainSpec, observer: PlanObserver) -> Plan:
+    def plan(self, spec: TrainSpec, observer: PlanObserver, *, needs_weights: bool = True) -> Plan:
         """Decide everything; index the data and build the environment where that was not done before.
+
+        Args:
+            spec: What the person asks for.
+            observer: Is told what goes on.
+            needs_weights: Whether the first weights will be read; a run that has a checkpoint does not need them again.
 
         Raises:
             InputError: the request can't be carried out; nothing was started.
@@ -90,7 +95,8 @@ class Planner:
         framework = self.framework(spec)
         manifest = framework.manifest
         options = _options(framework, spec)
-        spec.resolved_weights()  # a file that is not there is told before anything is built
+        if needs_weights:
+            spec.check_weights()
         task = spec.task or manifest.tasks[0]
         if task not in manifest.tasks:
             can = ", ".join(map(str, manifest.tasks))
