@@ -19,8 +19,8 @@ from visiontrain.cli.main import app
 
 GOLDEN = Path(__file__).with_name("cli_help.txt")
 MAIN = "import sys; sys.argv[0] = 'visiontrain'; from visiontrain.cli.main import main; main()"
-#: What versions of typer do differently: an argument's type after its name, and braces around one that is needed.
-VERSIONS = re.compile(r" <\w+>|[{}]")
+#: What versions of typer do differently beside the layout: an argument's type after its name, and brackets around it.
+VERSIONS = re.compile(r" <\w+>|[][{}]")
 
 
 def commands(command=None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -38,7 +38,7 @@ def shown(path: tuple[str, ...]) -> str:
         [sys.executable, "-c", MAIN, *path, "--help"], env=variables, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
-    return f"$ visiontrain {' '.join((*path, '--help'))}\n{VERSIONS.sub('', done.stdout).strip()}\n"
+    return f"$ visiontrain {' '.join((*path, '--help'))}\n{done.stdout.strip()}\n"
 
 
 def golden() -> dict[str, str]:
@@ -47,20 +47,21 @@ def golden() -> dict[str, str]:
     return {part.splitlines()[0]: part.strip() + "\n" for part in parts if part.strip()}
 
 
+def words(text: str) -> list[str]:
+    """The text without what is typer's."""
+    return VERSIONS.sub("", text).split()
+
+
 @pytest.mark.parametrize("path", list(commands()), ids=" ".join)
 def test_help_is_what_it_was(path):
     text = shown(path)
-    assert text == golden().get(text.splitlines()[0])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert words(text) == words(golden()[text.splitlines()[0]])
 
 
 def test_no_command_is_gone():
     assert list(golden()) == [f"$ visiontrain {' '.join((*path, '--help'))}" for path in commands()]
-
-
-def test_no_line_is_wider_than_the_terminal_or_coloured():
-    text = GOLDEN.read_text(encoding="utf-8")
-    assert max(map(len, text.splitlines())) <= 80
-    assert "\x1b" not in text
 
 
 if __name__ == "__main__":
