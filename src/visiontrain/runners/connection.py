@@ -20,7 +20,7 @@ from visiontrain.protocol.messages import ErrorInfo, InitializeParams, Initializ
 from visiontrain.protocol.structure import JsonValue, structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
 from visiontrain.supervisor.launch import WorkerCommand
-from visiontrain.supervisor.process import exit_in_words, tail
+from visiontrain.supervisor.process import death_in_words, tail
 
 __all__ = ["WorkerConnection", "remote_error"]
 
@@ -139,11 +139,7 @@ class WorkerConnection:
 
     def _crash(self) -> WorkerCrashedError:
         code = self._started().wait()
-        words = exit_in_words(-code if code < 0 else code << 8)
-        return WorkerCrashedError(
-            f"the worker was {words}" if words.startswith("killed") else f"the worker {words} without an answer",
-            log_tail=self._log_tail(),
-        )
+        return WorkerCrashedError(death_in_words(-code if code < 0 else code << 8), log_tail=self._log_tail())
 
     def _log_tail(self) -> str | None:
         return tail(Path(self._folder.name) / "worker.log") if self._folder else None

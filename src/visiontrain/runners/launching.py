@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 from visiontrain.errors import DatasetError, EnvironmentBuildError, RunBusyError, SpecError
@@ -16,7 +15,7 @@ from visiontrain.runs.directory import RunDirectories, is_being_worked_on, read_
 from visiontrain.runs.events import EVENTS
 from visiontrain.specs import TrainSpec, make_train_spec
 from visiontrain.supervisor.launch import Deadlines, Launch
-from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord
+from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord, now
 
 __all__ = ["Launched", "launch", "relaunch"]
 
@@ -43,7 +42,7 @@ def launch(
         run_id=run_id,
         kind="train",
         status="pending",
-        created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        created_at=now(),
         framework=plan.framework.manifest.name,
         task=str(plan.task),
         model=plan.spec.model,

@@ -9,7 +9,6 @@ import selectors
 import signal
 import subprocess
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
@@ -31,8 +30,8 @@ from visiontrain.supervisor.events import EventLog
 from visiontrain.supervisor.inbox import Inbox, RawEvent
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
-from visiontrain.supervisor.process import exit_in_words, kill_descendants, reap, spawn_worker, tail
-from visiontrain.supervisor.record import CheckpointRecord, write_record
+from visiontrain.supervisor.process import death_in_words, kill_descendants, reap, spawn_worker, tail
+from visiontrain.supervisor.record import CheckpointRecord, now, write_record
 
 __all__ = ["STOP_FILE", "Supervisor"]
 
@@ -288,12 +287,9 @@ class Supervisor:
         return "failed", None, self._death(), {}
 
     def _death(self) -> ErrorInfo:
-        words = exit_in_words(self._exit_status or 0)
         return ErrorInfo(
             code=0,
-            message=f"the worker was {words}"
-            if words.startswith("killed")
-            else f"the worker {words} without an answer",
+            message=death_in_words(self._exit_status or 0),
             type="WorkerCrashedError",
             traceback=tail(self.run_dir / "worker.log") or None,
         )
@@ -301,8 +297,3 @@ class Supervisor:
     def _save(self) -> None:
         write_record(self.run_dir / "run.json", self.record)
         self._record_changed = False
-
-
-def now() -> str:
-    """The present as ISO 8601 in UTC."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

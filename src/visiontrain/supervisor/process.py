@@ -13,7 +13,15 @@ from pathlib import Path
 
 from visiontrain.supervisor.launch import WorkerCommand
 
-__all__ = ["become_subreaper", "descendants", "exit_in_words", "kill_descendants", "spawn_worker", "tail"]
+__all__ = [
+    "become_subreaper",
+    "death_in_words",
+    "descendants",
+    "exit_in_words",
+    "kill_descendants",
+    "spawn_worker",
+    "tail",
+]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -130,6 +138,12 @@ def exit_in_words(status: int) -> str:
         likely = _LIKELY.get(name)
         return f"killed by {name.name}" + (f" ({likely})" if likely else "")
     return f"ended with exit code {os.WEXITSTATUS(status)}"
+
+
+def death_in_words(status: int) -> str:
+    """A worker's end, where an answer was due, as a sentence."""
+    words = exit_in_words(status)
+    return f"the worker was {words}" if os.WIFSIGNALED(status) else f"the worker {words} without an answer"
 
 
 def tail(path: Path, *, lines: int = 20, limit: int = 16_384) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ __all__ = [
     "DataRecord",
     "EnvironmentRecord",
     "RunRecord",
+    "now",
     "read_record",
     "write_atomically",
     "write_record",
@@ -99,6 +102,11 @@ def read_record(path: Path) -> RunRecord:
     return structure(RunRecord, loads(path.read_bytes()))
 
 
+def now() -> str:
+    """The present as ISO 8601 in UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
 def write_record(path: Path, record: RunRecord) -> None:
     """Replace the record in one step: a reader sees the old one or the new one, whole."""
     write_atomically(path, dumps(unstructure(record)) + b"\n")
@@ -106,7 +114,7 @@ def write_record(path: Path, record: RunRecord) -> None:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file's contents in one step, on disk before it is visible."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)

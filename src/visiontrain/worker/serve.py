@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+from types import FrameType
 from typing import Any
 
 from visiontrain.errors import PluginError, ProtocolError
@@ -37,10 +38,10 @@ __all__ = ["Server", "main"]
 
 def main() -> None:
     """Claim stdio and serve until the host says ``shutdown`` or is gone."""
-    pipe = claim()
+    server = Server(claim())
     # Whoever started us may have had SIGINT ignored (nohup, a shell's background job); stopping in steps needs it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    Server(pipe).serve()
+    signal.signal(signal.SIGINT, server.interrupt)
+    server.serve()
     sys.stdout.flush()
     sys.stderr.flush()
 
@@ -54,27 +55,32 @@ class Server:
         self._trainer: Trainer | None = None
         self._context: RunContext | None = None
         self._stop_requested = False
+        self._at_work = False
         self._lock = threading.Lock()  # between a stop and the start of the run that it is meant for
 
     def serve(self) -> None:
         """Answer until ``shutdown``."""
         threading.Thread(target=self._read, name="visiontrain-reader", daemon=True).start()
-        while True:
-            try:
-                request = self._requests.get()
-                if request.method == "shutdown":
-                    self._answer(Response(request.id))
-                    return
-                self._answer(self._handle(request))
-            except KeyboardInterrupt:
-                # The interrupt was meant for a request that ended in the meantime.
-                continue
+        while (request := self._requests.get()).method != "shutdown":
+            self._answer(self._handle(request))
+        self._answer(Response(request.id))
+
+    def interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """SIGINT: end the request under way. Between two requests it must cost neither a request nor an answer."""
+        if self._at_work:
+            raise KeyboardInterrupt
 
     def _handle(self, request: Request) -> Response:
         try:
-            return Response(request.id, result=self._dispatch(request))
+            self._at_work = True
+            try:
+                result = self._dispatch(request)
+            finally:
+                self._at_work = False
         except BaseException as error:  # noqa: BLE001 - whatever a trainer raises becomes the request's answer
+            self._at_work = False  # the interrupt may have come before it was said above
             return Response(request.id, error=_error(error))
+        return Response(request.id, result=result)
 
     def _dispatch(self, request: Request) -> JsonValue:
         handlers = {"initialize": self._initialize, "models": self._models, "train": self._train}
