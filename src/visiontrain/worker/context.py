@@ -97,7 +97,7 @@ class RunContext:
     ) -> None:
         """Show how far a phase is. Cheap to call on every batch: at most `PROGRESS_RATE` a second leave the worker.
 
-        The first and the last batch of a phase always leave it.
+        The last batch of a phase always leaves it.
         """
         now = time.monotonic()
         if 0 < step < steps and now - self._last_progress < 1 / PROGRESS_RATE:

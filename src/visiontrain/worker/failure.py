@@ -7,7 +7,6 @@ import traceback
 from visiontrain.protocol.messages import ErrorInfo
 
 __all__ = [
-    "INVALID_PARAMS",
     "INVALID_REQUEST",
     "METHOD_NOT_FOUND",
     "PARSE_ERROR",
@@ -19,7 +18,6 @@ __all__ = [
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
-INVALID_PARAMS = -32602
 TRAINER_ERROR = -32000
 
 

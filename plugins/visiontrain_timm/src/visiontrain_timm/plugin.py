@@ -73,6 +73,8 @@ MANIFEST = Manifest(
     environment=Path(__file__).parent / "environment",
     trainer="visiontrain_timm.trainer:TimmTrainer",
     packages=("visiontrain_timm",),
+    # Where published weights come from, and whether they may; a token reaches the worker only by passthrough.
+    variables=("HF_HUB_OFFLINE", "HF_ENDPOINT"),
 )
 
 
