@@ -16,7 +16,9 @@ from uv import find_uv_bin
 
 REPO = Path(__file__).parents[2]
 DEFINITION = {path.name: path.read_bytes() for path in (REPO / "envs" / "timm").iterdir() if path.is_file()}
-JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dist")
+#: What a clone does not have.
+IGNORED = (REPO / ".gitignore").read_text(encoding="utf-8").split()
+JUNK = shutil.ignore_patterns(*(line.rstrip("/") for line in IGNORED if not line.startswith("/")))
 
 #: Run by a clean virtualenv's interpreter: what is installed there, without anything of this tree.
 LOOK = """
