@@ -84,7 +84,9 @@ class Context(RunContext):
 
     @property
     def rows(self):
-        timeless = ({k: v for k, v in event["values"].items() if k != "images_per_second"} for event in self.of("metrics"))
+        timeless = (
+            {k: v for k, v in event["values"].items() if k != "images_per_second"} for event in self.of("metrics")
+        )
         return list(timeless)
 
 
@@ -119,6 +121,12 @@ class Harness:
 
     def best(self, name="run"):
         return torch.load(self.folder / name / "checkpoints" / "best.pt", weights_only=True)
+
+
+@pytest.fixture(name="make_index")
+def make_index_fixture():
+    """For tests that want data of their own: test modules can't import this one."""
+    return make_index
 
 
 @pytest.fixture(scope="session")

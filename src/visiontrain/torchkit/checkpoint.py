@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +57,15 @@ def _sync_folder(path: Path) -> None:
 
 
 def _check_plain(value: object, where: str) -> None:
-    # Exact types: a NumPy float is a float to isinstance, and weights_only refuses it.
+    # Exact types: to isinstance a NumPy float is a float and a defaultdict a dict, and weights_only refuses both.
     if value is None or type(value) in (bool, int, float, str, bytes) or isinstance(value, torch.Tensor):
         return
-    if isinstance(value, Mapping):
+    if isinstance(value, dict) and type(value) in (dict, OrderedDict):
         for key, item in value.items():
             if type(key) not in (str, int):
                 raise TypeError(f"{where}: a key of type {type(key).__name__} does not belong in a checkpoint")
             _check_plain(item, f"{where}[{key!r}]")
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         for number, item in enumerate(value):
             _check_plain(item, f"{where}[{number}]")
     else:

@@ -109,6 +109,7 @@ class EvalTransform:
         else:
             ratio = min(height / scaled_height, width / scaled_width)
             target = (round(width / ratio), round(height / ratio))
+        target = max(1, target[0]), max(1, target[1])
         if target != image.size:
             image = image.resize(target, config.resampling)
         return np.asarray(self._centre(image))

@@ -89,8 +89,8 @@ def _check_name(name: str, weights: Weights) -> None:
             f"timm {timm.__version__} has no model {architecture!r}",
             instruction=f"Near: {', '.join(near)}." if near else "`visiontrain models` lists all of them.",
         )
-    if tag and get_pretrained_cfg(name) is None:
-        known = timm.list_pretrained(f"{architecture}.*")
+    known = timm.list_pretrained(f"{architecture}.*")
+    if tag and name not in known:
         raise UnknownModelError(
             f"timm {timm.__version__} has no weights {tag!r} of {architecture}",
             instruction=f"There is {', '.join(known)}." if known else f"Give {architecture} alone: none are published.",
@@ -148,7 +148,18 @@ def _create(
         crop_pct=found["crop_pct"],
         crop_mode=found["crop_mode"],
     )
+    _check_patches(model, name, config)
     return model, config
+
+
+def _check_patches(model: nn.Module, name: str, config: ImageConfig) -> None:
+    # timm builds such a model without a word; it would never see the pixels beyond the last whole patch
+    embed = getattr(model, "patch_embed", None)
+    patch = getattr(embed, "patch_size", None)
+    if _fixed_size(name) is None or not isinstance(patch, tuple) or getattr(embed, "dynamic_img_pad", False):
+        return
+    if any(side % step for side, step in zip(config.size, patch, strict=False)):
+        raise SpecError("image_size", f"must be a multiple of {patch[0]} for {name}, not {config.size[0]}")
 
 
 def _fixed_size(name: str) -> int | None:

@@ -21,7 +21,7 @@ _FAMILIES = """
     repvit_ res2net res2next resmlp_ resnest resnet resnetaa resnetblur resnetrs resnetv2_ resnext rexnet_ rexnetr_
     sam2_hiera_ samvit_ sebotnet sedarknet sehalonet selecsls semnasnet_ senet154 sequencer2d_ seresne shvit_ skresne
     spnasnet_ starnet_ swiftformer_ swin_ swinv2_ test_byobnet test_coatnet test_convnext test_efficientnet
-    test_mambaout test_maxvit test_nfnet test_resnet test_vit tf_efficientnet tf_inception_ tf_mixnet_ tf_mobilenet
+    test_mambaout test_maxvit test_nfnet test_resnet test_vit tf_efficientnet tf_mixnet_ tf_mobilenet
     tiny_vit_ tinynet_ tnt_ tresnet_ twins_ vgg11 vgg13 vgg16 vgg19 visformer_ vit_ vitamin_ volo_ vovnet wide_resnet
     xception41 xception65 xception71 xcit_
 """

@@ -1,0 +1,46 @@
+"""These tests run inside an environment, where torch is; elsewhere they are not collected."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sqlite3
+
+import pytest
+
+if importlib.util.find_spec("torch") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture
+def make_index(tmp_path):
+    """Index files that exist: `make_index({"train": [(path, label), ...]}, classes)`."""
+
+    def make(splits, classes=("a", "b")):
+        from PIL import Image
+
+        from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+
+        path = tmp_path / "index.sqlite"
+        database = sqlite3.connect(path)
+        database.executescript(SCHEMA)
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        for split, images in splits.items():
+            for position, (file, label) in enumerate(images):
+                try:
+                    with Image.open(file) as image:
+                        size = image.size
+                except OSError:
+                    size = (1, 1)
+                name = json.dumps(str(file.relative_to(tmp_path)))
+                database.execute(
+                    "INSERT INTO images VALUES (?,?,?,?,?,?,?)", (split, position, name, *size, label, b"")
+                )
+        meta = {"fingerprint": "0", "task": "classify", "format": "folder", "root": json.dumps(str(tmp_path))}
+        meta |= {"classes": json.dumps(classes), "splits": json.dumps({k: len(v) for k, v in splits.items()})}
+        database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        database.commit()
+        database.close()
+        return DatasetIndex(path)
+
+    return make

@@ -1,0 +1,98 @@
+import multiprocessing
+
+import pytest
+import torch
+from PIL import Image
+
+from visiontrain.errors import DatasetError
+from visiontrain.torchkit.data import EpochLoader, EpochSampler, LabelledImages, default_workers
+from visiontrain.torchkit.randomness import capture_rng
+from visiontrain.torchkit.transforms import EvalTransform, ImageConfig
+
+CPU = torch.device("cpu")
+TRANSFORM = EvalTransform(ImageConfig(size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3))
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "train", "lengths"),
+    [
+        (10, 4, True, [4, 4, 2]),
+        (9, 4, True, [4, 4]),
+        (9, 4, False, [4, 4, 1]),
+        (1, 4, True, [1]),
+        (3, 16, True, [3]),
+        (3, 1, True, [1, 1, 1]),
+        (8, 4, True, [4, 4]),
+    ],
+)
+def test_batches(size, batch, train, lengths):
+    sampler = EpochSampler(size, batch, 0, train=train)
+    batches = list(sampler)
+    assert [len(keys) for keys in batches] == lengths
+    assert sampler.batches == len(sampler) == len(lengths)
+    positions = [position for keys in batches for _, position in keys]
+    assert len(set(positions)) == len(positions)
+
+
+def test_order_depends_on_seed_and_epoch():
+    def order(seed, epoch, start=0):
+        sampler = EpochSampler(30, 4, seed, train=True)
+        sampler.epoch, sampler.start = epoch, start
+        return list(sampler)
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(1, 0)
+    assert [p for k in order(0, 0) for _, p in k] != [p for k in order(0, 1) for _, p in k]
+    assert order(0, 2, start=3) == order(0, 2)[3:]
+
+
+def loader(index, workers=0, batch=2):
+    dataset = LabelledImages(index, "train", TRANSFORM, seed=0)
+    return EpochLoader(dataset, EpochSampler(index.splits["train"], batch, 0, train=True), workers=workers, device=CPU)
+
+
+@pytest.fixture
+def five(tmp_path, make_index):
+    for number in range(5):
+        Image.new("RGB", (20, 10), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    return make_index({"train": [(tmp_path / f"{number}.png", number % 2) for number in range(5)]})
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loading(five, workers):
+    before = capture_rng(CPU)
+    source = loader(five, workers)
+    for epoch in range(2):
+        batches = list(source.epoch(epoch))
+        assert source.batches == len(batches) == 2  # a last one of a single image is left out
+        for batch in batches:
+            assert batch.pixels.shape == (2, 8, 8, 3)
+            assert batch.pixels.dtype == torch.uint8
+            assert torch.equal(batch.pixels[:, 0, 0, 0] % 2, batch.labels)
+    source.close()
+    assert multiprocessing.active_children() == []
+    assert torch.equal(before["torch"], capture_rng(CPU)["torch"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_file_is_named(tmp_path, make_index, workers):
+    (tmp_path / "good.png").write_bytes(b"")
+    Image.new("RGB", (4, 4)).save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    source = loader(make_index({"train": [(tmp_path / "good.png", 0), (tmp_path / "broken.png", 1)]}), workers)
+    with pytest.raises(DatasetError, match="broken.png") as caught:
+        list(source.epoch(0))
+    assert "Traceback" not in str(caught.value)
+    source.close()
+
+
+def test_a_closed_loader_says_so(five):
+    source = loader(five)
+    source.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        next(source.epoch(0))
+
+
+def test_default_workers():
+    assert 0 <= default_workers(CPU) <= 2
+    assert 1 <= default_workers(torch.device("cuda")) <= 16

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+import torch
+
+from visiontrain.torchkit.metrics import ClassificationMetrics
+from visiontrain.torchkit.schedule import CosineSchedule
+
+CPU = torch.device("cpu")
+
+
+def scores(predicted, classes):
+    return torch.nn.functional.one_hot(torch.tensor(predicted), classes).float()
+
+
+def test_by_hand(tmp_path):
+    metrics = ClassificationMetrics(("cat", "dog", "sea lion"), CPU)
+    metrics.update(scores([0, 0, 1], 3), torch.tensor([0, 1, 1]))
+    metrics.update(scores([2, 0, 2], 3), torch.tensor([2, 2, 2]))
+    found = metrics.compute()
+    wanted = {
+        "accuracy": 4 / 6,
+        "precision/cat": 1 / 3, "precision/dog": 1.0, "precision/sea lion": 1.0,
+        "recall/cat": 1.0, "recall/dog": 0.5, "recall/sea lion": 2 / 3,
+        "f1/cat": 0.5, "f1/dog": 2 / 3, "f1/sea lion": 0.8,
+        "precision_macro": 7 / 9, "recall_macro": 13 / 18,
+        "f1_macro": (0.5 + 2 / 3 + 0.8) / 3, "f1_weighted": (0.5 + 2 * 2 / 3 + 3 * 0.8) / 6,
+    }  # fmt: skip
+    assert found == pytest.approx(wanted)
+    metrics.write_confusion_matrix(tmp_path / "artifacts" / "confusion_matrix.json", epoch=7)
+    content = json.loads((tmp_path / "artifacts" / "confusion_matrix.json").read_text())
+    assert content["matrix"] == [[1, 0, 0], [1, 1, 0], [1, 0, 2]]
+    assert (content["epoch"], content["classes"]) == (7, ["cat", "dog", "sea lion"])
+
+
+def test_top_five_only_where_it_says_something():
+    few, many = (ClassificationMetrics([str(i) for i in range(n)], CPU) for n in (5, 8))
+    few.update(torch.eye(5), torch.arange(5))
+    assert "accuracy_top5" not in few.compute()
+    ascending = torch.arange(8.0).repeat(8, 1)
+    many.update(ascending, torch.arange(8))
+    assert many.compute()["accuracy_top5"] == 5 / 8
+
+
+def test_two_classes():
+    metrics = ClassificationMetrics(("a", "b"), CPU)
+    metrics.update(scores([0, 1, 1, 1], 2), torch.tensor([0, 0, 1, 1]))
+    assert metrics.compute()["accuracy"] == 0.75
+
+
+def test_schedule():
+    schedule = CosineSchedule(peak=1.0, steps=110, warmup=10, final=0.0)
+    assert [schedule(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert schedule(10) == pytest.approx(1.0)
+    assert schedule(60) == pytest.approx(0.5)
+    assert schedule(110) == schedule(1000) == pytest.approx(0.0)
+    assert all(schedule(s) > schedule(s + 1) for s in range(10, 109))
