@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,11 @@ from visiontrain.protocol.codec import dumps
 from visiontrain.protocol.events import split_non_finite
 
 __all__ = ["numbers", "print_json", "print_table", "print_text"]
+
+_SPACE = "  "
+_CUT = "…"
+#: A column is not cut below this.
+_NARROWEST = 8
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -36,34 +42,38 @@ def print_text(line: str) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print a table: cut to the terminal's width on a terminal, whole and aligned anywhere else.
+    """Print a table: its last columns cut to the terminal's width on a terminal, whole anywhere else.
 
     Args:
-        headers: Column names.
+        headers: Column names; the first column is never cut.
         rows: One text a column.
         right: Columns that are aligned to the right.
     """
+    from rich.cells import cell_len, set_cell_size
+
     from visiontrain.display.text import clean
 
-    cells = [[clean(cell).replace("\n", " ") for cell in row] for row in rows]
+    table = [list(headers), *([clean(cell).replace("\n", " ") for cell in row] for row in rows)]
+    widths = [max(cell_len(row[number]) for row in table) for number in range(len(headers))]
     if sys.stdout.isatty():
-        from rich.table import Table
-        from rich.text import Text
+        widths = _fitted(widths, shutil.get_terminal_size().columns)
+    for row in table:
+        cells = []
+        for cell, width, header in zip(row, widths, headers, strict=True):
+            cut = cell if cell_len(cell) <= width else set_cell_size(cell, width - 1) + _CUT
+            space = " " * (width - cell_len(cut))
+            cells.append(space + cut if header in right else cut + space)
+        sys.stdout.write(_SPACE.join(cells).rstrip() + "\n")
 
-        from visiontrain.display.consoles import output_console
 
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for header in headers:
-            justify = "right" if header in right else "left"
-            table.add_column(Text(header), justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-        for row in cells:
-            table.add_row(*map(Text, row))
-        output_console().print(table)
-        return
-    widths = [max(len(header), *(len(row[n]) for row in cells), 0) for n, header in enumerate(headers)]
-    for row in [list(headers), *cells]:
-        padded = [
-            cell.rjust(width) if header in right else cell.ljust(width)
-            for cell, width, header in zip(row, widths, headers, strict=True)
-        ]
-        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+def _fitted(widths: list[int], room: int) -> list[int]:
+    """Widths that fit a terminal: taken from the last column first, and never from the first."""
+    fitted = list(widths)
+    excess = sum(widths) + len(_SPACE) * (len(widths) - 1) - room
+    for number in range(len(widths) - 1, 0, -1):
+        if excess <= 0:
+            break
+        cut = min(excess, max(0, fitted[number] - _NARROWEST))
+        fitted[number] -= cut
+        excess -= cut
+    return fitted

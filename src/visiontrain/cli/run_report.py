@@ -9,6 +9,7 @@ from typing import Any
 
 from visiontrain.cli.output import numbers, print_table, print_text
 from visiontrain.cli.results import run_object
+from visiontrain.display.consoles import output_console, say_field
 from visiontrain.display.ending import next_commands, time_taken
 from visiontrain.display.metrics import ordered, per_class, primary_metric
 from visiontrain.display.text import duration, metric, plural
@@ -18,7 +19,8 @@ from visiontrain.supervisor.record import RunRecord
 
 __all__ = ["list_row", "print_report", "report_object"]
 
-_LABEL = 14
+#: Fields that are copied rather than read: never wrapped.
+_PATHS = ("run folder", "best", "last", "log")
 #: A metric's column and the space before it.
 _COLUMN = 2
 
@@ -44,8 +46,9 @@ def report_object(run: Run) -> dict[str, Any]:
 def print_report(run: Run) -> None:
     """All that is known, for a person."""
     record = run.record
+    console = output_console()
     for label, value in _fields(run, record):
-        print_text("  " + label.ljust(_LABEL) + value)
+        say_field(console, label, value, whole=label in _PATHS)
     metrics = run.metrics
     name = primary_metric(record.task)
     if metrics:
@@ -129,8 +132,6 @@ def _print_history(run: Run, primary: str | None) -> None:
 
 def _fitting(names: list[str]) -> int:
     """How many of the columns a terminal has room for, beside epoch and step."""
-    from visiontrain.display.consoles import output_console
-
     room = output_console().width - 14
     for number, name in enumerate(names):
         room -= max(len(name), 6) + _COLUMN
