@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from rich.console import Console, RenderableType
@@ -43,7 +44,8 @@ class Region:
                 console=self._console,
                 refresh_per_second=RATE,
                 transient=True,
-                redirect_stdout=self._redirect,
+                # What goes to a file or a pipe must still go there.
+                redirect_stdout=self._redirect and sys.stdout is not None and sys.stdout.isatty(),
                 redirect_stderr=self._redirect,
                 get_renderable=self._rendered,
             )

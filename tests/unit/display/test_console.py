@@ -84,6 +84,13 @@ def test_what_moves_leaves_room_for_what_ctrl_c_types():
     assert [(len(line), line[-7:]) for line in lines] == [(80, "5/10   ")]
 
 
+def test_what_is_printed_to_a_file_still_goes_there(capsys):
+    with ConsoleObserver(console(terminal=True)) as observer:
+        observer.event(Told().status())
+        print("mine")  # noqa: T201
+    assert capsys.readouterr().out == "mine\n"
+
+
 def test_an_error_in_a_block_takes_the_region_off_the_screen():
     observed = console(terminal=True)
 
