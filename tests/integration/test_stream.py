@@ -13,6 +13,7 @@ from visiontrain_harness.processes import PATIENCE
 
 import visiontrain
 from visiontrain.protocol.events import LogEvent, MetricsEvent, ProgressEvent, StatusEvent, WorkerEvent
+from visiontrain.runs.directory import is_being_worked_on
 from visiontrain.runs.events import read_events
 
 #: Names of the standard library that a folder may hold by chance.
@@ -32,6 +33,15 @@ def test_events_tell_the_run_from_its_start_to_its_end(start):
     assert kept[1].worker.versions["defects"] == "1.0"
     assert kept[-1].metrics == {"accuracy": 0.5}
     assert any(isinstance(event, ProgressEvent) for event in events)
+
+
+def test_what_is_told_of_a_start_and_an_end_can_be_relied_on(start):
+    for _ in range(5):
+        handle = start("base:Steady", steps=20, pause=0.001)
+        assert handle.status == "running"
+        list(handle.events(timeout=PATIENCE))
+        assert not is_being_worked_on(handle.run_dir)
+        assert handle.status == "completed"
 
 
 def test_progress_is_shown_and_not_kept(start):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from visiontrain_harness.processes import alive, until
 
-from visiontrain.supervisor.process import descendants, exit_in_words, tail
+from visiontrain.supervisor.process import death_in_words, descendants, exit_in_words, tail
 
 
 def status_of(code):
@@ -34,6 +34,12 @@ def test_an_end_in_words(code, words):
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has signals without a name")
 def test_a_signal_without_a_name():
     assert exit_in_words(signal.SIGRTMIN + 1) == f"killed by signal {signal.SIGRTMIN + 1}"
+
+
+def test_an_end_where_an_answer_was_due():
+    assert death_in_words(status_of("os._exit(3)")) == "the worker ended with exit code 3 without an answer"
+    killed = status_of("os.kill(os.getpid(), signal.SIGUSR1)")
+    assert death_in_words(killed) == "the worker was killed by SIGUSR1"
 
 
 def test_descendants_are_found_whatever_their_session():

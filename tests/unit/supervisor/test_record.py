@@ -66,6 +66,26 @@ def test_a_reader_sees_the_old_or_the_new_one_whole(tmp_path):
     writer.join()
 
 
+def test_threads_that_write_at_once(tmp_path):
+    path = tmp_path / "run.json"
+    failures = []
+
+    def write(size):
+        try:
+            for _ in range(20):
+                write_atomically(path, b"x" * size)
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(size,)) for size in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
+
+
 def test_a_write_that_fails_leaves_the_old_one_and_no_litter(tmp_path):
     path = tmp_path / "run.json"
     write_record(path, FULL)
