@@ -143,7 +143,7 @@ def lock(session: nox.Session) -> None:
     _prepare(session)
     code = (
         "import sys, pathlib\n"
-        "from visiontrain.environments.lock import lock_environment\n"
+        "from visiontrain.environment.lock import lock_environment\n"
         "lock_environment(pathlib.Path(sys.argv[1]), upgrade='--upgrade' in sys.argv)"
     )
     for definition in sorted(REPO.glob("envs/*/environment.toml")):

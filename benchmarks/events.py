@@ -22,15 +22,15 @@ from measuring import finish, report
 from visiontrain.handles import Run, RunHandle
 from visiontrain.protocol.events import LogEvent
 from visiontrain.protocol.messages import TrainParams, Weights
+from visiontrain.rundir.directory import RunDirectories, read_current_record
 from visiontrain.runners.command import WORKER_BOOTSTRAP
 from visiontrain.runners.links import package_folder
 from visiontrain.runners.supervised import start_supervisor
 from visiontrain.runners.variables import worker_variables
-from visiontrain.runs.directory import RunDirectories, read_current_record
 from visiontrain.supervisor.launch import Launch, WorkerCommand
 from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord
 
-TRAINER = '''
+TRAINER = """
 import time
 from visiontrain.protocol.messages import TrainResult
 from visiontrain.worker.trainer import Description
@@ -49,7 +49,7 @@ class Reporter:
             context.metrics({"train_loss": 0.5, "learning_rate": 0.001}, step=step, epoch=1, scope="step")
         context.log(str(time.perf_counter() - begin))
         return TrainResult("completed", 1.0)
-'''
+"""
 
 
 @dataclass(frozen=True)

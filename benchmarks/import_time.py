@@ -18,7 +18,7 @@ def main() -> None:
         return wall([sys.executable, "-c", code])
 
     alone, nothing = compare(lambda: importing("import visiontrain"), lambda: importing("pass"), rounds=15)
-    print(f"import visiontrain: {(alone - nothing) * 1e3:.1f} ms beside an interpreter's start of {nothing * 1e3:.1f} ms")
+    print(f"import visiontrain: {(alone - nothing) * 1e3:.1f} ms over an interpreter's start of {nothing * 1e3:.1f} ms")
     touched, libraries = compare(
         lambda: importing("import visiontrain as vt; vt.train; vt.Session"),
         lambda: importing("import pydantic, pluggy"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from visiontrain.plugins.manifest import Manifest, Option
+from visiontrain.plugin.manifest import Manifest, Option
 
 __all__ = ["PAGES"]
 

@@ -7,9 +7,7 @@ imports it pulls in nothing of the host.
 from __future__ import annotations
 
 import importlib
-import sys
-import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visiontrain.api import (
@@ -129,32 +127,10 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _EXPORTS:
         value: object = getattr(importlib.import_module(_EXPORTS[name]), name)
-        return globals().setdefault(name, value)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _CallablePackage(types.ModuleType):
-    """A package that has a function's name: calling the one is calling the other."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> object:
-        name = self.__name__.rpartition(".")[2]
-        function = getattr(importlib.import_module(_EXPORTS[name]), name)
-        result: object = function(*args, **kwargs)
-        return result
-
-
-class _Root(types.ModuleType):
-    """This module. `runs`, `plugins` and `environments` are functions here, and packages below."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # The import system puts a package that was loaded in its parent, over a function of that name.
-        if name in _EXPORTS and isinstance(value, types.ModuleType):
-            value.__class__ = _CallablePackage
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Root

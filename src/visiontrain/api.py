@@ -9,10 +9,10 @@ from visiontrain.session import default_session
 
 if TYPE_CHECKING:
     from visiontrain.datasets.report import DatasetReport
-    from visiontrain.environments.generation import Generation
+    from visiontrain.environment.generation import Generation
     from visiontrain.handles import Run, RunHandle
     from visiontrain.installation import Model
-    from visiontrain.plugins.discovery import Plugin
+    from visiontrain.plugin.discovery import Plugin
     from visiontrain.protocol.tasks import Task
 
 __all__ = ["check_dataset", "environments", "models", "plugins", "resume", "run", "runs", "start", "train"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from visiontrain.errors import RunError, RunInterruptedError, VisiontrainError, WorkerCrashedError
 from visiontrain.protocol.events import Event, Status, StatusEvent
+from visiontrain.rundir.directory import is_being_worked_on, read_current_record
+from visiontrain.rundir.events import EVENTS, EventReader
+from visiontrain.rundir.history import HistoryRow, read_history
 from visiontrain.runners.connection import remote_error
 from visiontrain.runners.supervised import SupervisorLink
-from visiontrain.runs.directory import is_being_worked_on, read_current_record
-from visiontrain.runs.events import EVENTS, EventReader
-from visiontrain.runs.history import HistoryRow, read_history
 from visiontrain.supervisor.loop import STOP_FILE
 from visiontrain.supervisor.process import tail
 from visiontrain.supervisor.record import RunRecord

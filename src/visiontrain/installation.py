@@ -18,10 +18,10 @@ from visiontrain.home import Home
 if TYPE_CHECKING:
     from visiontrain.datasets.progress import IndexProgress
     from visiontrain.datasets.report import DatasetReport
-    from visiontrain.environments.definition import EnvironmentDefinition
-    from visiontrain.environments.generation import Generation
-    from visiontrain.environments.progress import BuildProgress
-    from visiontrain.plugins.discovery import Plugin
+    from visiontrain.environment.definition import EnvironmentDefinition
+    from visiontrain.environment.generation import Generation
+    from visiontrain.environment.progress import BuildProgress
+    from visiontrain.plugin.discovery import Plugin
     from visiontrain.protocol.tasks import Task
     from visiontrain.runners.plan import Planner
     from visiontrain.runners.routing import Framework
@@ -139,7 +139,7 @@ class Installation:
         Raises:
             SpecError: no installed plugin has an environment of that name.
         """
-        from visiontrain.environments.definition import EnvironmentDefinition
+        from visiontrain.environment.definition import EnvironmentDefinition
 
         return EnvironmentDefinition.load(self.framework(name).manifest.environment)
 
@@ -186,7 +186,7 @@ class Installation:
 
     @cached_property
     def _plugins(self) -> tuple[Plugin, ...]:
-        from visiontrain.plugins.discovery import discover
+        from visiontrain.plugin.discovery import discover
 
         return discover()
 

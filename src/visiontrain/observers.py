@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from visiontrain.datasets.progress import IndexProgress
-from visiontrain.environments.progress import BuildProgress
+from visiontrain.environment.progress import BuildProgress
 from visiontrain.handles import Run
 from visiontrain.protocol.events import Event
 from visiontrain.runners.plan import Plan, PlanObserver

@@ -15,9 +15,9 @@ from visiontrain.installation import Installation
 if TYPE_CHECKING:
     from visiontrain.handles import Run, RunHandle
     from visiontrain.observers import Observer
+    from visiontrain.rundir.directory import RunDirectories
     from visiontrain.runners.launching import Launched
     from visiontrain.runners.supervised import SupervisorLink
-    from visiontrain.runs.directory import RunDirectories
     from visiontrain.specs import TrainSpec
     from visiontrain.supervisor.launch import Deadlines
 
@@ -157,7 +157,7 @@ class Session(Installation):
 
     @cached_property
     def _directories(self) -> RunDirectories:
-        from visiontrain.runs.directory import RunDirectories
+        from visiontrain.rundir.directory import RunDirectories
 
         return RunDirectories(self.home.runs)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import visiontrain
-from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environment.definition import EnvironmentDefinition
 
 PACKAGE = Path(visiontrain.__file__).parent
 REPO = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from visiontrain.plugins import hookspecs
+from visiontrain.plugin import hookspecs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "hooks.md").read_text(encoding="utf-8")
 HOOKS = {name: value for name, value in vars(hookspecs).items() if hasattr(value, "visiontrain_spec")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from visiontrain.plugins.hookspecs import ENTRY_POINT_GROUP
+from visiontrain.plugin.hookspecs import ENTRY_POINT_GROUP
 
 if sys.version_info >= (3, 11):
     import tomllib

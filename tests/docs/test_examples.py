@@ -22,7 +22,7 @@ def home(tmp_path_factory):
 def test_a_page_runs(page, home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VISIONTRAIN_HOME", str(home))
-    monkeypatch.setattr("visiontrain.plugins.discovery.entry_points", tiny_visiontrain.stand_in)
+    monkeypatch.setattr("visiontrain.plugin.discovery.entry_points", tiny_visiontrain.stand_in)
     monkeypatch.setattr("visiontrain.session._default", None)
     make_sample("shapes", "data/shapes", images_per_class={"train": 4, "val": 2})
     examples.run_page(page, "tiny", command=examples.TINY, env={})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from visiontrain import errors
-from visiontrain.environments import variables as uv_side
+from visiontrain.environment import variables as uv_side
 from visiontrain.protocol.tasks import PRIMARY_METRIC
 from visiontrain.runners import variables
 from visiontrain.supervisor import record

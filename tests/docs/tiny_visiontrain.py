@@ -8,8 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from visiontrain.plugins import discovery
-from visiontrain.plugins.hookspecs import ENTRY_POINT_GROUP
+from visiontrain.plugin import discovery
+from visiontrain.plugin.hookspecs import ENTRY_POINT_GROUP
 
 
 class _Distribution:

@@ -18,7 +18,7 @@ from visiontrain.errors import (
     WeightsError,
     WorkerCrashedError,
 )
-from visiontrain.runs.directory import is_being_worked_on
+from visiontrain.rundir.directory import is_being_worked_on
 
 LINUX = sys.platform == "linux"
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from visiontrain.environments.definition import EnvironmentDefinition
-from visiontrain.environments.lock import lock_environment
-from visiontrain.environments.store import EnvironmentStore
-from visiontrain.environments.uv import Uv
+from visiontrain.environment.definition import EnvironmentDefinition
+from visiontrain.environment.lock import lock_environment
+from visiontrain.environment.store import EnvironmentStore
+from visiontrain.environment.uv import Uv
 from visiontrain.errors import EnvironmentBuildError, InputError
 
 FILES = [".current.lock", ".lock"]
@@ -27,8 +27,8 @@ FILES = [".current.lock", ".lock"]
 ENSURE = """\
 import os, signal, sys
 from pathlib import Path
-from visiontrain.environments import builder, store
-from visiontrain.environments.definition import EnvironmentDefinition
+from visiontrain.environment import builder, store
+from visiontrain.environment.definition import EnvironmentDefinition
 
 root, folder, moment = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 
@@ -282,7 +282,7 @@ def test_uv_ends_with_its_builder(tmp_path):
     uv.write_text(f"#!{sys.executable} -I\n{code}")
     uv.chmod(0o755)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom visiontrain.environments.uv import Uv\n"
+        "import sys\nfrom pathlib import Path\nfrom visiontrain.environment.uv import Uv\n"
         "Uv(Path(sys.argv[1])).sync(Path('x'), python=Path('y'), on_line=lambda line: print(line, flush=True))"
     )
     builder = subprocess.Popen([sys.executable, "-c", code, str(uv)], stdout=subprocess.PIPE, text=True)

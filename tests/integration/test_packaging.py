@@ -25,7 +25,7 @@ LOOK = """
 import importlib.resources, json
 from importlib.metadata import distribution
 from pathlib import Path
-from visiontrain.plugins.discovery import discover
+from visiontrain.plugin.discovery import discover
 plugins = []
 for plugin in discover():
     assert plugin.error is None, plugin.traceback or plugin.error

@@ -13,8 +13,8 @@ from visiontrain_harness.processes import PATIENCE
 
 import visiontrain
 from visiontrain.protocol.events import LogEvent, MetricsEvent, ProgressEvent, StatusEvent, WorkerEvent
-from visiontrain.runs.directory import is_being_worked_on
-from visiontrain.runs.events import read_events
+from visiontrain.rundir.directory import is_being_worked_on
+from visiontrain.rundir.events import read_events
 
 #: Names of the standard library that a folder may hold by chance.
 HOSTILE = ("json.py", "typing.py", "random.py", "types.py", "signal.py", "visiontrain.py", "sitecustomize.py")

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import torch
-from visiontrain_timm.trainer import TimmTrainer
 
 import visiontrain.torchkit.loop
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.protocol.structure import structure
 from visiontrain.worker.context import RunContext
+from visiontrain_timm.trainer import TimmTrainer
 
 
 class Killed(RunContext):

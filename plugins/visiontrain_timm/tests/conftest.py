@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from visiontrain_timm.trainer import TimmTrainer
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
 from visiontrain.worker.context import RunContext
+from visiontrain_timm.trainer import TimmTrainer
 
 SHAPES = ("circle", "square", "triangle")
 

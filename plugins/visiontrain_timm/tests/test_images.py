@@ -6,11 +6,11 @@ import timm
 import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
-from visiontrain_timm.build import build_model
-from visiontrain_timm.options import TimmOptions
 
 from visiontrain.protocol.messages import Weights
 from visiontrain.torchkit.transforms import EvalTransform, ImageConfig, Normalize
+from visiontrain_timm.build import build_model
+from visiontrain_timm.options import TimmOptions
 
 CONFIGS = [
     ("resnet18", None, {}),

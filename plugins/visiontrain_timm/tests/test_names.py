@@ -4,6 +4,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 import timm
+
 from visiontrain_timm.names import MODEL_PATTERNS
 from visiontrain_timm.trainer import TimmTrainer
 

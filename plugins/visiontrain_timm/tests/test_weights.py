@@ -4,11 +4,11 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from visiontrain_timm import hub
-from visiontrain_timm.weights import load_weights
 
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.messages import Weights
+from visiontrain_timm import hub
+from visiontrain_timm.weights import load_weights
 
 ABC = ("a", "b", "c")
 

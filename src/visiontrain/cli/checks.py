@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from visiontrain import __version__
-from visiontrain.environments.generation import Generation
-from visiontrain.environments.progress import format_size
-from visiontrain.environments.store import EnvironmentStore
-from visiontrain.environments.uv import Uv
+from visiontrain.environment.generation import Generation
+from visiontrain.environment.progress import format_size
+from visiontrain.environment.store import EnvironmentStore
+from visiontrain.environment.uv import Uv
 from visiontrain.errors import EnvironmentBuildError, VisiontrainError
 from visiontrain.protocol.messages import Device, InitializeResult
 from visiontrain.runners.command import worker_command

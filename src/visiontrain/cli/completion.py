@@ -15,7 +15,7 @@ def complete_run(incomplete: str) -> Iterator[tuple[str, str]]:
     """Ids and names of runs, newest first, and ``last``."""
     from visiontrain.errors import ProtocolError
     from visiontrain.home import Home
-    from visiontrain.runs.directory import RunDirectories
+    from visiontrain.rundir.directory import RunDirectories
     from visiontrain.supervisor.record import read_record
 
     if "last".startswith(incomplete):
@@ -34,7 +34,7 @@ def complete_run(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def complete_model(incomplete: str) -> Iterator[str]:
     """Names of models, from the catalogues that are kept with the environments."""
-    from visiontrain.environments.store import EnvironmentStore
+    from visiontrain.environment.store import EnvironmentStore
     from visiontrain.errors import ProtocolError, VisiontrainError
     from visiontrain.home import Home
     from visiontrain.protocol.codec import loads
@@ -51,7 +51,7 @@ def complete_model(incomplete: str) -> Iterator[str]:
 
 def complete_framework(incomplete: str) -> Iterator[tuple[str, str]]:
     """Frameworks of the installed plugins."""
-    from visiontrain.plugins.discovery import discover
+    from visiontrain.plugin.discovery import discover
 
     for plugin in discover():
         for manifest in plugin.frameworks:
@@ -61,7 +61,7 @@ def complete_framework(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def complete_environment(incomplete: str) -> Iterator[tuple[str, str]]:
     """Environments that are built, each with and without its generations."""
-    from visiontrain.environments.store import EnvironmentStore
+    from visiontrain.environment.store import EnvironmentStore
     from visiontrain.errors import VisiontrainError
     from visiontrain.home import Home
 

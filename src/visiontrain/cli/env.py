@@ -13,7 +13,7 @@ from visiontrain.cli.guard import guarded
 from visiontrain.cli.options import CONTEXT, DefaultsToList, JsonOption
 
 if TYPE_CHECKING:
-    from visiontrain.environments.generation import Generation
+    from visiontrain.environment.generation import Generation
     from visiontrain.session import Session
 
 __all__ = ["app"]
@@ -157,7 +157,7 @@ def python(environment: GenerationArgument) -> None:
     Nothing else is printed: "$(visiontrain env python timm)" starts it.
     """
     from visiontrain.cli.output import print_text
-    from visiontrain.environments.store import EnvironmentStore
+    from visiontrain.environment.store import EnvironmentStore
     from visiontrain.errors import EnvironmentBuildError
     from visiontrain.session import Session
 
@@ -182,7 +182,7 @@ def remove(
     One that a run uses is refused; an adopted interpreter stays where it is.
     """
     from visiontrain.display.consoles import error_console, say
-    from visiontrain.environments.progress import format_size
+    from visiontrain.environment.progress import format_size
     from visiontrain.session import Session
 
     console = error_console()

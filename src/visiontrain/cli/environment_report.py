@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from visiontrain.environments.generation import Generation
-from visiontrain.environments.progress import format_size
+from visiontrain.environment.generation import Generation
+from visiontrain.environment.progress import format_size
 
 __all__ = ["generation_object", "generation_row"]
 

@@ -12,8 +12,8 @@ from visiontrain.cli.guard import guarded
 from visiontrain.cli.options import CONTEXT, JsonOption
 
 if TYPE_CHECKING:
-    from visiontrain.plugins.discovery import Plugin
-    from visiontrain.plugins.manifest import Manifest
+    from visiontrain.plugin.discovery import Plugin
+    from visiontrain.plugin.manifest import Manifest
     from visiontrain.session import Session
 
 __all__ = ["add_commands"]

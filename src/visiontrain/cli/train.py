@@ -145,7 +145,7 @@ def stop(run: RunArgument) -> None:
 
     from visiontrain.display.consoles import error_console, say
     from visiontrain.display.ending import say_ending
-    from visiontrain.runs.directory import is_being_worked_on
+    from visiontrain.rundir.directory import is_being_worked_on
     from visiontrain.session import Session
 
     console = error_console()

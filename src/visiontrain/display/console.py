@@ -17,7 +17,7 @@ from visiontrain.display.planning import plan_fields, plan_warnings
 from visiontrain.display.preparing import Preparing
 from visiontrain.display.region import Region, bar
 from visiontrain.display.text import clean, duration, metric
-from visiontrain.environments.progress import BuildProgress
+from visiontrain.environment.progress import BuildProgress
 from visiontrain.handles import Run
 from visiontrain.protocol.events import Event, LogEvent, ProgressEvent, ResumedEvent, StatusEvent, WorkerEvent
 from visiontrain.runners.plan import Plan

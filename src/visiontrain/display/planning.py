@@ -8,7 +8,7 @@ from rich.text import Text
 
 from visiontrain.datasets.report import DatasetReport, IndexedDataset
 from visiontrain.display.text import clean, plural
-from visiontrain.environments.generation import Generation
+from visiontrain.environment.generation import Generation
 from visiontrain.runners.plan import Plan
 
 __all__ = ["plan_fields", "plan_warnings", "problem_lines"]

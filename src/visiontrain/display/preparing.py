@@ -10,7 +10,7 @@ from visiontrain.datasets.progress import IndexProgress
 from visiontrain.display.consoles import say
 from visiontrain.display.region import Region, bar
 from visiontrain.display.text import clean, duration
-from visiontrain.environments.progress import BuildProgress
+from visiontrain.environment.progress import BuildProgress
 
 __all__ = ["Preparing"]
 

@@ -67,7 +67,7 @@ def loads_lines(lines: Sequence[bytes]) -> list[Any]:
     Raises:
         ProtocolError: as `loads`.
     """
-    # One call of the parser for all of them takes half the time of one call each; where it fails, each tells for itself.
+    # One call of the parser for all takes half the time of one call each; where it fails, each tells for itself.
     with contextlib.suppress(ProtocolError):
         values = loads(b"[" + b",".join(lines) + b"]")
         if len(values) == len(lines):

@@ -1,8 +1,8 @@
 """What happens in a run, as the worker tells it and as ``events.jsonl`` keeps it.
 
 The same JSON object stands in the event's notification and on a line of the record, so that the supervisor need not
-write it anew. `seq` counts a source's events from 1; on the pipe without gaps, in the record without progress; `monotonic` orders events of one machine's uptime;
-`time` is the wall clock in seconds since the epoch.
+write it anew. `seq` counts a source's events from 1: without gaps on the pipe, while the record leaves progress out.
+`monotonic` orders events of one machine's uptime; `time` is the wall clock in seconds since the epoch.
 """
 
 from __future__ import annotations

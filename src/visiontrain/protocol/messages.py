@@ -99,7 +99,7 @@ class Cpu:
 
     @property
     def onednn_isa(self) -> str | None:
-        """What oneDNN may use at the most, as ONEDNN_MAX_CPU_ISA spells it: as it was set, else the processor's best."""
+        """What oneDNN may use at most, in ONEDNN_MAX_CPU_ISA's words: as it was set, else the processor's best."""
         best = (isa for feature, isa in _ONEDNN_ISAS.items() if feature in self.features)
         return self.onednn_max_cpu_isa or next(best, None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from visiontrain.plugins.manifest import Manifest
+from visiontrain.plugin.manifest import Manifest
 from visiontrain.runners.links import link_folder
 from visiontrain.runners.variables import worker_variables
 from visiontrain.supervisor.launch import WorkerCommand

@@ -9,10 +9,10 @@ from pathlib import Path
 from visiontrain.errors import DatasetError, EnvironmentBuildError, RunBusyError, SpecError
 from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams
 from visiontrain.protocol.structure import unstructure
+from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
+from visiontrain.rundir.events import EVENTS
 from visiontrain.runners.plan import Plan, Planner, PlanObserver
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
-from visiontrain.runs.directory import RunDirectories, is_being_worked_on, read_current_record
-from visiontrain.runs.events import EVENTS
 from visiontrain.specs import TrainSpec, make_train_spec
 from visiontrain.supervisor.launch import Deadlines, Launch
 from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord, now

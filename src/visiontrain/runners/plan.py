@@ -9,14 +9,14 @@ from typing import Protocol
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import IndexedDataset
 from visiontrain.datasets.writer import index_dataset
-from visiontrain.environments.definition import EnvironmentDefinition
-from visiontrain.environments.generation import Generation
-from visiontrain.environments.progress import BuildProgress
-from visiontrain.environments.store import EnvironmentStore
+from visiontrain.environment.definition import EnvironmentDefinition
+from visiontrain.environment.generation import Generation
+from visiontrain.environment.progress import BuildProgress
+from visiontrain.environment.store import EnvironmentStore
 from visiontrain.errors import EnvironmentBuildError, PluginError, SpecError
 from visiontrain.home import Home
-from visiontrain.plugins.discovery import Plugin
-from visiontrain.plugins.manifest import OptionValue
+from visiontrain.plugin.discovery import Plugin
+from visiontrain.plugin.manifest import OptionValue
 from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.catalog import Catalog, load_catalog, read_catalog

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from visiontrain.errors import AmbiguousModelError, SpecError, UnknownModelError
-from visiontrain.plugins.discovery import Plugin
-from visiontrain.plugins.manifest import Manifest
+from visiontrain.plugin.discovery import Plugin
+from visiontrain.plugin.manifest import Manifest
 from visiontrain.runners.catalog import Catalog
 
 __all__ = ["KNOWN_PLUGINS", "Framework", "frameworks_of", "near_models", "route", "route_framework"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from visiontrain.plugins.hookspecs import hookimpl
-from visiontrain.plugins.manifest import Manifest
+from visiontrain.plugin.hookspecs import hookimpl
+from visiontrain.plugin.manifest import Manifest
 from visiontrain_timm.plugin import MANIFEST
 
 TINY = MANIFEST.model_copy(

@@ -5,16 +5,16 @@ from visiontrain_harness.json_lines import lines_of
 
 from visiontrain.cli import checks
 from visiontrain.cli.checks import examine, nvidia_driver
-from visiontrain.environments.uv import Uv
+from visiontrain.environment.uv import Uv
 from visiontrain.errors import EnvironmentBuildError
-from visiontrain.plugins.discovery import Plugin
+from visiontrain.plugin.discovery import Plugin
 from visiontrain.session import Session
 
 
 @pytest.fixture
 def only_counter(counting, monkeypatch):
     plugins = tuple(plugin for plugin in Session().plugins() if plugin.name == "counter")
-    monkeypatch.setattr("visiontrain.plugins.discovery.discover", lambda: plugins)
+    monkeypatch.setattr("visiontrain.plugin.discovery.discover", lambda: plugins)
     monkeypatch.setattr(checks, "nvidia_driver", lambda: None)
     return counting
 
@@ -59,14 +59,14 @@ def test_a_worker_that_does_not_start_fails(only_counter, monkeypatch):
 
 def test_a_broken_plugin_fails(only_counter, monkeypatch):
     broken = Plugin(name="odd", distribution="visiontrain-odd", version="2", error="ImportError: no")
-    monkeypatch.setattr("visiontrain.plugins.discovery.discover", lambda: (broken,))
+    monkeypatch.setattr("visiontrain.plugin.discovery.discover", lambda: (broken,))
     check = found("plugin odd")
     assert (check.level, check.message) == ("fail", "ImportError: no")
     assert check.instruction == "Upgrade or uninstall visiontrain-odd."
 
 
 def test_no_plugin_fails(only_counter, monkeypatch):
-    monkeypatch.setattr("visiontrain.plugins.discovery.discover", lambda: ())
+    monkeypatch.setattr("visiontrain.plugin.discovery.discover", lambda: ())
     assert found("plugins").level == "fail"
 
 

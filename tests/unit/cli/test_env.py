@@ -58,7 +58,7 @@ def test_an_environment_in_use_is_marked_and_not_removed(counting, built, shapes
 
 
 def test_one_whose_definition_moved_on_is_stale(counting, built, monkeypatch):
-    from visiontrain.environments.generation import Fingerprint
+    from visiontrain.environment.generation import Fingerprint
 
     monkeypatch.setattr(Fingerprint, "is_stale", lambda *_, **__: True)
     assert counting("env").stdout.splitlines()[1].endswith("current, stale")
@@ -112,7 +112,7 @@ def test_adopting_what_is_no_python(counting, tmp_path):
 
 
 def test_an_interrupted_build_says_so(start, home):
-    from visiontrain.environments.locking import exclusive
+    from visiontrain.environment.locking import exclusive
 
     (home / "environments" / "counter").mkdir(parents=True)
     with exclusive(home / "environments" / "counter" / ".lock"):

@@ -6,7 +6,7 @@ import pytest
 from visiontrain_harness.json_lines import lines_of
 
 from visiontrain.errors import PluginError
-from visiontrain.plugins.discovery import Plugin
+from visiontrain.plugin.discovery import Plugin
 from visiontrain.session import Session
 
 
@@ -141,7 +141,7 @@ def test_the_options_of_a_model(counting, shapes, built):
 def test_plugins(counting, monkeypatch):
     broken = Plugin(name="odd", distribution="visiontrain-odd", version="2", error="ImportError: no\nReinstall it.")
     found = (*Session().plugins(), broken)
-    monkeypatch.setattr("visiontrain.plugins.discovery.discover", lambda: found)
+    monkeypatch.setattr("visiontrain.plugin.discovery.discover", lambda: found)
     done = counting("plugins")
     assert done.exit_code == 0
     assert "framework    counter: Nothing is trained" in done.stdout

@@ -213,7 +213,7 @@ def test_a_signal_before_the_start_starts_nothing(start, home, shapes, monkeypat
     # A build that waits for its lock: another process holds it.
     folder = home / "environments" / "counter"
     folder.mkdir(parents=True)
-    from visiontrain.environments.locking import exclusive
+    from visiontrain.environment.locking import exclusive
 
     with exclusive(folder / ".lock"):
         training = start(*TRAIN, shapes, "--json")

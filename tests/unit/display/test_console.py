@@ -13,7 +13,7 @@ from visiontrain.display.console import ConsoleObserver
 from visiontrain.display.consoles import can_animate, say, say_field
 from visiontrain.display.errors import say_error
 from visiontrain.display.region import Region, bar
-from visiontrain.environments.progress import BuildCost, BuildProgress
+from visiontrain.environment.progress import BuildCost, BuildProgress
 from visiontrain.errors import RunFailedError, SpecError
 
 

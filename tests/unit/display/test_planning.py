@@ -5,9 +5,9 @@ import pytest
 
 from visiontrain.datasets.report import DatasetReport, IndexedDataset, Problem
 from visiontrain.display.planning import plan_fields, plan_warnings
-from visiontrain.environments.generation import Fingerprint, Generation
-from visiontrain.plugins.discovery import Plugin
-from visiontrain.plugins.manifest import Manifest
+from visiontrain.environment.generation import Fingerprint, Generation
+from visiontrain.plugin.discovery import Plugin
+from visiontrain.plugin.manifest import Manifest
 from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.plan import Plan

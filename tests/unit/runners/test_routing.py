@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from visiontrain.errors import AmbiguousModelError, SpecError, UnknownModelError
-from visiontrain.plugins.discovery import Plugin
-from visiontrain.plugins.manifest import Manifest
+from visiontrain.plugin.discovery import Plugin
+from visiontrain.plugin.manifest import Manifest
 from visiontrain.protocol.messages import InitializeResult, ModelInfo
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.catalog import Catalog

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from visiontrain.plugins.hookspecs import hookimpl
-from visiontrain.plugins.manifest import Defaults, Manifest, Option
+from visiontrain.plugin.hookspecs import hookimpl
+from visiontrain.plugin.manifest import Defaults, Manifest, Option
 from visiontrain.protocol.tasks import Task
 from visiontrain_timm.names import MODEL_PATTERNS
 from visiontrain_timm.options import TimmOptions

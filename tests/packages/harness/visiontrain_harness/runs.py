@@ -13,12 +13,12 @@ from pathlib import Path
 
 from visiontrain.handles import Run, RunHandle
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
+from visiontrain.rundir.directory import RunDirectories
+from visiontrain.rundir.events import EVENTS
 from visiontrain.runners.command import WORKER_BOOTSTRAP
 from visiontrain.runners.links import link_folder
 from visiontrain.runners.supervised import start_supervisor
 from visiontrain.runners.variables import worker_variables
-from visiontrain.runs.directory import RunDirectories
-from visiontrain.runs.events import EVENTS
 from visiontrain.supervisor.launch import Deadlines, Launch, WorkerCommand
 from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord
 

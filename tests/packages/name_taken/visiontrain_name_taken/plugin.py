@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visiontrain.plugins.hookspecs import hookimpl
-from visiontrain.plugins.manifest import Manifest
+from visiontrain.plugin.hookspecs import hookimpl
+from visiontrain.plugin.manifest import Manifest
 from visiontrain.protocol.tasks import Task
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from visiontrain.plugins.hookspecs import hookimpl
+from visiontrain.plugin.hookspecs import hookimpl
 
 
 @hookimpl

@@ -1,0 +1,107 @@
+"""Finding plugins without letting a broken one take the others down (pluggy's own loader would)."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from visiontrain.errors import PluginError, VisiontrainError
+from visiontrain.plugin import hookspecs
+from visiontrain.plugin.hookspecs import ENTRY_POINT_GROUP
+from visiontrain.plugin.manifest import Manifest
+from visiontrain.protocol.version import API_VERSION
+
+__all__ = ["Plugin", "discover"]
+
+
+class Plugin(BaseModel):
+    """An installed plugin: what it adds, or why it can't be used.
+
+    Args:
+        name: The entry point's name.
+        distribution: The distribution that brings it.
+        version: The distribution's version.
+        frameworks: What it adds.
+        error: What is wrong with it, with what to do about it; None for a plugin that works.
+        traceback: Where its code failed, as text.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    distribution: str
+    version: str
+    frameworks: tuple[Manifest, ...] = ()
+    error: str | None = None
+    traceback: str | None = None
+
+
+def discover(found: Iterable[EntryPoint] | None = None) -> tuple[Plugin, ...]:
+    """Every installed plugin, by entry-point name; broken ones among them with their error.
+
+    Args:
+        found: Entry points to look at; by default those of the group ``visiontrain``.
+    """
+    taken: dict[str, str] = {}
+    chosen = entry_points(group=ENTRY_POINT_GROUP) if found is None else found
+    # Sorted, so that which of two takes a name does not depend on the order of sys.path.
+    return tuple(_load(entry_point, taken) for entry_point in sorted(chosen, key=lambda e: (e.name, e.value)))
+
+
+def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
+    distribution = entry_point.dist.name if entry_point.dist else entry_point.module
+    version = entry_point.dist.version if entry_point.dist else "unknown"
+    plugin = Plugin(name=entry_point.name, distribution=distribution, version=version)
+    claimed = dict(taken)
+    try:
+        manifests = _manifests(entry_point)
+        for manifest in manifests:
+            _check(manifest, distribution, claimed)
+            claimed.update(dict.fromkeys((manifest.name, *manifest.aliases), distribution))
+    except VisiontrainError as error:
+        return plugin.model_copy(update={"error": str(error)})
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return plugin.model_copy(
+            update={"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        )
+    taken.update(claimed)
+    return plugin.model_copy(update={"frameworks": tuple(manifests)})
+
+
+def _manifests(entry_point: EntryPoint) -> list[Manifest]:
+    # One manager a plugin: a hook of one that is not ours must not stop the others from registering.
+    manager = pluggy.PluginManager("visiontrain")
+    manager.add_hookspecs(hookspecs)
+    manager.register(entry_point.load(), entry_point.name)
+    manager.check_pending()
+    manifests: list[Manifest] = []
+    try:
+        manager.hook.register_frameworks(register=manifests.append)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise PluginError(f"its manifest is not valid: {problems}") from error
+    return manifests
+
+
+def _check(manifest: Manifest, distribution: str, taken: dict[str, str]) -> None:
+    if not isinstance(manifest, Manifest):
+        raise PluginError(f"it registered a {type(manifest).__name__} where a Manifest is due")
+    if manifest.api_version != API_VERSION:
+        newer = manifest.api_version > API_VERSION
+        raise PluginError(
+            f"it was written for version {manifest.api_version} of the plugin interface; this visiontrain has "
+            f"{API_VERSION}",
+            instruction=f"Upgrade {'visiontrain' if newer else distribution}.",
+        )
+    for name in (manifest.name, *manifest.aliases):
+        if name in taken:
+            raise PluginError(
+                f"the framework name {name!r} is taken by {taken[name]}",
+                instruction=f"Uninstall one of {distribution} and {taken[name]}.",
+            )

@@ -1,0 +1,21 @@
+"""The hooks that a plugin implements. Entry-point group: ``visiontrain``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pluggy
+
+from visiontrain.plugin.manifest import Manifest
+
+__all__ = ["ENTRY_POINT_GROUP", "hookimpl", "hookspec"]
+
+ENTRY_POINT_GROUP = "visiontrain"
+
+hookspec = pluggy.HookspecMarker("visiontrain")
+hookimpl = pluggy.HookimplMarker("visiontrain")
+
+
+@hookspec
+def register_frameworks(register: Callable[[Manifest], None]) -> None:
+    """Call `register` once for each framework that the plugin adds. Since 0.1."""
