@@ -48,3 +48,9 @@ def test_the_source_is_this_process(monkeypatch):
     monkeypatch.setenv("TZ", "Here")
     assert worker_variables()["TZ"] == "Here"
     assert worker_variables()["PATH"] == os.environ["PATH"]
+
+
+def test_threads_do_not_spin_long_unless_the_person_says_how_they_wait():
+    assert worker_variables(source={})["GOMP_SPINCOUNT"] == "10000"
+    assert worker_variables(source={"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
+    assert "GOMP_SPINCOUNT" not in worker_variables(source={"OMP_WAIT_POLICY": "active"})
