@@ -120,7 +120,6 @@ class TestWorker:
         [
             ("says_nonsense:ReturnsNone", "TrainResult"),
             ("says_nonsense:ReturnsObject", "not representable as strict JSON"),
-            ("says_nonsense:ReturnsNan", "not representable as strict JSON"),
             ("says_nonsense:WritesIntoThePipe", "protocol error"),
         ],
     )

@@ -147,13 +147,13 @@ class WorkerConnection:
 
 def remote_error(error: ErrorInfo, *, run_id: str | None = None) -> VisiontrainError:
     """The exception for a worker's error: one of `visiontrain.errors` as itself, any other as `RunFailedError`."""
-    cls = getattr(errors, error.type, None) if error.type in errors.__all__ else None
+    cls: type[VisiontrainError] | None = getattr(errors, error.type, None) if error.type in errors.__all__ else None
     if cls is WorkerCrashedError:
         return WorkerCrashedError(error.message, instruction=error.instruction, run_id=run_id, log_tail=error.traceback)
     if cls is not None and not issubclass(cls, errors.RunError):
-        # SpecError's constructor also takes a field, which the message holds already.
-        made: VisiontrainError = cls.__new__(cls)
-        VisiontrainError.__init__(made, error.message, instruction=error.instruction)
-        return made
+        if issubclass(cls, errors.SpecError):  # its message begins with the field
+            field, _, rest = error.message.partition(": ")
+            return cls(field, rest, instruction=error.instruction)
+        return cls(error.message, instruction=error.instruction)
     reason = error.message if cls is not None else f"{error.type}: {error.message}"
     return RunFailedError(reason, instruction=error.instruction, run_id=run_id, remote_traceback=error.traceback)

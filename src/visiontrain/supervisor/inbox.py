@@ -28,7 +28,8 @@ class Inbox:
         os.set_blocking(fd, False)
         self.fd = fd
         self._run_id = run_id
-        self._buffer = b""
+        self._parts: list[bytes] = []  # of a line that has not ended
+        self._length = 0
         self._seq = 0
         self.ended = False
         self.received = 0  # bytes
@@ -46,8 +47,14 @@ class Inbox:
         self.received += len(chunk)
         if not chunk:
             self.ended = True
-        *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        if len(self._buffer) > MAX_LINE:
+        first, *others = chunk.split(b"\n")
+        self._parts.append(first)
+        self._length += len(first)
+        lines = []
+        if others:
+            lines = [b"".join(self._parts), *others[:-1]]
+            self._parts, self._length = [others[-1]], len(others[-1])
+        if self._length > MAX_LINE:
             raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
         return self._messages(lines)
 

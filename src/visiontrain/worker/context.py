@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from operator import index
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,9 +81,14 @@ class RunContext:
             step: Optimizer steps done since the run's beginning.
             epoch: The epoch they belong to, counted from 1.
             scope: ``epoch`` for the epoch's row of the history (one a run and epoch), ``step`` for points between.
+
+        Raises:
+            TypeError: a value is not a number, or `step` or `epoch` not an integer.
         """
         finite, non_finite = split_non_finite(values)
-        self._emit(MetricsEvent, step=step, epoch=epoch, scope=scope, values=finite, non_finite=non_finite)
+        # index(): NumPy's integers are taken, and a float is told here, not passed over by whoever reads the record.
+        where = {"step": index(step), "epoch": index(epoch), "scope": scope}
+        self._emit(MetricsEvent, **where, values=finite, non_finite=non_finite)
 
     def progress(
         self,
@@ -136,7 +142,8 @@ class RunContext:
             reason: Why it is not exact.
         """
         relative = self._relative(path)
-        self._emit(CheckpointEvent, path=relative, kind=kind, step=step, epoch=epoch, exact=exact, reason=reason)
+        where = {"step": index(step), "epoch": float(epoch)}
+        self._emit(CheckpointEvent, path=relative, kind=kind, **where, exact=exact, reason=reason)
 
     def artifact(self, path: Path, *, kind: str) -> None:
         """Record an output file that lies whole at `path`, inside the run's folder."""

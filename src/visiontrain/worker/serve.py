@@ -6,12 +6,15 @@ Importing this module does nothing: multiprocessing may import it again in a chi
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import platform
 import queue
 import signal
 import sys
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -25,6 +28,7 @@ from visiontrain.protocol.messages import (
     Request,
     Response,
     TrainParams,
+    TrainResult,
 )
 from visiontrain.protocol.structure import JsonObject, JsonValue, structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
@@ -123,12 +127,15 @@ class Server:
             if self._stop_requested:
                 context.request_stop()
         try:
-            result: JsonValue = unstructure(trainer.train(context))
+            result = trainer.train(context)
         finally:
             with self._lock:
                 self._context = None
                 self._stop_requested = False
-        return result
+        if isinstance(result, TrainResult):  # a number that is not finite at its very end must not fail the run
+            result = replace(result, metrics=_finite(result.metrics))
+        answer: JsonValue = unstructure(result)
+        return answer
 
     def _ready_trainer(self) -> Trainer:
         if self._trainer is None:
@@ -186,6 +193,11 @@ def _error(error: BaseException) -> ErrorInfo:
     if isinstance(error, ProtocolError):
         return ErrorInfo(INVALID_REQUEST, info.message, "ProtocolError", info.instruction, info.traceback)
     return info
+
+
+def _finite(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
+    finite = {name: not isinstance(value, float) or math.isfinite(value) for name, value in metrics.items()}
+    return {name: value if finite[name] else None for name, value in metrics.items()}
 
 
 def _load_trainer(path: str) -> Trainer:

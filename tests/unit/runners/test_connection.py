@@ -83,12 +83,17 @@ def test_outside_its_with_statement_it_is_of_no_use(tmp_path):
 
 
 class TestRemoteError:
-    @pytest.mark.parametrize("cls", [DeviceError, SpecError, PluginError])
+    @pytest.mark.parametrize("cls", [DeviceError, PluginError])
     def test_errors_of_ours_are_themselves(self, cls):
         made = remote_error(ErrorInfo(1, "reason", cls.__name__, "Do this."), run_id="r")
         assert type(made) is cls
         assert (made.reason, made.instruction) == ("reason", "Do this.")
         assert str(made) == "reason\nDo this."
+
+    def test_a_spec_error_knows_its_field(self):
+        made = remote_error(ErrorInfo(1, "image_size: must be more", "SpecError", "Do this."))
+        assert isinstance(made, SpecError)
+        assert (made.field, str(made)) == ("image_size", "image_size: must be more\nDo this.")
 
     def test_any_other_is_a_failed_run_with_the_traceback(self):
         made = remote_error(ErrorInfo(1, "m", "torch.OutOfMemoryError", None, "Traceback..."), run_id="r")

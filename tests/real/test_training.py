@@ -1,0 +1,129 @@
+"""Training on photos, as a person does it: the command line, Python, a host that is killed, ten families of models."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import visiontrain as vt
+
+VISIONTRAIN = str(Path(sys.executable).with_name("visiontrain"))
+
+pytestmark = pytest.mark.timeout(900)
+
+FAMILIES = [
+    ("efficientnet_b0", 64),
+    ("mobilenetv3_small_100", 64),
+    ("convnext_atto", 64),
+    ("vit_tiny_patch16_224", 64),
+    ("deit_tiny_patch16_224", 64),
+    ("swin_tiny_patch4_window7_224", 56),
+    ("regnetx_002", 64),
+    ("densenet121", 64),
+    ("mixer_s32_224", 64),
+    ("levit_128s", 64),
+]
+
+# Prints the largest difference between the weights of two checkpoints; runs in the environment, where torch is.
+COMPARE = """
+import sys, torch
+first, second = (torch.load(path, weights_only=True, map_location="cpu")["model"] for path in sys.argv[1:])
+assert first.keys() == second.keys()
+print(max((first[name].double() - second[name].double()).abs().max().item() for name in first))
+"""
+
+
+def command(*arguments):
+    return subprocess.run([VISIONTRAIN, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def result_of(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def snapshot(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+
+
+def test_clothes_from_scratch_and_five_epochs_more(real_data):
+    data = real_data / "clothing10"
+    before = snapshot(data)
+    first = result_of(
+        command("train", data, "--model", "resnet18", "--scratch", "--image-size", 128, "--epochs", 20, "--json")
+    )
+    assert first["status"] == "completed"
+    assert first["metrics"]["accuracy"] >= 0.25
+    assert Path(first["checkpoint"]).is_file()
+
+    more = result_of(command("resume", first["run_id"], "--epochs", 25, "--json"))
+    assert more["run_id"] == first["run_id"]
+    assert [row["epoch"] for row in vt.run(first["run_id"]).history] == list(range(1, 26))
+    assert more["metrics"]["accuracy"] >= first["metrics"]["accuracy"]
+    assert snapshot(data) == before
+
+
+@pytest.mark.parametrize(("model", "size"), FAMILIES)
+def test_a_family_trains_by_its_name(real_data, model, size):
+    run = vt.train(real_data / "clothing10", model=model, weights="scratch", image_size=size, epochs=1, progress=False)
+    assert run.status == "completed"
+    assert 0 <= run.metrics["accuracy"] <= 1
+    assert run.best_checkpoint.is_file()
+
+
+def test_a_run_whose_host_was_killed_ends_with_the_same_weights(real_data):
+    options = ("--model", "test_resnet", "--scratch", "--image-size", 64, "--epochs", 4, "--set", "workers=2")
+    whole = result_of(command("train", real_data / "clothing10", *options, "--json"))
+
+    host = subprocess.Popen(
+        [VISIONTRAIN, "train", str(real_data / "clothing10"), *map(str, options), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    for line in host.stdout:
+        event = json.loads(line)
+        if event["type"] == "metrics":  # the first epoch is done
+            break
+    time.sleep(random.uniform(0, 1))  # any moment will do, and not the same one each time
+    os.kill(host.pid, signal.SIGKILL)
+    host.wait()
+    host.stdout.close()
+
+    run = vt.run(event["run_id"])
+    deadline = time.monotonic() + 30
+    while run.status == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert run.status == "interrupted"
+    assert result_of(command("resume", run.run_id, "--json"))["status"] == "completed"
+
+    python = command("env", "python", "timm").stdout.strip()
+    paths = [str(vt.run(each).last_checkpoint) for each in (whole["run_id"], run.run_id)]
+    compared = subprocess.run([python, "-c", COMPARE, *paths], capture_output=True, text=True, check=True)
+    assert float(compared.stdout) == 0.0
+
+
+def test_weights_made_here_are_a_better_start_than_none(real_data):
+    """Fine-tuning from a file: the first epoch after 8 epochs of training beats the first from scratch."""
+    data = real_data / "clothing10"
+    first = vt.train(
+        data, model="test_resnet", weights="scratch", image_size=64, epochs=8, progress=False, batch_size=16
+    )
+    again = vt.train(
+        data, model="test_resnet", weights=first.best_checkpoint, image_size=64, epochs=1, progress=False, batch_size=16
+    )
+    assert again.history[0]["val_loss"] < first.history[0]["val_loss"]
+
+
+def test_pretrained_weights_that_cannot_be_fetched_say_how_to_go_on(real_data, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(vt.WeightsError, match="--scratch"):
+        vt.train(real_data / "clothing10", model="resnet18", epochs=1, progress=False)
