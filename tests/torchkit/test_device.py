@@ -60,7 +60,7 @@ def test_without_a_gpu():
 @pytest.mark.usefixtures("unusable_gpu")
 @pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
 def test_a_gpu_that_torch_cannot_use_is_an_error(name):
-    with pytest.raises(DeviceError, match="470.57.02") as caught:
+    with pytest.raises(DeviceError, match=r"470\.57\.02") as caught:
         resolve_device(name)
     assert torch.__version__ in caught.value.reason
     assert "--device cpu" in caught.value.instruction
