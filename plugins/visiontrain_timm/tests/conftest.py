@@ -22,7 +22,8 @@ SHAPES = ("circle", "square", "triangle")
 
 
 def draw(shape, rng, side):
-    background, colour = (tuple(rng.randrange(256) for _ in range(3)) for _ in range(2))
+    background = tuple(rng.randrange(100) for _ in range(3))
+    colour = tuple(rng.randrange(156, 256) for _ in range(3))
     image = Image.new("RGB", (side, side + rng.randrange(9)), background)
     pen = ImageDraw.Draw(image)
     size = rng.uniform(0.4, 0.8) * side

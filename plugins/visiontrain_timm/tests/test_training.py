@@ -69,7 +69,7 @@ def test_within_an_epoch_checkpoints_are_written_as_asked(harness):
 
 def test_it_learns(harness, make_index, tmp_path):
     harness.index = make_index(tmp_path, train=100, val=20, side=64)
-    result, _ = harness.train(model="resnet18", epochs=8, image_size=64, batch_size=32, options={"precision": "auto"})
+    result, _ = harness.train(model="resnet18", epochs=8, image_size=64, batch_size=16, options={"precision": "auto"})
     assert result.metrics["accuracy"] > 0.9
 
 
@@ -139,6 +139,8 @@ def test_fewer_images_than_a_batch(harness, make_index, tmp_path, images):
 
 def test_the_learning_rate_follows_start_and_batch_size(harness):
     _, context = harness.train(epochs=1, batch_size=32, options={"warmup_epochs": 0})
-    assert "Learning rate 0.001: the default for random weights at batch size 32." in context.logged
+    assert "Learning rate 0.002: the default for random weights and batch norm at batch size 32." in context.logged
+    _, context = harness.train("vit", model="test_vit", epochs=1)
+    assert "Learning rate 0.00025: the default for random weights without batch norm at batch size 8." in context.logged
     _, context = harness.train("other", epochs=1, learning_rate=0.5, options={"warmup_epochs": 0})
     assert "default" not in context.logged

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -17,68 +16,17 @@ from torch.utils import deterministic
 from visiontrain.errors import RunFailedError
 from visiontrain.protocol.events import split_non_finite
 from visiontrain.protocol.messages import TrainResult
+from visiontrain.torchkit.learning import BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.state import CheckpointKeeper, Position
 from visiontrain.worker.context import RunContext
 
-__all__ = ["BatchSource", "Evaluation", "Learner", "LoopSettings", "TrainingLoop"]
+__all__ = ["LoopSettings", "TrainingLoop"]
 
 #: Seconds between two looks at the running loss: each makes a GPU's queue run empty.
 LOOK_SECONDS = 0.25
 
 B = TypeVar("B")
-B_co = TypeVar("B_co", covariant=True)
-B_contra = TypeVar("B_contra", contravariant=True)
-
-
-class BatchSource(Protocol[B_co]):
-    """Where batches come from: `visiontrain.torchkit.data.EpochLoader` or a loader of one's own."""
-
-    @property
-    def batches(self) -> int:
-        """Batches of an epoch; at least 1."""
-        ...
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[B_co]:
-        """The batches of `epoch` (from 0) from number `start` on: the same ones each time they are asked for."""
-        ...
-
-    def close(self) -> None:
-        """End loader processes."""
-        ...
-
-
-class Evaluation(Protocol[B_contra]):
-    """One pass over the validation split."""
-
-    def update(self, batch: B_contra) -> None:
-        """Count a batch. Runs under autocast and without gradients, the model in evaluation mode."""
-        ...
-
-    def compute(self) -> dict[str, float]:
-        """The epoch's numbers under their canonical names, ``val_loss`` and the primary metric among them."""
-        ...
-
-    def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
-        """Write what is worth keeping of the best epoch (counted from 1); gives each file with its kind."""
-        ...
-
-
-class Learner(Protocol[B_contra]):
-    """What is trained, and how a batch becomes a loss."""
-
-    @property
-    def model(self) -> nn.Module:
-        """Whose parameters the optimizer holds."""
-        ...
-
-    def loss(self, batch: B_contra) -> tuple[torch.Tensor, int]:
-        """The mean loss of a training batch (a scalar on the device), and its number of images. Runs under autocast."""
-        ...
-
-    def evaluation(self) -> Evaluation[B_contra]:
-        """Begin a pass over the validation split."""
-        ...
 
 
 @dataclass(frozen=True)

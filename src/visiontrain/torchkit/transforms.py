@@ -142,7 +142,7 @@ class LightAugmentation:
         self,
         config: ImageConfig,
         *,
-        scale: tuple[float, float] = (0.35, 1.0),
+        scale: tuple[float, float] = (0.6, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: float = 0.5,
     ) -> None:

@@ -36,7 +36,10 @@ __all__ = ["TimmTrainer"]
 _PACKAGES = ("timm", "torch", "torchvision", "torchmetrics", "pillow", "numpy")
 
 #: Highest learning rates at `_BATCH_SIZE`; they grow with the batch size's square root, as Adam's noise asks for.
-_LEARNING_RATE = {"scratch": 1e-3, "pretrained": 2e-4, "file": 2e-4}
+#: Batch norm makes high rates safe; transformers and their like diverge or stall there.
+_FROM_SCRATCH_BATCH_NORM = 2e-3
+_FROM_SCRATCH = 5e-4
+_FINE_TUNING = 2e-4
 _BATCH_SIZE = 32
 
 _LONGEST_WARMUP = 5
@@ -81,7 +84,7 @@ class TimmTrainer:
         model = built.model.to(device)
         if options.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        learning_rate = _learning_rate(context)
+        learning_rate = _learning_rate(context, model)
         train, val = _loaders(data, params, options, built, device)
         schedule = _schedule(params.epochs, train.batches, learning_rate, options)
         height, width = built.image.size
@@ -142,14 +145,18 @@ def _check(params: TrainParams, data: DatasetIndex) -> None:
             raise DatasetError(f"the data has no images in its split {split}")
 
 
-def _learning_rate(context: RunContext) -> float:
+def _learning_rate(context: RunContext, model: nn.Module) -> float:
     params = context.params
     if params.learning_rate is not None:
         return params.learning_rate
-    base = _LEARNING_RATE[params.weights.source]
+    if params.weights.source != "scratch":
+        base, what = _FINE_TUNING, "trained weights"
+    elif any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # noqa: SLF001
+        base, what = _FROM_SCRATCH_BATCH_NORM, "random weights and batch norm"
+    else:
+        base, what = _FROM_SCRATCH, "random weights without batch norm"
     rate = base * math.sqrt(params.batch_size / _BATCH_SIZE)
-    start = "random weights" if params.weights.source == "scratch" else "trained weights"
-    context.log(f"Learning rate {rate:.2g}: the default for {start} at batch size {params.batch_size}.")
+    context.log(f"Learning rate {rate:.2g}: the default for {what} at batch size {params.batch_size}.")
     return rate
 
 
