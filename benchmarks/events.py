@@ -122,7 +122,7 @@ class Sampler(threading.Thread):
         return self._seconds
 
 
-def _never(_run_id: str, _epochs: int | None) -> Run:
+def _never(_run_id: str, _epochs: int | None, _progress: bool) -> Run:
     raise AssertionError("benchmarks resume nothing")
 
 

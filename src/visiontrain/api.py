@@ -28,9 +28,9 @@ def start(data: str | os.PathLike[str], *, model: str, detach: bool = False, **o
     return default_session().start(data, model=model, detach=detach, **options)
 
 
-def resume(run: str = "last", *, epochs: int | None = None) -> Run:
+def resume(run: str = "last", *, epochs: int | None = None, progress: bool = True) -> Run:
     """Go on with a run from its last checkpoint, blocking with a progress bar. See `Session.resume`."""
-    return default_session().run(run).resume(epochs=epochs)
+    return default_session().run(run).resume(epochs=epochs, progress=progress)
 
 
 def run(run: str = "last") -> Run:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from visiontrain.errors import RunError, RunInterruptedError, VisiontrainError, WorkerCrashedError
-from visiontrain.protocol.events import Event, Status, StatusEvent
+from visiontrain.errors import RunError, RunInterruptedError, UnknownRunError, VisiontrainError, WorkerCrashedError
+from visiontrain.protocol.events import Event, Status
 from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.rundir.events import EVENTS, EventReader
 from visiontrain.rundir.history import HistoryRow, read_history
@@ -21,8 +22,8 @@ from visiontrain.supervisor.record import RunRecord
 
 __all__ = ["Resume", "Run", "RunHandle"]
 
-#: Goes on with a run: (run id, new total of epochs) -> the run at its end.
-Resume = Callable[[str, "int | None"], "Run"]
+#: Goes on with a run: (run id, new total of epochs, whether to show progress) -> the run at its end.
+Resume = Callable[[str, "int | None", bool], "Run"]
 
 #: How often a run of another process is looked at, in seconds.
 POLL = 0.1
@@ -36,7 +37,10 @@ class Run:
         self._resume = resume
 
     def __repr__(self) -> str:
-        record = self.record
+        try:
+            record = self.record
+        except UnknownRunError:
+            return f"<Run {self.run_id}, unreadable>"
         return f"<Run {self.run_id} {record.model} {record.status}>"
 
     @property
@@ -83,13 +87,14 @@ class Run:
         """The end of what the worker printed, at most 1 MiB."""
         return tail(self.run_dir / "worker.log", lines=1 << 20, limit=1 << 20)
 
-    def resume(self, *, epochs: int | None = None) -> Run:
-        """Go on from the last checkpoint, blocking with a progress bar, and give the run at its end.
+    def resume(self, *, epochs: int | None = None, progress: bool = True) -> Run:
+        """Go on from the last checkpoint, and give the run at its end. `Session.resume` does not wait for that.
 
         Args:
             epochs: A new total of epochs, to go on with a run that is completed.
+            progress: Show what goes on, on stderr.
         """
-        return self._resume(self.run_id, epochs)
+        return self._resume(self.run_id, epochs, progress)
 
     def stop(self) -> None:
         """Ask the run to end at its next safe point, leaving a resumable checkpoint; whichever process started it."""
@@ -131,6 +136,7 @@ class RunHandle:
         self._link = link
         self._reader = EventReader(run.run_dir / EVENTS, offset=offset)
         self._read: deque[Event] = deque()  # kept here, so that an interrupted loop over them loses none
+        self._reading = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<RunHandle {self.run_id} {self.status}>"
@@ -164,25 +170,21 @@ class RunHandle:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             over = self._is_over()  # asked before the reading: what was written until then is read below
-            ended = False
             while self._read or self._read_more():
-                event = self._read.popleft()
-                # A later attempt may follow in the record; it ends with a status of its own.
-                ended = isinstance(event, StatusEvent) and event.status != "running"
+                try:
+                    event = self._read.popleft()
+                except IndexError:  # another thread was faster
+                    continue
                 yield event
-            if ended and self._link is not None:
-                # The last event is written before the lock is freed: whoever asks next must not find the run busy.
-                while not self._link.closed:
-                    self._link.wait(POLL)
-                return
+                if deadline is not None:
+                    self._check(deadline)
             if over:
                 return
-            if deadline is not None and time.monotonic() > deadline:
-                raise TimeoutError(f"the run {self.run_id} has not ended within {timeout:g} s; it goes on")
+            self._check(deadline)
             yield from self._pause()
 
     def wait(self, *, timeout: float | None = None) -> Run:
-        """Wait for the attempt's end.
+        """Wait for the attempt's end. Events that were not read yet can be read afterwards.
 
         Args:
             timeout: Seconds to wait at the most; by default as long as it takes.
@@ -191,8 +193,11 @@ class RunHandle:
             TimeoutError: it has not ended in time; it goes on.
             RunFailedError, WorkerCrashedError, RunInterruptedError: see `Run.raise_for_status`.
         """
-        for _ in self.events(timeout=timeout):
-            pass
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._is_over():
+            self._check(deadline)
+            for _ in self._pause():
+                pass  # progress is for those who look at events
         return self.run.raise_for_status()
 
     def stop(self) -> None:
@@ -210,12 +215,18 @@ class RunHandle:
 
     def detach(self) -> None:
         """Let the run go on when this process ends."""
-        if self._link is not None:
-            self._link.say("detach")
+        if self._link is None:
+            raise RunError("only the process that started a run can let it go", run_id=self.run_id)
+        self._link.say("detach")
 
     def _read_more(self) -> bool:
-        self._read.extend(self._reader.read())
+        with self._reading:
+            self._read.extend(self._reader.read())
         return bool(self._read)
+
+    def _check(self, deadline: float | None) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError(f"the run {self.run_id} has not ended in time; it goes on")
 
     def _is_over(self) -> bool:
         if self._link is not None:

@@ -159,6 +159,7 @@ class Session(Installation):
     def _directories(self) -> RunDirectories:
         from visiontrain.rundir.directory import RunDirectories
 
+        self.home.check_readable()
         return RunDirectories(self.home.runs)
 
     @cached_property
@@ -177,8 +178,8 @@ class Session(Installation):
                 self._attached[run.run_id] = launched.link
         return RunHandle(run, launched.link, offset=launched.offset)
 
-    def _resume_to_end(self, run_id: str, epochs: int | None) -> Run:
-        with self._observer(progress=True) as observer:
+    def _resume_to_end(self, run_id: str, epochs: int | None, progress: bool) -> Run:
+        with self._observer(progress=progress) as observer:
             return follow_to_end(self.resume(run_id, epochs=epochs, observer=observer), observer)
 
     def _observer(self, *, progress: bool) -> AbstractContextManager[Observer]:

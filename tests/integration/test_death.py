@@ -58,7 +58,6 @@ class TestWorker:
             ("SIGKILL", "killed by SIGKILL (likely out of memory"),
             ("SIGSEGV", "killed by SIGSEGV (a fault in native code)"),
             ("SIGABRT", "killed by SIGABRT"),
-            ("SIGTERM", "killed by SIGTERM"),
             ("os._exit", "ended with exit code 3 without an answer"),
         ],
     )

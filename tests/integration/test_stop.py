@@ -68,6 +68,17 @@ class TestAsked:
         os.kill(steady.run.record.supervisor_pid, signal.SIGTERM)
         self.check(steady, "SIGTERM")
 
+    def test_by_a_signal_to_its_worker(self, steady):
+        os.kill(steady.run.record.worker.pid, signal.SIGTERM)
+        self.check(steady, "SIGTERM")
+
+    def test_by_a_signal_to_every_process(self, steady):
+        """As a service manager and a shutdown do."""
+        record = steady.run.record
+        for pid in (record.worker.pid, record.supervisor_pid):
+            os.kill(pid, signal.SIGTERM)
+        self.check(steady, "SIGTERM")
+
     def test_twice(self, steady):
         steady.stop()
         steady.run.stop()

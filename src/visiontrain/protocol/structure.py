@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, Union
 
 from visiontrain.errors import ProtocolError
@@ -30,7 +30,8 @@ def structure(cls: type[T], value: object) -> T:
     Raises:
         ProtocolError: a field is missing or of another type; the message names it.
     """
-    return typing.cast("T", _converter(typing.cast("Hashable", cls))(value, cls.__name__))
+    made: T = _converter(typing.cast("Any", cls))(value, cls.__name__)
+    return made
 
 
 def unstructure(value: object) -> Any:

@@ -13,7 +13,7 @@ __all__ = ["EVENTS", "EventReader", "read_events"]
 
 EVENTS = "events.jsonl"
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 
 
 class EventReader:

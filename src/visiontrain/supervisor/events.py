@@ -20,6 +20,7 @@ class EventLog:
         self._run_id = run_id
         self._pending: list[bytes] = []
         self._seq = 0
+        self._torn = False
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
@@ -59,6 +60,11 @@ class EventLog:
         os.close(self._fd)
 
     def _write(self, data: bytes) -> None:
-        written = os.write(self._fd, data)
-        while written < len(data):
-            written += os.write(self._fd, data[written:])
+        if self._torn:
+            data = b"\n" + data  # a write broke off: its line must not swallow the next one
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
+        finally:
+            self._torn = written < len(data) and (written > 0 or self._torn)

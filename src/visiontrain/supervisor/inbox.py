@@ -11,7 +11,7 @@ from visiontrain.protocol.messages import Response
 
 __all__ = ["Inbox", "RawEvent"]
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 
 
 class RawEvent(NamedTuple):
@@ -33,6 +33,7 @@ class Inbox:
         self._seq = 0
         self.ended = False
         self.received = 0  # bytes
+        self.drained = True  # whether the last read left nothing behind
 
     def read(self) -> list[Response | RawEvent]:
         """The messages that have come, without waiting.
@@ -45,6 +46,7 @@ class Inbox:
         except BlockingIOError:
             return []
         self.received += len(chunk)
+        self.drained = len(chunk) < CHUNK
         if not chunk:
             self.ended = True
         first, *others = chunk.split(b"\n")

@@ -14,7 +14,7 @@ from typing import Literal
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import encode
-from visiontrain.protocol.events import Status, StatusEvent, WorkerEvent
+from visiontrain.protocol.events import MetricsEvent, Status, StatusEvent, WorkerEvent
 from visiontrain.protocol.messages import (
     ErrorInfo,
     InitializeParams,
@@ -40,6 +40,9 @@ STOP_FILE = "stop"
 
 #: How often the stop file is looked for, in seconds.
 TICK = 0.2
+
+#: How long events are let come together before they are taken, in seconds.
+BATCH = 0.004
 
 INITIALIZE, TRAIN, SHUTDOWN = 1, 2, 3
 
@@ -82,6 +85,7 @@ class Supervisor:
         self._stop: _Stop | None = None
         self._response: Response | None = None
         self._result: TrainResult | None = None
+        self._epoch: MetricsEvent | None = None  # the last epoch's row
         self._selector = selectors.DefaultSelector()
         self._record_changed = False
 
@@ -119,10 +123,12 @@ class Supervisor:
         self._request(INITIALIZE, "initialize", initialize)
         while self._response is None and self._exit_status is None:
             self._wait()
-            self._take(inbox)
+            if self._take(inbox) and inbox.drained:
+                # What comes next is taken together: looking after each event costs more than the events do.
+                time.sleep(BATCH)
             self._advance_stop()
         if self._exit_status is None:
-            self._shut_down()
+            self._shut_down(inbox)
         self._drain(inbox)
 
     def _wait(self) -> None:
@@ -144,8 +150,9 @@ class Supervisor:
             self._exit_status = ended[self._worker.pid]
             self._worker.returncode = os.waitstatus_to_exitcode(self._exit_status)
 
-    def _take(self, inbox: Inbox) -> None:
-        for message in inbox.read():
+    def _take(self, inbox: Inbox) -> bool:
+        messages = inbox.read()
+        for message in messages:
             if isinstance(message, RawEvent):
                 self._take_event(message)
             else:
@@ -156,6 +163,7 @@ class Supervisor:
             self.link.grew()
         if self._record_changed:
             self._save()
+        return bool(messages)
 
     def _drain(self, inbox: Inbox) -> None:
         """Take what the worker wrote before its end, which is the process's, not the pipe's: children may hold that."""
@@ -171,11 +179,15 @@ class Supervisor:
             self.link.progress(event.line)
             return
         self.events.append(event.line)
+        value = event.value
+        if kind == "metrics" and value.get("scope") == "epoch":
+            self._epoch = structure(MetricsEvent, value)
         if kind == "checkpoint":
-            value = event.value
             found = structure(CheckpointRecord, value)
             if value.get("kind") == "best":
-                self.record = dataclasses.replace(self.record, best=found)
+                # The best weights and their metrics go together, however the attempt ends.
+                metrics = self._epoch.values if self._epoch else {}
+                self.record = dataclasses.replace(self.record, best=found, metrics=metrics)
             else:
                 self.record = dataclasses.replace(self.record, last=found)
             self._record_changed = True
@@ -201,14 +213,12 @@ class Supervisor:
         with contextlib.suppress(BrokenPipeError):
             self._worker.stdin.write(line)
 
-    def _shut_down(self) -> None:
+    def _shut_down(self, inbox: Inbox) -> None:
         self._send(encode(Request(SHUTDOWN, "shutdown")))
         deadline = time.monotonic() + self.launch.deadlines.shutdown
         while self._exit_status is None and time.monotonic() < deadline:
-            self._selector.select(0.05)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self.wakeup, 4096)
-            self._reap()
+            self._wait()
+            self._take(inbox)
 
     # -- stopping in steps ------------------------------------------------------------------------------------------
 
@@ -265,7 +275,9 @@ class Supervisor:
         self.events.emit(
             StatusEvent, status=status, attempt=self.record.attempt, reason=reason, error=error, metrics=metrics
         )
-        self.events.close()
+        # A full disk takes the event, not the record with it: replacing that needs a few hundred bytes.
+        with contextlib.suppress(OSError):
+            self.events.close()
         self._save()
         self.link.grew()
 
@@ -275,7 +287,7 @@ class Supervisor:
             if result.status == "completed":
                 return "completed", None, None, result.metrics
             if self._stop is None:
-                return "stopped", None, None, result.metrics
+                return "stopped", "SIGTERM to its worker", None, result.metrics
             return self._stop.status, self._stop.reason, None, result.metrics
         if self._stop is not None and self._stop.step != "flag":
             reason = (

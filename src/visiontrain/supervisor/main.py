@@ -45,7 +45,7 @@ def main() -> None:
     if lock is None:
         link.say("refused", reason="another process is working on the run")
         return
-    held = [_lock(Path(path), fcntl.LOCK_SH) for path in launch.locks]
+    held = [_lock(Path(path), fcntl.LOCK_SH, create=False) for path in launch.locks]
     if None in held:
         link.say("refused", reason="the environment is being removed")
         return
@@ -69,13 +69,13 @@ def main() -> None:
         link.close()
 
 
-def _lock(path: Path, operation: int, *, patience: float = 1.0) -> int | None:
+def _lock(path: Path, operation: int, *, create: bool = True, patience: float = 1.0) -> int | None:
     """Take a lock that the kernel frees when we end, however that happens. None if somebody else holds it.
 
     Whoever asks for a run's status takes the lock for an instant: hence the patience, in seconds.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        fd = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
     except FileNotFoundError:  # its folder was removed: somebody had it to himself
         return None
     deadline = time.monotonic() + patience
@@ -88,7 +88,17 @@ def _lock(path: Path, operation: int, *, patience: float = 1.0) -> int | None:
                 return None
             time.sleep(0.01)
         else:
-            return fd
+            if _is_at(fd, path):
+                return fd
+            os.close(fd)  # who held it removed it
+            return None
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _wakeup() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
@@ -25,6 +26,8 @@ __all__ = [
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+F_SETPIPE_SZ = 1031
+PIPE_SIZE = 1 << 20
 LINUX = sys.platform == "linux"
 
 
@@ -49,7 +52,7 @@ def spawn_worker(command: WorkerCommand, *, cwd: Path, log: int) -> subprocess.P
             if os.getppid() != parent:  # we died between fork and prctl
                 os._exit(1)
 
-    return subprocess.Popen(
+    worker = subprocess.Popen(
         command.argv,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -60,6 +63,11 @@ def spawn_worker(command: WorkerCommand, *, cwd: Path, log: int) -> subprocess.P
         preexec_fn=before,  # noqa: PLW1509 - this process has one thread
         bufsize=0,
     )
+    if LINUX and worker.stdout is not None:
+        # Room for what a worker says while its events are let come together; refused where a user has too many pipes.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(worker.stdout, F_SETPIPE_SZ, PIPE_SIZE)
+    return worker
 
 
 def descendants(pid: int) -> list[int]:

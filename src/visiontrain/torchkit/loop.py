@@ -194,7 +194,7 @@ class TrainingLoop(Generic[B]):
         if not math.isfinite(row["val_loss"]):
             self._context.log(f"Epoch {epoch}: the validation loss is not a number. {self._advice()}", level="warning")
         name = self._settings.primary_metric
-        if not at.best or row[name] > at.best[name]:
+        if not at.best or _is_better(row[name], at.best[name]):
             at.best, at.best_epoch = row, epoch
             self._keeper.save_best(at)
             for path, kind in evaluation.write_artifacts(self._context.artifacts_dir, epoch=epoch):
@@ -221,6 +221,11 @@ class TrainingLoop(Generic[B]):
         if self._settings.precision != "fp32":
             return f"{lower} or --set precision=fp32."
         return f"{lower} or --set clip_grad=1."
+
+
+def _is_better(new: float, old: float) -> bool:
+    """Whether `new` is higher; anything is better than NaN, and NaN than nothing."""
+    return not math.isnan(new) and (math.isnan(old) or new > old)
 
 
 class _Meter:

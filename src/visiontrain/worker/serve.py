@@ -45,6 +45,10 @@ def main() -> None:
     server = Server(claim())
     # Whoever started us may have had SIGINT ignored (nohup, a shell's background job); stopping in steps needs it.
     signal.signal(signal.SIGINT, server.interrupt)
+    # A service manager or a shutdown signals every process there is: that is a wish to stop, with a checkpoint.
+    signal.signal(signal.SIGTERM, server.terminate)
+    # Forked children are ended by SIGTERM, as whoever forked them expects.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     server.serve()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -61,6 +65,16 @@ class Server:
         self._stop_requested = False
         self._at_work = False
         self._lock = threading.Lock()  # between a stop and the start of the run that it is meant for
+
+    def terminate(self, _number: int, _frame: FrameType | None) -> None:
+        """SIGTERM: ask the run to stop; with none under way there is nothing to keep."""
+        # No lock: this runs between two steps of the main thread, which may hold it.
+        context = self._context
+        if context is None and not self._at_work:
+            os._exit(128 + signal.SIGTERM)
+        self._stop_requested = True
+        if context is not None:
+            context.request_stop()
 
     def serve(self) -> None:
         """Answer until ``shutdown``."""
