@@ -72,6 +72,14 @@ class TestWorker:
         # What it had reported until then is kept.
         assert [row["train_loss"] for row in handle.run.history] == [1.0]
 
+    def test_the_best_epochs_metrics_stay_with_its_weights(self, start):
+        handle = start("gets_worse:Trainer")
+        with pytest.raises(WorkerCrashedError):
+            handle.wait(timeout=PATIENCE)
+        assert handle.run.best_checkpoint.read_text() == "weights"
+        assert handle.run.metrics == {"accuracy": 0.9}
+        assert [row["accuracy"] for row in handle.run.history] == [0.9, 0.1]
+
     def test_it_dies_while_it_loads_the_framework(self, start):
         handle = start("dies:InDescribe", how="unused")
         with pytest.raises(WorkerCrashedError, match="exit code 4") as caught:

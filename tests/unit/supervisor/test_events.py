@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from visiontrain.protocol.codec import loads
@@ -43,3 +46,23 @@ def test_a_line_that_an_earlier_attempt_left_unfinished_is_closed_off(path, befo
     log.append(b"{}")
     log.close()
     assert path.read_bytes() == after + b"{}\n"
+
+
+def test_a_write_that_breaks_off_spoils_no_other_line(path, monkeypatch):
+    log = EventLog(path, "r")
+    log.append(b'{"a":1}')
+    left = [4]  # bytes that fit on the disk
+
+    def write(fd, data, real=os.write):
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        room, left[0] = left[0], 0
+        return real(fd, data[:room])
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write)
+        with pytest.raises(OSError, match="No space"):
+            log.flush()
+    log.append(b'{"b":2}')
+    log.close()
+    assert path.read_bytes() == b'{"a"\n{"b":2}\n'
