@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from visiontrain.errors import InputError, SpecError
 from visiontrain.home import Home
 
 
@@ -31,3 +34,39 @@ def test_looking_for_it_makes_nothing(tmp_path):
     assert len(folders) == 4
     assert {folder.parent for folder in folders} == {home.root}
     assert not home.root.exists()
+
+
+def test_what_is_no_path_is_refused():
+    with pytest.raises(SpecError, match="home: must be a path, not 3"):
+        Home.locate(3)
+
+
+def test_one_that_is_not_there_yet_is_read_as_empty_and_can_be_made(tmp_path):
+    home = Home.locate(tmp_path / "a" / "home")
+    home.check_readable()
+    assert not home.root.exists()
+    home.prepare()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize("below", ["file", "file/home"])
+def test_a_file_is_no_home(tmp_path, below):
+    (tmp_path / "file").touch()
+    home = Home.locate(tmp_path / below)
+    for use in (home.check_readable, home.prepare):
+        with pytest.raises(InputError, match="can't be") as caught:
+            use()
+        assert str(home.root) in caught.value.reason
+        assert "VISIONTRAIN_HOME" in caught.value.instruction
+
+
+@pytest.mark.parametrize("name", ["", "datasets"])
+def test_one_that_can_not_be_written_to(tmp_path, monkeypatch, name):
+    (tmp_path / "datasets").mkdir()
+    locked = tmp_path / name
+    monkeypatch.setattr("os.access", lambda path, _mode: path != locked)  # root may write anywhere
+    home = Home.locate(tmp_path)
+    home.check_readable()
+    with pytest.raises(InputError, match="can't be written to: Permission denied") as caught:
+        home.prepare()
+    assert f"the folder {locked}, " in caught.value.reason

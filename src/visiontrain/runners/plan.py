@@ -89,7 +89,7 @@ class Planner:
             needs_weights: Whether the first weights will be read; a run that has a checkpoint does not need them again.
 
         Raises:
-            InputError: the request can't be carried out; nothing was started.
+            InputError: the request can't be carried out.
             EnvironmentBuildError: the environment could not be built.
         """
         framework = self.framework(spec)
@@ -102,6 +102,7 @@ class Planner:
             can = ", ".join(map(str, manifest.tasks))
             raise SpecError("task", f"the framework {manifest.name} can't {task}; it can: {can}")
         batch_size = spec.batch_size or manifest.defaults.batch_size
+        self._home.prepare()
         dataset = index_dataset(
             spec.data,
             folder=self._home.datasets,
