@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visiontrain.errors import EnvironmentBuildError, PlatformError
@@ -55,6 +54,7 @@ class Installation:
 
     Raises:
         PlatformError: the operating system is not Linux or macOS.
+        SpecError: `home` is no path.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None, *, passthrough: Iterable[str] = ()) -> None:
@@ -115,15 +115,18 @@ class Installation:
         """Read a dataset, decode every image, and report what is wrong with it.
 
         Raises:
+            SpecError: `data` is no path, or there is no such task.
             DatasetError: it is no dataset of a known layout.
         """
         from visiontrain.datasets.check import check_dataset
-        from visiontrain.protocol.tasks import Task
+        from visiontrain.specs import absolute_path, parse_task
 
+        root, parsed = absolute_path("data", data), parse_task(task)
+        self.home.prepare()
         return check_dataset(
-            Path(data).expanduser().absolute(),
+            root,
             folder=self.home.datasets,
-            task=None if task is None else Task(task),
+            task=parsed,
             seed=seed,
             batch_size=batch_size,
             progress=progress,
@@ -154,6 +157,7 @@ class Installation:
         from visiontrain.observers import Silent
 
         told = progress or Silent().building
+        self.home.prepare()
         built = self._planner.store.build(self.definition(name), torch_backend=torch_backend, progress=told)
         self._planner.catalog(self.framework(name), built, told)
         return built
@@ -161,8 +165,11 @@ class Installation:
     def adopt_environment(self, name: str, python: str | os.PathLike[str]) -> Generation:
         """Use an existing interpreter as a framework's environment: checked, never written to, marked unlocked."""
         from visiontrain.observers import Silent
+        from visiontrain.specs import absolute_path
 
-        adopted = self._planner.store.adopt(self.definition(name), Path(python).expanduser().absolute())
+        interpreter = absolute_path("python", python)
+        self.home.prepare()
+        adopted = self._planner.store.adopt(self.definition(name), interpreter)
         self._planner.catalog(self.framework(name), adopted, Silent().building)
         return adopted
 
@@ -200,4 +207,5 @@ class Installation:
     def _planner(self) -> Planner:
         from visiontrain.runners.plan import Planner
 
+        self.home.check_readable()
         return Planner(self.home, self._frameworks, self._plugins, self._passthrough)

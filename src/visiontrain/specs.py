@@ -14,7 +14,7 @@ from visiontrain.errors import SpecError
 from visiontrain.protocol.messages import Weights
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["TrainSpec", "make_train_spec", "unknown_option"]
+__all__ = ["TrainSpec", "absolute_path", "make_train_spec", "parse_task", "unknown_option"]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 _RUN_NAME = re.compile(r"[\w][\w .,+=@()\[\]-]{0,99}")
@@ -63,7 +63,24 @@ def _environment(value: str) -> str:
 
 
 def _task(value: Any) -> Any:
-    return _TASK_ALIASES.get(value, value) if isinstance(value, str) else value
+    if value is None or isinstance(value, Task):
+        return value
+    known = [task.value for task in Task]
+    word = _TASK_ALIASES.get(value, value) if isinstance(value, str) else value
+    if word in known:
+        return Task(word)
+    near = difflib.get_close_matches(value, [*known, *_TASK_ALIASES], n=1) if isinstance(value, str) else []
+    hint = f"; did you mean {_TASK_ALIASES.get(near[0], near[0])}?" if near else ""
+    raise ValueError(f"must be one of {', '.join(known)}, not {value!r}{hint}")
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):  # it would count as 0 or 1
+        raise ValueError(f"must be a number, not {value!r}")  # noqa: TRY004 - pydantic turns this one into its own
+    return value
+
+
+_NUMBER = BeforeValidator(_no_truth)
 
 
 class TrainSpec(BaseModel):
@@ -93,13 +110,13 @@ class TrainSpec(BaseModel):
     model: Annotated[str, AfterValidator(_model)]
     task: Annotated[Task | None, BeforeValidator(_task)] = None
     framework: str | None = None
-    epochs: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    learning_rate: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False)] = None
-    image_size: Annotated[int | None, Field(ge=8, le=16_384)] = None
+    epochs: Annotated[int | None, Field(ge=1, le=1_000_000), _NUMBER] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), _NUMBER] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False), _NUMBER] = None
+    image_size: Annotated[int | None, Field(ge=8, le=16_384), _NUMBER] = None
     weights: Annotated[str, Field(min_length=1)] = "pretrained"
     device: Annotated[str, AfterValidator(_device)] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32), _NUMBER] = 0
     name: Annotated[str, AfterValidator(_run_name)] | None = None
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     environment: Annotated[str, AfterValidator(_environment)] | None = None
@@ -146,19 +163,42 @@ def make_train_spec(**fields: Any) -> TrainSpec:
         if known.get(name) is None:
             raise SpecError(name, "is needed")
     # Relative paths are the person's, seen from where the person is now; a resume may come from elsewhere.
-    known["data"] = _absolute("data", known["data"])
-    if known.get("weights", "") not in ("pretrained", "scratch", ""):
-        known["weights"] = str(_absolute("weights", known["weights"]))
+    known["data"] = absolute_path("data", known["data"])
+    if known.get("weights", "pretrained") not in ("pretrained", "scratch"):
+        known["weights"] = str(absolute_path("weights", known["weights"]))
     try:
         return TrainSpec(**known, options=options)
     except ValidationError as error:
         raise _as_spec_error(error) from error
 
 
-def _absolute(field: str, path: Any) -> Path:
+def absolute_path(field: str, path: Any) -> Path:
+    """A path as the person wrote it, seen from the current folder; ``~`` is the person's own.
+
+    Raises:
+        SpecError: it is no path, or an empty one, which would mean the current folder.
+    """
     if not isinstance(path, (str, os.PathLike)):
         raise SpecError(field, f"must be a path, not {path!r}")
-    return Path(path).expanduser().absolute()
+    if not os.fspath(path):
+        raise SpecError(field, "is empty", instruction="Give a path; the current folder is written as a dot.")
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:  # ~NAME of nobody
+        raise SpecError(field, f"{str(path)!r} has no meaning here: {error}") from error
+
+
+def parse_task(value: Any) -> Task | None:
+    """The task that a word means, as for a training; None for None.
+
+    Raises:
+        SpecError: it means none.
+    """
+    try:
+        task: Task | None = _task(value)
+    except ValueError as error:
+        raise SpecError("task", str(error)) from error
+    return task
 
 
 def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
