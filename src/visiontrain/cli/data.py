@@ -45,12 +45,8 @@ def check(
     """
     from visiontrain.cli.output import print_json
     from visiontrain.display.console import ConsoleObserver
-    from visiontrain.errors import SpecError
-    from visiontrain.protocol.tasks import Task
     from visiontrain.session import Session
 
-    if task is not None and task not in {str(known) for known in Task}:
-        raise SpecError("task", f"must be one of {', '.join(map(str, Task))}, not {task!r}")
     with ConsoleObserver() as observer:
         report = Session().check_dataset(data, task=task, progress=observer.indexing)
     if as_json:
@@ -71,7 +67,7 @@ def sample(
 ) -> None:
     """Generate a small dataset."""
     from visiontrain.cli.output import print_json, print_table
-    from visiontrain.datasets.samples import SAMPLES, make_sample
+    from visiontrain.datasets.samples import SAMPLES, holds_sample, make_sample
     from visiontrain.display.consoles import error_console, say
 
     if name is None:
@@ -82,12 +78,14 @@ def sample(
         return
     if folder is None:
         raise typer.BadParameter(f"Give a folder too: visiontrain sample {name} DIR")
+    was_there = holds_sample(name, folder)
     made = make_sample(name, folder)
     if as_json:
         print_json({"name": name, "path": str(made)})
         return
     console = error_console()
-    say(console, f"Made the sample {name} in {made}. Next:")
+    found = f"The sample {name} is already there, in {made}" if was_there else f"Made the sample {name} in {made}"
+    say(console, f"{found}. Next:")
     say(console, f"  visiontrain train {folder} --model resnet18 --scratch --image-size 64 --epochs 5", whole=True)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from visiontrain.datasets import shapes
@@ -15,7 +15,7 @@ from visiontrain.datasets.formats.files import printable
 from visiontrain.errors import InputError
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["SAMPLES", "Sample", "make_sample"]
+__all__ = ["SAMPLES", "Sample", "holds_sample", "make_sample"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Sample:
         images_per_class: How many images a class has in each split.
         image_size: Side of the square images in pixels.
         make: Writes the dataset into an empty folder: given that, the seed, images per class by split, and the side.
+            Fewer images are the first ones of more.
+        files: The files that `make` writes, relative to the folder: given the images per class by split.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Sample:
     images_per_class: Mapping[str, int]
     image_size: int
     make: Callable[[Path, int, Mapping[str, int], int], None]
+    files: Callable[[Mapping[str, int]], Iterable[PurePath]]
 
 
 #: The samples by name.
@@ -49,6 +52,7 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
             images_per_class=MappingProxyType({"train": 100, "val": 25, "test": 25}),
             image_size=96,
             make=shapes.make_shapes,
+            files=shapes.list_shapes,
         )
     }
 )
@@ -66,7 +70,8 @@ def make_sample(
 
     Args:
         name: One of `SAMPLES`.
-        folder: Where to; made where it is missing, and must be empty otherwise.
+        folder: Where to; made where it is missing. One that is not empty must hold this very sample, and stays as it
+            is.
         seed: Decides everything that is random.
         images_per_class: Number of images by split (train, val, test); None: the sample's own.
         image_size: Side of the images in pixels, 16 to 1024; None: the sample's own.
@@ -75,11 +80,10 @@ def make_sample(
         The folder, absolute.
 
     Raises:
-        InputError: there is no such sample, a number is out of range, or the folder is not empty.
+        InputError: there is no such sample, a number is out of range, or the folder holds something else or can't be
+            written.
     """
-    sample = SAMPLES.get(name)
-    if sample is None:
-        raise InputError(f"there is no sample dataset {name!r}", instruction=f"There are: {', '.join(SAMPLES)}.")
+    sample = _sample(name)
     counts = sample.images_per_class if images_per_class is None else images_per_class
     side = sample.image_size if image_size is None else image_size
     if not counts.keys() <= {"train", "val", "test"} or any(count < 0 for count in counts.values()):
@@ -90,16 +94,47 @@ def make_sample(
     try:
         target.mkdir(parents=True, exist_ok=True)
         found = sorted(os.listdir(target))
+        if not found:
+            _make(sample, target, seed, counts, side)
+        elif not _holds(sample, target, seed, counts, side):
+            raise InputError(
+                f"{printable(str(target))} is not empty: it holds {', '.join(map(printable, found[:3]))}"
+                + (" and more" if len(found) > 3 else ""),  # noqa: PLR2004
+                instruction="Name a new or an empty folder.",
+            )
     except (FileExistsError, NotADirectoryError) as e:
         raise InputError(
             f"{printable(str(target))} is not a folder", instruction="Name a folder for the sample."
         ) from e
-    if found:
+    except OSError as e:
         raise InputError(
-            f"{printable(str(target))} is not empty: it holds {', '.join(map(printable, found[:3]))}"
-            + (" and more" if len(found) > 3 else ""),  # noqa: PLR2004
-            instruction="Name a new or an empty folder.",
-        )
+            f"{printable(str(target))} can't be written: {e.strerror or e}",
+            instruction="Name a folder that you can write to, on a disk that has room.",
+        ) from e
+    return target
+
+
+def holds_sample(name: str, folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds exactly the sample as `make_sample` makes it by default.
+
+    Raises:
+        InputError: there is no such sample.
+    """
+    sample = _sample(name)
+    try:
+        return _holds(sample, Path(folder).expanduser(), 0, sample.images_per_class, sample.image_size)
+    except OSError:  # whoever goes on to make it is told why
+        return False
+
+
+def _sample(name: str) -> Sample:
+    sample = SAMPLES.get(name)
+    if sample is None:
+        raise InputError(f"there is no sample dataset {name!r}", instruction=f"There are: {', '.join(SAMPLES)}.")
+    return sample
+
+
+def _make(sample: Sample, target: Path, seed: int, counts: Mapping[str, int], side: int) -> None:
     # Made aside, so that what was interrupted is never taken for a dataset.
     aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target))
     try:
@@ -108,7 +143,18 @@ def make_sample(
             made.rename(target / made.name)
     finally:
         shutil.rmtree(aside)
-    return target
+
+
+def _holds(sample: Sample, folder: Path, seed: int, counts: Mapping[str, int], side: int) -> bool:
+    """Whether the folder holds the sample's files and no others, and the first of each class is what it should be."""
+    found = {path.relative_to(folder): path for path in folder.rglob("*") if not path.is_dir()}
+    if found.keys() != set(map(Path, sample.files(counts))) or not all(path.stat().st_size for path in found.values()):
+        return False
+    first = {split: min(count, 1) for split, count in counts.items()}
+    with tempfile.TemporaryDirectory() as aside:
+        # The seed and the size don't show in names. Drawing all of them again would take as long as making them.
+        sample.make(Path(aside), seed, first, side)
+        return all((Path(aside) / name).read_bytes() == found[Path(name)].read_bytes() for name in sample.files(first))
 
 
 _SMALLEST, _LARGEST = 16, 1024

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["CLASSES", "draw_shape", "make_shapes"]
+__all__ = ["CLASSES", "draw_shape", "list_shapes", "make_shapes"]
 
 CLASSES = ("circle", "cross", "ring", "square", "star", "triangle")
 
@@ -36,7 +36,18 @@ def make_shapes(folder: Path, seed: int, images_per_class: Mapping[str, int], im
             for number in range(count):
                 # A generator an image: changing one number changes no other image.
                 source = random.Random(f"{seed}/{split}/{name}/{number}")  # noqa: S311 - not for secrets
-                draw_shape(name, source, image_size).save(place / f"{number:04}.jpg", quality=_QUALITY)
+                draw_shape(name, source, image_size).save(place / _file_name(number), quality=_QUALITY)
+
+
+def list_shapes(images_per_class: Mapping[str, int]) -> Iterator[PurePath]:
+    """The files that `make_shapes` writes, relative to the folder."""
+    for split, count in images_per_class.items():
+        for name in CLASSES:
+            yield from (PurePath(split, name, _file_name(number)) for number in range(count))
+
+
+def _file_name(number: int) -> str:
+    return f"{number:04}.jpg"
 
 
 def draw_shape(name: str, source: random.Random, image_size: int) -> Image:

@@ -11,6 +11,14 @@ def test_a_sample_is_made_and_the_next_step_told(run, tmp_path):
     assert f"  visiontrain train {tmp_path / 'shapes'} --model" in done.stderr
 
 
+def test_the_same_command_twice(run, tmp_path):
+    run("sample", "shapes", tmp_path / "shapes")
+    again = run("sample", "shapes", tmp_path / "shapes")
+    assert again.exit_code == 0, again.output
+    assert "The sample shapes is already there" in again.stderr
+    assert f"  visiontrain train {tmp_path / 'shapes'} --model" in again.stderr
+
+
 def test_a_folder_that_is_not_empty_is_left_alone(run, tmp_path):
     (tmp_path / "mine.txt").touch()
     done = run("sample", "shapes", tmp_path)
@@ -46,6 +54,10 @@ def test_a_dataset_that_can_not_be_trained_on_is_exit_code_2(run, shapes, tmp_pa
     assert checked.exit_code == 2
     (report,) = lines_of(checked.stdout)
     assert report["problems"][0]["severity"] == "error"
+
+
+def test_a_task_by_another_name(run, shapes):
+    assert run("dataset", "check", shapes, "--task", "classification").exit_code == 0
 
 
 def test_what_is_no_dataset(run, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from visiontrain.datasets.check import check_dataset
-from visiontrain.datasets.samples import SAMPLES, make_sample
+from visiontrain.datasets.samples import SAMPLES, holds_sample, make_sample
 from visiontrain.datasets.shapes import CLASSES
 from visiontrain.errors import InputError
 
@@ -53,6 +53,45 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path):
         make_sample("shapes", tmp_path / "mine.txt")
     with pytest.raises(InputError, match="is not a folder"):
         make_sample("shapes", tmp_path / "mine.txt" / "below")
+
+
+def test_the_same_sample_may_be_asked_for_again(tmp_path):
+    options = {"images_per_class": FEW, "image_size": 32, "seed": 4}
+    before = files(make_sample("shapes", tmp_path, **options))
+    assert make_sample("shapes", tmp_path, **options) == tmp_path
+    assert files(tmp_path) == before
+    assert not holds_sample("shapes", tmp_path)  # as it is made by default
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"image_size": 40}, {"images_per_class": {**FEW, "val": 3}}])
+def test_another_sample_does_not_count_as_this_one(tmp_path, other):
+    options = {"images_per_class": FEW, "image_size": 32}
+    make_sample("shapes", tmp_path, **options)
+    with pytest.raises(InputError, match="is not empty: it holds test, train, val"):
+        make_sample("shapes", tmp_path, **{**options, **other})
+
+
+@pytest.mark.parametrize("change", ["missing", "empty", "further"])
+def test_a_sample_that_was_changed_is_not_taken_for_it(tmp_path, change):
+    options = {"images_per_class": FEW, "image_size": 32}
+    image = make_sample("shapes", tmp_path, **options) / "train/star/0002.jpg"
+    if change == "missing":
+        image.unlink()
+    elif change == "empty":
+        image.write_bytes(b"")
+    else:
+        image.with_name("mine.jpg").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        make_sample("shapes", tmp_path, **options)
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(InputError, match="shapes can't be written: Permission denied"):
+        make_sample("shapes", tmp_path / "shapes")
 
 
 @pytest.mark.parametrize(
