@@ -184,6 +184,18 @@ class TestRefused:
         assert session.runs() == []
         assert list(session.home.runs.glob("*")) == []
 
+    def test_the_environment_is_held_until_the_supervisor_holds_it(self, session, pictures, monkeypatch):
+        def start(launch):
+            (environment,) = session.environments()
+            with pytest.raises(InputError, match="is in use by a run"):
+                session.remove_environment(environment.name, environment.id)
+            raise RuntimeError("looked")
+
+        monkeypatch.setattr("visiontrain.runners.launching.start_supervisor", start)
+        with pytest.raises(RuntimeError, match="looked"):
+            session.start(pictures, model="count_small")
+        assert list(session.home.runs.glob("*")) == []
+
     def test_near_matches_of_an_option(self, session, pictures):
         with pytest.raises(SpecError) as caught:
             session.start(pictures, model="count_small", stepz=3)
@@ -220,6 +232,12 @@ class TestResume:
         assert resumed.record.attempt == 2
         assert resumed.record.spec["epochs"] == 4
         assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("epochs", [2.5, "many", True, -1])
+    def test_epochs_that_are_no_number_of_them(self, session, train, epochs):
+        train(epochs=1)
+        with pytest.raises(SpecError, match="epochs: "):
+            session.resume(epochs=epochs)
 
     def test_a_stopped_run_goes_on_where_it_was(self, session, under_way):
         under_way.stop()

@@ -96,8 +96,8 @@ def relaunch(
             instruction=f"Follow it: visiontrain runs follow {run_dir.name}",
         )
     record = read_current_record(run_dir)
-    spec = make_train_spec(**record.spec)
-    spec = spec.model_copy(update={"epochs": _total_epochs(record, spec, epochs)})
+    spec = make_train_spec(**(record.spec if epochs is None else {**record.spec, "epochs": epochs}))
+    _check_total(record, spec, is_new=epochs is not None)
     checkpoints = _checkpoints(run_dir, record)
     plan = planner.plan(
         spec.model_copy(update={"environment": _same_generation(planner, record.environment)}),
@@ -161,17 +161,19 @@ def _start(
         options=unstructure(plan.options),
         resume=resume,
     )
-    link = start_supervisor(
-        Launch(
-            run_dir=str(run_dir),
-            record=record,
-            command=planner.command(plan.framework, plan.environment, fixed or {}),
-            params=params,
-            detached=detached,
-            deadlines=deadlines,
-            locks=(str(plan.environment.in_use_path),),
+    # Until the supervisor holds the environment itself, nobody may remove it.
+    with planner.store.hold(plan.environment):
+        link = start_supervisor(
+            Launch(
+                run_dir=str(run_dir),
+                record=record,
+                command=planner.command(plan.framework, plan.environment, fixed or {}),
+                params=params,
+                detached=detached,
+                deadlines=deadlines,
+                locks=(str(plan.environment.in_use_path),),
+            )
         )
-    )
     return Launched(run_dir, link, offset)
 
 
@@ -218,8 +220,8 @@ def _same_generation(planner: Planner, used: EnvironmentRecord) -> str | None:
     return f"{used.name}@{used.generation}" if used.generation in kept else None
 
 
-def _total_epochs(record: RunRecord, spec: TrainSpec, epochs: int | None) -> int | None:
-    if epochs is None:
+def _check_total(record: RunRecord, spec: TrainSpec, *, is_new: bool) -> None:
+    if not is_new:
         if record.status == "completed":
             raise SpecError(
                 "epochs",
@@ -227,11 +229,10 @@ def _total_epochs(record: RunRecord, spec: TrainSpec, epochs: int | None) -> int
                 instruction=f"To go on, give a new total: visiontrain resume {record.run_id} "
                 f"--epochs {(spec.epochs or 0) + 5}",
             )
-        return spec.epochs
+        return
     done = record.last.epoch if record.last else 0.0
-    if epochs <= done:
-        raise SpecError("epochs", f"{done:g} epochs are done already; the new total must be more, not {epochs}")
-    return epochs
+    if (spec.epochs or 0) <= done:
+        raise SpecError("epochs", f"{done:g} epochs are done already; the new total must be more, not {spec.epochs}")
 
 
 def _checkpoints(run_dir: Path, record: RunRecord) -> tuple[str, ...]:
