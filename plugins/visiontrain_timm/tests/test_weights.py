@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.messages import Weights
 from visiontrain_timm import hub
+from visiontrain_timm.build import _create
 from visiontrain_timm.weights import load_weights
 
 ABC = ("a", "b", "c")
@@ -157,6 +158,15 @@ def test_no_weights_are_published(harness):
     name = next(name for name in timm.list_models() if not timm.is_model_pretrained(name))
     with pytest.raises(WeightsError, match=f"no pretrained weights are published for {name}"):
         harness.train(model=name, weights=Weights("pretrained"))
+
+
+def test_a_full_disk_is_not_an_image_size(monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(WeightsError, match=r"can't be had: .*No space left"):
+        _create("vit_tiny_patch16_224", 192, pretrained=True, arguments={})
 
 
 def test_a_download_is_announced(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,18 +120,19 @@ def _create(
     if image_size is not None and _fixed_size(name) not in (None, image_size):
         arguments = {**arguments, "img_size": image_size}
     try:
-        if pretrained:
-            with network():
-                model = timm.create_model(name, pretrained=True, **arguments)
-        else:
-            model = timm.create_model(name, pretrained=False, **arguments)
+        with network() if pretrained else nullcontext():
+            model = timm.create_model(name, pretrained=pretrained, **arguments)
     except TypeError as e:
         wrong = next((word for word in arguments if repr(word) in str(e)), None)
         if wrong is None:
             raise
         field = "image_size" if wrong == "img_size" else wrong
         raise SpecError(field, f"{name} can't be built with another {field} than its own") from e
-    except (AssertionError, ValueError, RuntimeError, OSError) as e:
+    except OSError as e:  # the network or the disk, whatever the image size
+        if pretrained:
+            raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
+        raise
+    except (AssertionError, ValueError, RuntimeError) as e:
         if "img_size" in arguments:
             raise SpecError("image_size", f"{name} can't be built for {image_size} pixels: {e}") from e
         if pretrained:
