@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from visiontrain.environment.definition import LOCK_FILE, EnvironmentDefinition
+from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.interpreter import Interpreter
 
 __all__ = [
@@ -203,11 +203,6 @@ class Generation:
     def catalog_path(self) -> Path:
         """Where the catalogue of the models that it knows is kept."""
         return self.path / "catalog.json"
-
-    @property
-    def lock_path(self) -> Path:
-        """The lock that was installed (a lock of this machine where `torch_backend` is set); absent when adopted."""
-        return self.path / LOCK_FILE
 
     @property
     def in_use_path(self) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -62,12 +61,6 @@ class ImageConfig:
     def to_plain(self) -> dict[str, Any]:
         """As lists and plain values, for a checkpoint."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_plain(cls, value: Mapping[str, Any]) -> ImageConfig:
-        """Undo `to_plain`."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        return cls(**fields)
 
 
 class Transform(Protocol):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from visiontrain.environment import builder
-from visiontrain.environment.definition import Cost
+from visiontrain.environment.definition import LOCK_FILE, Cost
 from visiontrain.errors import EnvironmentBuildError, SpecError
 
 HASH = "--hash=sha256:" + "0" * 64
@@ -25,7 +25,7 @@ def test_what_a_generation_holds(store, definition, tmp_path):
     built = store.build(definition)
     assert built.path == tmp_path / "environments" / "tiny" / built.id
     assert listing(built.path) == ["in-use.lock", "requirements.lock", "stamp.json", "venv"]
-    assert built.lock_path.read_text() == definition.lock
+    assert (built.path / LOCK_FILE).read_text() == definition.lock
     assert built.python == built.path / "venv" / "bin" / "python"
     stamp = json.loads((built.path / "stamp.json").read_text())
     assert stamp["check_output"] == "checking import of json\n"
@@ -117,8 +117,8 @@ def test_torch_backend(store, torch_definition, fake_uv, monkeypatch):
     cpu = store.build(torch_definition, torch_backend="cpu")
     assert cpu.id != default.id
     assert cpu.torch_backend == "cpu"
-    assert cpu.lock_path.read_text() == derived
-    assert default.lock_path.read_text() == torch_definition.lock
+    assert (cpu.path / LOCK_FILE).read_text() == derived
+    assert (default.path / LOCK_FILE).read_text() == torch_definition.lock
     compile_call = next(call for call in fake_uv.calls if call["arguments"][:2] == ["pip", "compile"])
     sync_call = [call for call in fake_uv.calls if call["arguments"][:2] == ["pip", "sync"]][-1]
     assert "--torch-backend=cpu" in compile_call["arguments"]
