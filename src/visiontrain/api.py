@@ -29,7 +29,10 @@ def start(data: str | os.PathLike[str], *, model: str, detach: bool = False, **o
 
 
 def resume(run: str = "last", *, epochs: int | None = None, progress: bool = True) -> Run:
-    """Go on with a run from its last checkpoint, blocking with a progress bar. See `Session.resume`."""
+    """Go on with a run from its last checkpoint, wait, showing a progress bar, and give the run at its end.
+
+    `Session.resume` returns at once instead, with a `RunHandle`, as `start` does.
+    """
     return default_session().run(run).resume(epochs=epochs, progress=progress)
 
 

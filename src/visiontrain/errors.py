@@ -66,7 +66,11 @@ class VisiontrainError(Exception):
 
 
 class InputError(VisiontrainError):
-    """The request can't be carried out as it stands; nothing was started."""
+    """The request can't be carried out as it stands; it was refused, and no training step was done.
+
+    Most are found before anything starts. Some only the worker can find (a device, weights, an option of the model):
+    then there is a run, and it failed.
+    """
 
 
 class SpecError(InputError):
