@@ -292,12 +292,12 @@ class TestResume:
         other = Session(session.home.root)
         assert other.resume("mine", epochs=2).wait(timeout=PATIENCE).run_id == run.run_id
 
-    def test_a_checkpoint_that_is_gone_means_from_the_beginning(self, session, train):
+    def test_a_checkpoint_that_is_gone_is_no_new_beginning(self, session, train):
         run = train(epochs=1)
         run.last_checkpoint.unlink()
-        events = to_the_end(session.resume(epochs=2))
-        assert not [event for event in events if isinstance(event, ResumedEvent)]
-        assert [row["epoch"] for row in run.history] == [1, 2]
+        with pytest.raises(InputError, match="is gone"):
+            session.resume(epochs=2)
+        assert [row["epoch"] for row in run.history] == [1]
 
     def test_of_a_run_that_is_not_there(self, session):
         with pytest.raises(UnknownRunError):

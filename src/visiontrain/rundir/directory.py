@@ -16,7 +16,7 @@ from visiontrain.protocol.events import Status
 from visiontrain.supervisor.main import LOCK_FILE
 from visiontrain.supervisor.record import RunRecord, read_record
 
-__all__ = ["RunDirectories", "is_being_worked_on", "read_current_record"]
+__all__ = ["RECORD", "RunDirectories", "is_being_worked_on", "read_current_record"]
 
 RECORD = "run.json"
 

@@ -6,10 +6,10 @@ import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from visiontrain.errors import DatasetError, EnvironmentBuildError, RunBusyError, SpecError
+from visiontrain.errors import DatasetError, EnvironmentBuildError, InputError, RunBusyError, SpecError
 from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams
 from visiontrain.protocol.structure import unstructure
-from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
+from visiontrain.rundir.directory import RECORD, RunDirectories, is_being_worked_on, read_current_record
 from visiontrain.rundir.events import EVENTS
 from visiontrain.runners.plan import Plan, Planner, PlanObserver
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
@@ -56,11 +56,7 @@ def launch(
     try:
         return _start(planner, plan, record, run_dir, detached=detached, deadlines=deadlines)
     except BaseException:
-        # Nothing ran: a folder without a record would only be in the way.
-        with contextlib.suppress(OSError):
-            for leftover in run_dir.iterdir():
-                leftover.unlink()
-            run_dir.rmdir()
+        _discard(run_dir)
         raise
 
 
@@ -177,6 +173,16 @@ def _start(
     return Launched(run_dir, link, offset)
 
 
+def _discard(run_dir: Path) -> None:
+    """Remove the folder of a run that never began; one that a supervisor has taken up is its, and stays."""
+    if is_being_worked_on(run_dir) or (run_dir / RECORD).exists():
+        return
+    with contextlib.suppress(OSError):
+        for leftover in run_dir.iterdir():
+            leftover.unlink()
+        run_dir.rmdir()
+
+
 def _resolved_spec(plan: Plan) -> TrainSpec:
     """The spec with what was decided filled in: a resume after an upgrade must not meet other defaults."""
     return plan.spec.model_copy(
@@ -236,12 +242,22 @@ def _check_total(record: RunRecord, spec: TrainSpec, *, is_new: bool) -> None:
 
 
 def _checkpoints(run_dir: Path, record: RunRecord) -> tuple[str, ...]:
-    """Checkpoints to go on from, newest first: the last one, and the one before that lies beside it."""
+    """Checkpoints to go on from, newest first: the last one, and the one before that lies beside it.
+
+    Raises:
+        InputError: there was one, and it is gone.
+    """
     if record.last is None:
         return ()
     last = run_dir / record.last.path
     before = last.with_name("previous" + last.suffix)
-    return tuple(str(path) for path in (last, before) if path.is_file())
+    found = tuple(str(path) for path in (last, before) if path.is_file())
+    if not found:
+        raise InputError(
+            f"the run {record.run_id} had reached {record.last.epoch:g} epochs, but its checkpoint {last} is gone",
+            instruction="Put it back, or start a new run.",
+        )
+    return found
 
 
 def _same_arithmetic(cpu: Cpu) -> dict[str, str]:

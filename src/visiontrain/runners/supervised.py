@@ -115,7 +115,8 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
         ours.close()
         raise
     finally:
-        starter.wait(START_TIMEOUT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            starter.wait(START_TIMEOUT)
         if starter.stderr is not None:
             starter.stderr.close()
     return SupervisorLink(ours)

@@ -142,7 +142,7 @@ class RunContext:
             reason: Why it is not exact.
         """
         relative = self._relative(path)
-        where = {"step": index(step), "epoch": float(epoch)}
+        where = {"step": index(step), "epoch": epoch}
         self._emit(CheckpointEvent, path=relative, kind=kind, **where, exact=exact, reason=reason)
 
     def artifact(self, path: Path, *, kind: str) -> None:
