@@ -110,7 +110,9 @@ def _mapping_converter(item: Any) -> Converter:
     def convert(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
-        return {key: entry if type(entry) in exact else inner(entry, f"{where}.{key}") for key, entry in value.items()}
+        if exact.issuperset(map(type, value.values())):
+            return value
+        return {key: inner(entry, f"{where}.{key}") for key, entry in value.items()}
 
     return convert
 
