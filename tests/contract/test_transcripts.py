@@ -18,7 +18,7 @@ import visiontrain
 from visiontrain.protocol.codec import decode, encode
 from visiontrain.protocol.messages import Notification, Request, Response
 from visiontrain.runners.command import WORKER_BOOTSTRAP
-from visiontrain.supervisor.inbox import Inbox, RawEvent
+from visiontrain.supervisor.inbox import Inbox, RawEvents
 
 HERE = Path(__file__).parent
 TRANSCRIPTS = sorted((HERE / "transcripts").glob("*.jsonl"))
@@ -86,8 +86,9 @@ def test_a_supervisor_understands_what_a_worker_said(transcript, spelling):
     inbox = Inbox(reader, events[0]["run_id"] if events else "none")
     found = inbox.read()
     os.close(reader)
-    assert [message.value for message in found if isinstance(message, RawEvent)] == events
-    assert [json.loads(message.line) for message in found if isinstance(message, RawEvent)] == events
+    taken = [message for message in found if isinstance(message, RawEvents)]
+    assert [value for message in taken for value in message.values] == events
+    assert [json.loads(line) for message in taken for line in message.lines.split(b"\n")] == events
     answers = [message for message in found if isinstance(message, Response)]
     assert [answer.id for answer in answers] == [message["id"] for message in messages if "id" in message]
 

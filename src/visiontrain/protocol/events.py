@@ -166,9 +166,10 @@ def event_from_json(value: Any) -> Event | None:
     Raises:
         ProtocolError: a field is missing or of another type.
     """
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str):
         raise ProtocolError("an event is an object with a type")
-    cls = _TYPES.get(value["type"])
+    cls = _TYPES.get(kind)
     return None if cls is None else structure(cls, value)
 
 

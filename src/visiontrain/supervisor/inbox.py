@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from visiontrain.errors import ProtocolError
-from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads_lines
+from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads
 from visiontrain.protocol.messages import Response
 
-__all__ = ["Inbox", "RawEvent"]
+__all__ = ["Inbox", "RawEvents"]
 
 CHUNK = 1 << 16
 
+#: What stands between the objects of two events that follow each other.
+_BETWEEN = b"}\n" + EVENT_PREFIX
 
-class RawEvent(NamedTuple):
-    """An event as it came: `line` is its JSON object's text, `value` the object. One is made for every event."""
 
-    line: bytes
-    value: dict[str, Any]
+@dataclass(frozen=True)
+class RawEvents:
+    """Events that came together. `lines` is their JSON objects' text, one a line; `values` are the objects."""
+
+    lines: bytes
+    values: list[dict[str, Any]]
 
 
 class Inbox:
@@ -35,7 +40,7 @@ class Inbox:
         self.received = 0  # bytes
         self.drained = True  # whether the last read left nothing behind
 
-    def read(self) -> list[Response | RawEvent]:
+    def read(self) -> list[Response | RawEvents]:
         """The messages that have come, without waiting.
 
         Raises:
@@ -49,37 +54,55 @@ class Inbox:
         self.drained = len(chunk) < CHUNK
         if not chunk:
             self.ended = True
-        first, *others = chunk.split(b"\n")
-        self._parts.append(first)
-        self._length += len(first)
-        lines = []
-        if others:
-            lines = [b"".join(self._parts), *others[:-1]]
-            self._parts, self._length = [others[-1]], len(others[-1])
+        complete, newline, rest = chunk.rpartition(b"\n")
+        if newline:
+            lines = b"".join([*self._parts, complete, newline])
+            self._parts, self._length = [rest], len(rest)
+        else:
+            lines = b""
+            self._parts.append(rest)
+            self._length += len(rest)
         if self._length > MAX_LINE:
             raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
-        return self._messages(lines)
+        return self._messages(lines) if lines else []
 
-    def _messages(self, lines: list[bytes]) -> list[Response | RawEvent]:
-        if all(line.startswith(EVENT_PREFIX) and line.endswith(b"}}") for line in lines):
-            # The usual case: an event's text is copied into the record as it is, not written anew.
-            texts = [line[len(EVENT_PREFIX) : -1] for line in lines]
-            try:
-                values = loads_lines(texts)
-            except ProtocolError:  # a message with further fields, or none: told below
-                return [self._message(line) for line in lines]
-            return [self._event(text, value) for text, value in zip(texts, values, strict=True)]
-        return [self._message(line) for line in lines]
+    def _messages(self, lines: bytes) -> list[Response | RawEvents]:
+        together = self._events(lines)
+        if together is not None:
+            return [together]
+        return [self._message(line) for line in lines[:-1].split(b"\n")]
 
-    def _message(self, line: bytes) -> Response | RawEvent:
+    def _events(self, lines: bytes) -> RawEvents | None:
+        """The usual case: nothing but events in good order, parsed together and kept as they came.
+
+        None for anything else, which is told line by line. Looking at each event costs as much as parsing it.
+        """
+        text = lines[len(EVENT_PREFIX) : -2]
+        count = text.count(_BETWEEN) + 1
+        if not lines.startswith(EVENT_PREFIX) or not lines.endswith(b"}\n") or text.count(b"\n") != count - 1:
+            return None
+        due = range(self._seq + 1, self._seq + count + 1)
+        try:
+            values = loads(b"[" + text.replace(_BETWEEN, b",") + b"]")
+            in_order = [value["seq"] for value in values] == list(due)
+            of_run = {value["run_id"] for value in values} == {self._run_id}
+            typed = all(type(kind) is str for kind in {value["type"] for value in values})
+        except (ProtocolError, TypeError, KeyError):
+            return None
+        if not (in_order and of_run and typed):
+            return None
+        self._seq += count
+        return RawEvents(text.replace(_BETWEEN, b"\n"), values)
+
+    def _message(self, line: bytes) -> Response | RawEvents:
         message = decode(line)
         if isinstance(message, Response):
             return message
         if message.method != "event":
             raise ProtocolError(f"the worker sent {message.method!r}, which only a host may")
-        return self._event(dumps(message.params), message.params)
+        return self._event(message.params)
 
-    def _event(self, text: bytes, value: Any) -> RawEvent:
+    def _event(self, value: Any) -> RawEvents:
         if not isinstance(value, dict) or not isinstance(value.get("type"), str):
             raise ProtocolError("the worker sent an event that is not an object with a type")
         if value.get("run_id") != self._run_id:
@@ -87,4 +110,4 @@ class Inbox:
         self._seq += 1
         if value.get("seq") != self._seq:
             raise ProtocolError(f"the worker's event {value.get('seq')!r} came where number {self._seq} was due")
-        return RawEvent(text, value)
+        return RawEvents(dumps(value), [value])

@@ -24,10 +24,10 @@ from visiontrain.protocol.messages import (
     Response,
     TrainResult,
 )
-from visiontrain.protocol.structure import structure, unstructure
+from visiontrain.protocol.structure import JsonObject, structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
 from visiontrain.supervisor.events import EventLog
-from visiontrain.supervisor.inbox import Inbox, RawEvent
+from visiontrain.supervisor.inbox import Inbox, RawEvents
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
 from visiontrain.supervisor.process import death_in_words, kill_descendants, reap, spawn_worker, tail
@@ -42,7 +42,7 @@ STOP_FILE = "stop"
 TICK = 0.2
 
 #: How long events are let come together before they are taken, in seconds.
-BATCH = 0.004
+BATCH = 0.0007
 
 INITIALIZE, TRAIN, SHUTDOWN = 1, 2, 3
 
@@ -153,8 +153,8 @@ class Supervisor:
     def _take(self, inbox: Inbox) -> bool:
         messages = inbox.read()
         for message in messages:
-            if isinstance(message, RawEvent):
-                self._take_event(message)
+            if isinstance(message, RawEvents):
+                self._take_events(message)
             else:
                 self._take_response(message)
         if inbox.ended and inbox.fd in self._selector.get_map():
@@ -173,24 +173,30 @@ class Supervisor:
             if inbox.received == before:
                 return
 
-    def _take_event(self, event: RawEvent) -> None:
-        kind = event.value["type"]
-        if kind == "progress":
-            self.link.progress(event.line)
-            return
-        self.events.append(event.line)
-        value = event.value
-        if kind == "metrics" and value.get("scope") == "epoch":
-            self._epoch = structure(MetricsEvent, value)
-        if kind == "checkpoint":
-            found = structure(CheckpointRecord, value)
-            if value.get("kind") == "best":
-                # The best weights and their metrics go together, however the attempt ends.
-                metrics = self._epoch.values if self._epoch else {}
-                self.record = dataclasses.replace(self.record, best=found, metrics=metrics)
-            else:
-                self.record = dataclasses.replace(self.record, last=found)
-            self._record_changed = True
+    def _take_events(self, events: RawEvents) -> None:
+        if any(value["type"] == "progress" for value in events.values):
+            for line, value in zip(events.lines.split(b"\n"), events.values, strict=True):
+                if value["type"] == "progress":
+                    self.link.progress(line)
+                else:
+                    self.events.append(line)
+        else:
+            self.events.append(events.lines)
+        for value in events.values:
+            if value["type"] == "metrics" and value.get("scope") == "epoch":
+                self._epoch = structure(MetricsEvent, value)
+            elif value["type"] == "checkpoint":
+                self._take_checkpoint(value)
+
+    def _take_checkpoint(self, value: JsonObject) -> None:
+        found = structure(CheckpointRecord, value)
+        if value.get("kind") == "best":
+            # The best weights and their metrics go together, however the attempt ends.
+            metrics = self._epoch.values if self._epoch else {}
+            self.record = dataclasses.replace(self.record, best=found, metrics=metrics)
+        else:
+            self.record = dataclasses.replace(self.record, last=found)
+        self._record_changed = True
 
     def _take_response(self, response: Response) -> None:
         if response.id == INITIALIZE and response.error is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -54,6 +55,10 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    # Thousands of events come and go without a cycle among them, and looking for one every 700 objects costs as much
+    # as a fourth of the rest.
+    gc.freeze()
+    gc.set_threshold(100_000)
     try:
         supervisor.begin()
         link.say("started", pid=os.getpid())

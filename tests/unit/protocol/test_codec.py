@@ -15,7 +15,6 @@ from visiontrain.protocol.codec import (
     encode,
     encode_event,
     loads,
-    loads_lines,
 )
 from visiontrain.protocol.messages import ErrorInfo, Notification, Request, Response
 
@@ -61,10 +60,6 @@ class TestRoundTrip:
         assert decode(line) == Notification("event", event)
         assert line.startswith(EVENT_PREFIX)
         assert loads(line.removeprefix(EVENT_PREFIX)[:-2]) == event
-
-    @given(st.lists(VALUES))
-    def test_lines_parsed_at_once_are_lines_parsed_one_by_one(self, values):
-        assert loads_lines([dumps(value) for value in values]) == values
 
     def test_lone_surrogates_survive(self):
         name = b"\xff\xfe.png".decode("utf-8", "surrogateescape")
@@ -117,8 +112,6 @@ class TestStrictness:
     def test_what_is_not_strict_json_is_not_read(self, data):
         with pytest.raises(ProtocolError, match="not strict JSON"):
             loads(data)
-        with pytest.raises(ProtocolError):
-            loads_lines([b"1", data])
 
     @given(st.binary())
     def test_any_bytes_are_a_value_or_a_protocol_error(self, data):

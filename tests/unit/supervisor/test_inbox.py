@@ -9,7 +9,7 @@ from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, encode, encode_event
 from visiontrain.protocol.events import LogEvent, event_to_json
 from visiontrain.protocol.messages import Notification, Request, Response
-from visiontrain.supervisor.inbox import Inbox, RawEvent
+from visiontrain.supervisor.inbox import Inbox, RawEvents
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def test_messages_in_pieces(inbox, write):
         found += inbox.read()
     assert inbox.read() == []
     first, answer, second = found
-    assert isinstance(first, RawEvent)
-    assert (first.value, second.value) == (event(1), event(2))
-    assert json.loads(first.line) == event(1)
+    assert isinstance(first, RawEvents)
+    assert (first.values, second.values) == ([event(1)], [event(2)])
+    assert json.loads(first.lines) == event(1)
     assert answer == Response(2, {"x": 1})
     assert inbox.received == len(data)
 
@@ -66,8 +66,8 @@ def test_messages_in_pieces(inbox, write):
 def test_an_event_in_another_spelling_is_the_same_event(inbox, write, line):
     write(line.encode() + b"\n" + encode_event(event(2)))
     first, second = inbox.read()
-    assert (first.value, second.value) == (event(1), event(2))
-    assert json.loads(first.line) == event(1)
+    assert (first.values, second.values) == ([event(1)], [event(2)])
+    assert json.loads(first.lines) == event(1)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,20 @@ def test_an_event_in_another_spelling_is_the_same_event(inbox, write, line):
 def test_what_a_worker_may_not_say(inbox, write, lines, words):
     write(b"".join(lines))
     with pytest.raises(ProtocolError, match=words):
+        inbox.read()
+
+
+def test_events_in_good_order_come_together(inbox, write):
+    write(b"".join(encode_event(event(seq)) for seq in range(1, 6)))
+    (found,) = inbox.read()
+    assert found.values == [event(seq) for seq in range(1, 6)]
+    assert [json.loads(line) for line in found.lines.split(b"\n")] == found.values
+
+
+def test_two_objects_where_one_is_due(inbox, write):
+    two = json.dumps(event(1)).encode() + b"," + json.dumps(event(2)).encode()
+    write(EVENT_PREFIX + two + b"}\n")
+    with pytest.raises(ProtocolError, match="not strict JSON"):
         inbox.read()
 
 
