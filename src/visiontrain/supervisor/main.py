@@ -9,14 +9,14 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from pathlib import Path
 
 from visiontrain.protocol.structure import structure
+from visiontrain.supervisor.guard import run_guarded
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
 from visiontrain.supervisor.loop import Supervisor
-from visiontrain.supervisor.process import become_subreaper
+from visiontrain.supervisor.process import exit_in_words
 
 __all__ = ["BOOTSTRAP", "LOCK_FILE", "main"]
 
@@ -41,7 +41,6 @@ def main() -> None:
     log = os.open(run_dir / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(log, 2)
     os.close(log)
-    become_subreaper()
     lock = _lock(run_dir / LOCK_FILE, fcntl.LOCK_EX)
     if lock is None:
         link.say("refused", reason="another process is working on the run")
@@ -50,6 +49,17 @@ def main() -> None:
     if None in held:
         link.say("refused", reason="the environment is being removed")
         return
+    status = run_guarded(lambda: _supervise(launch, link))
+    if os.WIFSIGNALED(status):
+        print(f"visiontrain: the supervisor was {exit_in_words(status)}", file=sys.stderr)  # noqa: T201 - the run's log
+    # In this order: whoever learns from the link that the run is over must not find it busy.
+    for fd in (*held, lock):
+        if fd is not None:
+            os.close(fd)
+    link.close()
+
+
+def _supervise(launch: Launch, link: HostLink) -> None:
     supervisor = Supervisor(launch, link, _wakeup())
     signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "terminated", True))
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
@@ -59,19 +69,9 @@ def main() -> None:
     # as a fourth of the rest.
     gc.freeze()
     gc.set_threshold(100_000)
-    try:
-        supervisor.begin()
-        link.say("started", pid=os.getpid())
-        supervisor.run()
-    except BaseException:
-        traceback.print_exc(file=sys.stderr)  # into the run's log: there is nobody else to tell
-        raise
-    finally:
-        # In this order: whoever learns from the link that the run is over must not find it busy.
-        for fd in (*held, lock):
-            if fd is not None:
-                os.close(fd)
-        link.close()
+    supervisor.begin()
+    link.say("started", pid=os.getpid())
+    supervisor.run()
 
 
 def _lock(path: Path, operation: int, *, create: bool = True, patience: float = 1.0) -> int | None:

@@ -1,0 +1,65 @@
+"""A process above another one: whatever ends that, nothing that it started outlives it.
+
+A process that is killed with 9 cleans up nothing. Its worker dies by the parent-death signal, but not what the worker
+had started: that becomes the child of the nearest subreaper above, which is the guard (Linux alone has this; elsewhere
+the worker ends its own group when its pipe closes).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from visiontrain.supervisor.process import become_subreaper, kill_descendants
+
+__all__ = ["run_guarded"]
+
+#: What a service manager or a terminal sends to every process: the guarded one acts on them, the guard outlives it.
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT)
+
+
+def run_guarded(work: Callable[[], None]) -> int:
+    """Do `work` in a forked child; when that has ended, kill every process that it left.
+
+    Call it while this process has one thread. Locks and sockets that are open stay so until the last process is gone.
+
+    Returns:
+        The child's wait status; its exit code is 1 where `work` raised, and the traceback is on stderr.
+    """
+    become_subreaper()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _IGNORED}
+    child = os.fork()
+    if child == 0:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        become_subreaper()
+        _exit_after(work)
+    status = _wait_for(child)
+    kill_descendants()
+    return status
+
+
+def _exit_after(work: Callable[[], None]) -> NoReturn:
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:  # noqa: BLE001 - the process ends here, and what follows run_guarded is the guard's to do
+        traceback.print_exc(file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait_for(child: int) -> int:
+    while True:
+        # Orphans of the child become ours while it lives on: they are reaped on the way.
+        with contextlib.suppress(InterruptedError):
+            pid, status = os.waitpid(-1, 0)
+            if pid == child:
+                return status
