@@ -154,12 +154,12 @@ def death_in_words(status: int) -> str:
     return f"the worker was {words}" if os.WIFSIGNALED(status) else f"the worker {words} without an answer"
 
 
-def tail(path: Path, *, lines: int = 20, limit: int = 16_384) -> str:
-    """The last lines of a file, at most `limit` bytes of it."""
+def tail(path: Path, *, lines: int = 20, limit: int = 16_384, start: int = 0) -> str:
+    """The last lines of a file from the byte `start` on, at most `limit` bytes of it."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit))
+            file.seek(max(start, size - limit))
             return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
     except OSError:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+from visiontrain.errors import VisiontrainError
 from visiontrain.protocol.messages import ErrorInfo
 
 __all__ = [
@@ -20,19 +21,25 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 TRAINER_ERROR = -32000
 
+#: Characters of a message or a traceback that are kept.
+_LONGEST = 100_000
+
+_MORE_MEMORY = (
+    "Memory ran out. Start again with a smaller --batch-size or --image-size, a smaller model, or with less beside it."
+)
+
 
 def describe_exception(error: BaseException) -> ErrorInfo:
-    """The exception's class, message, notes, causes and traceback as text."""
+    """The exception's class, message, notes, causes and traceback as text; both are cut where they are very long."""
     cls = type(error)
-    module = "" if cls.__module__ in ("builtins", "__main__", "visiontrain.errors") else cls.__module__ + "."
-    reason = getattr(error, "reason", None)
-    instruction = getattr(error, "instruction", None)
+    module = "" if cls.__module__ in ("builtins", "__main__", "visiontrain.errors") else f"{cls.__module__}."
+    ours = isinstance(error, VisiontrainError)
     return ErrorInfo(
         code=TRAINER_ERROR,
-        message=reason if isinstance(reason, str) else _message(error),
+        message=_cut(error.reason if ours else _message(error)),
         type=module + cls.__qualname__,
-        instruction=instruction if isinstance(instruction, str) else None,
-        traceback="".join(traceback.format_exception(cls, error, error.__traceback__)),
+        instruction=error.instruction if ours else _MORE_MEMORY if _is_out_of_memory(cls) else None,
+        traceback=_cut(_traceback(error)),
     )
 
 
@@ -41,3 +48,24 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception as e:  # noqa: BLE001 - a broken __str__ must not hide the failure that it describes
         return f"<its message can't be shown: {type(e).__name__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception as e:  # noqa: BLE001 - notes, causes and source lines are the trainer's, and may be broken as well
+        where = "".join(traceback.format_tb(error.__traceback__))
+        return f"Traceback (most recent call last):\n{where}<the rest can't be shown: {type(e).__name__}>\n"
+
+
+def _is_out_of_memory(cls: type[BaseException]) -> bool:
+    # torch.OutOfMemoryError and its like are no MemoryError.
+    return issubclass(cls, MemoryError) or cls.__name__ == "OutOfMemoryError"
+
+
+def _cut(text: str) -> str:
+    """The text's beginning and its end: a message of the protocol has a limit, and the failure must get through."""
+    if len(text) <= _LONGEST:
+        return text
+    half = _LONGEST // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half:,} characters are left out ...\n{text[-half:]}"

@@ -67,6 +67,12 @@ class TestTail:
         assert tail(path, lines=2) == "line 98\nline 99"
         assert tail(path, lines=2, limit=10) == "8\nline 99"
 
+    def test_not_what_was_there_before(self, tmp_path):
+        path = tmp_path / "log"
+        path.write_text("before\nafter\n", encoding="utf-8")
+        assert tail(path, start=7) == "after"
+        assert tail(path, start=13) == ""
+
     def test_odd_bytes_and_no_newline(self, tmp_path):
         path = tmp_path / "log"
         path.write_bytes(b"\xff one\ntwo")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from visiontrain.errors import SpecError, WeightsError
@@ -65,9 +67,60 @@ def test_a_message_that_can_not_be_made_hides_nothing():
     assert "BrokenError" in info.traceback
 
 
-@pytest.mark.parametrize("attributes", [{"reason": 1}, {"instruction": 2}])
-def test_attributes_of_the_same_name_but_another_kind_are_left_alone(attributes):
+def test_attributes_of_another_librarys_error_are_not_taken_for_ours():
     error = ValueError("text")
-    error.__dict__.update(attributes)
+    error.__dict__.update(reason="another", instruction="another")
     info = describe_exception(error)
     assert (info.message, info.instruction) == ("text", None)
+
+
+def test_an_error_with_a_reason_of_its_own_keeps_its_message():
+    try:
+        b"\xff".decode()
+    except UnicodeDecodeError as error:
+        info = describe_exception(error)
+    assert info.message == "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"
+
+
+def test_an_error_of_ours_that_a_plugin_refines_keeps_reason_and_instruction():
+    class OwnWeightsError(WeightsError):
+        pass
+
+    info = described(OwnWeightsError("reason", instruction="Do this."))
+    assert (info.message, info.instruction) == ("reason", "Do this.")
+    assert info.type.endswith("OwnWeightsError")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), type("OutOfMemoryError", (RuntimeError,), {})("of a GPU")])
+def test_a_want_of_memory_says_what_to_do(error):
+    assert "--batch-size" in described(error).instruction
+
+
+def test_what_is_too_long_for_a_message_is_cut_in_the_middle():
+    info = described(ValueError("first" + "x" * 20_000_000 + "last"))
+    for text in (info.message, info.traceback):
+        assert len(text) < 110_000
+        assert "characters are left out" in text
+    assert info.message.startswith("first")
+    assert info.message.endswith("last")
+
+
+def test_a_traceback_that_can_not_be_made_hides_nothing(monkeypatch):
+    def broken(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr("traceback.format_exception", broken)
+    text = described(ValueError("text")).traceback
+    assert "in described" in text
+    assert "<the rest can't be shown: RuntimeError>" in text
+
+
+def test_a_class_without_a_module():
+    assert described(type("Odd", (Exception,), {"__module__": None})()).type == "None.Odd"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with 3.11")
+def test_a_group_is_told_with_its_members():
+    text = described(ExceptionGroup("several", [KeyError("first"), OSError("second")])).traceback  # noqa: F821
+    assert "KeyError: 'first'" in text
+    assert "OSError: second" in text
