@@ -54,6 +54,11 @@ class Home:
         """Folders of links that workers import visiontrain and its plugins from."""
         return self.root / "links"
 
+    @property
+    def devices(self) -> Path:
+        """Queues of the runs that want a device."""
+        return self.root / "devices"
+
     def check_readable(self) -> None:
         """See that what is there can be read; a home that is not there yet is an empty one.
 
@@ -85,7 +90,7 @@ class Home:
 
     @property
     def _folders(self) -> tuple[Path, ...]:
-        return (self.root, self.environments, self.runs, self.datasets, self.links)
+        return (self.root, self.environments, self.runs, self.datasets, self.links, self.devices)
 
 
 def _unusable(folder: Path, done: str, error: OSError) -> InputError:

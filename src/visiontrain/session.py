@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from visiontrain.errors import SpecError
 from visiontrain.installation import Installation
 
 # Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from visiontrain.runners.launching import Launched
     from visiontrain.runners.supervised import SupervisorLink
     from visiontrain.specs import TrainSpec
-    from visiontrain.supervisor.launch import Deadlines
+    from visiontrain.supervisor.launch import Deadlines, DeviceLimit
 
 __all__ = ["Session", "default_session", "follow_to_end"]
 
@@ -31,9 +32,13 @@ class Session(Installation):
         home: Where environments, runs and indexes live; by default ``VISIONTRAIN_HOME``, else the platform's folder.
         passthrough: Names or patterns of environment variables that reach workers beside the allow-list.
         deadlines: Seconds that each step of stopping a run is given.
+        max_runs_per_device: How many runs of the home may use a device (a GPU, or the CPU) at once; further ones wait
+            in order. By default ``VISIONTRAIN_MAX_RUNS_PER_DEVICE``, else 1: trainings that share one finish later
+            than one after the other.
 
     Raises:
         PlatformError: the operating system is not Linux or macOS.
+        SpecError: `max_runs_per_device` is not a number from 1.
     """
 
     def __init__(
@@ -42,9 +47,11 @@ class Session(Installation):
         *,
         passthrough: Iterable[str] = (),
         deadlines: Deadlines | None = None,
+        max_runs_per_device: int | None = None,
     ) -> None:
         super().__init__(home, passthrough=passthrough)
         self._deadlines = deadlines
+        self._runs_per_device = _runs_per_device(max_runs_per_device)
         # While a link is open its run is attached; one that was dropped would stop the run.
         self._attached: dict[str, SupervisorLink] = {}
         self._lock = threading.Lock()
@@ -101,7 +108,14 @@ class Session(Installation):
         planner = self._planner
         plan = planner.plan(spec, told)
         told.planned(plan)
-        launched = launch(planner, plan, self._directories, detached=detach, deadlines=self._stop_deadlines)
+        launched = launch(
+            planner,
+            plan,
+            self._directories,
+            detached=detach,
+            deadlines=self._stop_deadlines,
+            limit=self._device_limit,
+        )
         return self._handle(launched, detach)
 
     def resume(
@@ -130,6 +144,7 @@ class Session(Installation):
             epochs=epochs,
             detached=detach,
             deadlines=self._stop_deadlines,
+            limit=self._device_limit,
         )
         return self._handle(launched, detach)
 
@@ -167,6 +182,12 @@ class Session(Installation):
         from visiontrain.supervisor.launch import Deadlines
 
         return self._deadlines or Deadlines()
+
+    @property
+    def _device_limit(self) -> DeviceLimit:
+        from visiontrain.supervisor.launch import DeviceLimit
+
+        return DeviceLimit(str(self.home.devices), self._runs_per_device)
 
     def _handle(self, launched: Launched, detached: bool) -> RunHandle:
         from visiontrain.handles import Run, RunHandle
@@ -213,6 +234,16 @@ def follow_to_end(handle: RunHandle, observer: Observer) -> Run:
 def _tell_all(handle: RunHandle, observer: Observer) -> None:
     for event in handle.events():
         observer.event(event)
+
+
+def _runs_per_device(asked: int | None) -> int:
+    name, value = "max_runs_per_device", asked
+    if value is None:
+        name, text = "VISIONTRAIN_MAX_RUNS_PER_DEVICE", os.environ.get("VISIONTRAIN_MAX_RUNS_PER_DEVICE") or "1"
+        value = int(text) if text.isdecimal() else 0
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SpecError(name, "must be a whole number from 1")
+    return value
 
 
 _default: Session | None = None

@@ -101,6 +101,9 @@ class ConsoleObserver:
         elif isinstance(event, StatusEvent):
             if event.status == "running":
                 self._region.show(self._progress_line)
+            elif event.status == "pending":
+                say(self.console, f"{(event.reason or 'waiting').capitalize()}")
+                self._region.show(self._progress_line)
             else:
                 self._region.hide()
 

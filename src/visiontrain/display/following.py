@@ -67,6 +67,8 @@ class Following:
         elif isinstance(event, StatusEvent) and event.status == "running":
             self.progress, self.waiting_for = None, "Starting the worker"
             self._began = self._origin = self._mean = None
+        elif isinstance(event, StatusEvent) and event.status == "pending":
+            self.waiting_for = "Waiting for its turn"
         return row
 
     def seconds_left(self, now: float) -> float | None:

@@ -43,7 +43,8 @@ class ErrorInfo:
     """An exception as text: what can cross between two Pythons that share no classes.
 
     `type` is the class's name; where it is one of `visiontrain.errors`, the host raises that class again.
-    `traceback` holds notes and causes as the interpreter prints them.
+    `traceback` holds notes and causes as the interpreter prints them; `log_tail` is the end of what the worker printed,
+    and is not its to tell.
     """
 
     code: int
@@ -51,6 +52,12 @@ class ErrorInfo:
     type: str = "Exception"
     instruction: str | None = None
     traceback: str | None = None
+    log_tail: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """Class and message, as the last line of a traceback has them."""
+        return f"{self.type}: {self.message}" if self.message else self.type
 
 
 @dataclass(frozen=True)
@@ -81,11 +88,15 @@ class InitializeParams:
 
 @dataclass(frozen=True)
 class Device:
-    """A device that the environment's framework can compute on. `memory` is in bytes, where it is known."""
+    """A device that the environment's framework can compute on. `memory` is in bytes, where it is known.
+
+    `id` is a GPU's UUID: what tells it from the machine's others, since ``CUDA_VISIBLE_DEVICES`` changes names.
+    """
 
     name: str  # cpu, cuda:0, mps
     description: str = ""
     memory: int | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True)

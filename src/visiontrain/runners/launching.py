@@ -14,7 +14,7 @@ from visiontrain.rundir.events import EVENTS
 from visiontrain.runners.plan import Plan, Planner, PlanObserver
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
 from visiontrain.specs import TrainSpec, make_train_spec
-from visiontrain.supervisor.launch import Deadlines, Launch
+from visiontrain.supervisor.launch import Deadlines, DeviceLimit, Launch
 from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord, now
 
 __all__ = ["Launched", "launch", "relaunch"]
@@ -30,7 +30,13 @@ class Launched:
 
 
 def launch(
-    planner: Planner, plan: Plan, directories: RunDirectories, *, detached: bool, deadlines: Deadlines
+    planner: Planner,
+    plan: Plan,
+    directories: RunDirectories,
+    *,
+    detached: bool,
+    deadlines: Deadlines,
+    limit: DeviceLimit,
 ) -> Launched:
     """Start a new run.
 
@@ -54,7 +60,7 @@ def launch(
         name=plan.spec.name,
     )
     try:
-        return _start(planner, plan, record, run_dir, detached=detached, deadlines=deadlines)
+        return _start(planner, plan, record, run_dir, detached=detached, deadlines=deadlines, limit=limit)
     except BaseException:
         _discard(run_dir)
         raise
@@ -68,6 +74,7 @@ def relaunch(
     epochs: int | None,
     detached: bool,
     deadlines: Deadlines,
+    limit: DeviceLimit,
 ) -> Launched:
     """Go on with a run in the environment and on the data that it had.
 
@@ -78,6 +85,7 @@ def relaunch(
         epochs: A new total of epochs; None keeps the old one.
         detached: Whether it goes on when this process ends.
         deadlines: Seconds for each step of stopping.
+        limit: How many runs may use a device at once.
 
     Raises:
         RunBusyError: somebody works on the run.
@@ -125,6 +133,7 @@ def relaunch(
         fixed=fixed,
         detached=detached,
         deadlines=deadlines,
+        limit=limit,
     )
 
 
@@ -138,6 +147,7 @@ def _start(
     fixed: dict[str, str] | None = None,
     detached: bool,
     deadlines: Deadlines,
+    limit: DeviceLimit,
 ) -> Launched:
     events = run_dir / EVENTS
     offset = events.stat().st_size if events.exists() else 0
@@ -167,6 +177,7 @@ def _start(
                 params=params,
                 detached=detached,
                 deadlines=deadlines,
+                limit=limit,
                 locks=(str(plan.environment.in_use_path),),
             )
         )

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import weakref
-from typing import IO
+from typing import IO, Any
 
 from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, RunError, WorkerCrashedError
 from visiontrain.protocol.codec import dumps, loads
@@ -124,6 +124,17 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
 
 def _await_start(connection: socket.socket, run_id: str, stderr: IO[bytes] | None) -> None:
     connection.settimeout(START_TIMEOUT)
+    answer: Any = {}
+    while answer.get("type") != "started":  # the record may have been begun, and that been told, before
+        answer = loads(_line(connection, stderr))
+        if answer.get("type") == "refused":
+            reason = str(answer.get("reason"))
+            if "environment" in reason:
+                raise EnvironmentBuildError(reason, instruction="Try again; it will be built anew.")
+            raise RunBusyError(reason, run_id=run_id, instruction=f"Follow it: visiontrain runs follow {run_id}")
+
+
+def _line(connection: socket.socket, stderr: IO[bytes] | None) -> bytes:
     line = b""
     while not line.endswith(b"\n"):
         try:
@@ -136,13 +147,7 @@ def _await_start(connection: socket.socket, run_id: str, stderr: IO[bytes] | Non
         if not byte:
             raise WorkerCrashedError("the supervisor ended before it started the run", log_tail=_said(stderr))
         line += byte
-    answer = loads(line)
-    if answer.get("type") == "started":
-        return
-    reason = str(answer.get("reason"))
-    if "environment" in reason:
-        raise EnvironmentBuildError(reason, instruction="Try again; it will be built anew.")
-    raise RunBusyError(reason, run_id=run_id, instruction=f"Follow it: visiontrain runs follow {run_id}")
+    return line
 
 
 def _said(stderr: IO[bytes] | None) -> str | None:

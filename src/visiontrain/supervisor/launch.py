@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.supervisor.record import RunRecord
 
-__all__ = ["Deadlines", "Launch", "WorkerCommand"]
+__all__ = ["Deadlines", "DeviceLimit", "Launch", "WorkerCommand"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class Deadlines:
 
 
 @dataclass(frozen=True)
+class DeviceLimit:
+    """How many runs of a home may use a device at once. `folder` is where their queues are."""
+
+    folder: str
+    runs: int
+
+
+@dataclass(frozen=True)
 class Launch:
     """One attempt at a run."""
 
@@ -39,4 +47,5 @@ class Launch:
     params: TrainParams
     detached: bool = False
     deadlines: Deadlines = field(default_factory=Deadlines)
+    limit: DeviceLimit | None = None  # None: no run waits for another
     locks: tuple[str, ...] = ()  # files held with a shared lock while the run goes on: the environment in use

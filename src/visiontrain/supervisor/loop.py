@@ -6,15 +6,12 @@ import contextlib
 import dataclasses
 import os
 import selectors
-import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Literal
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import encode
-from visiontrain.protocol.events import MetricsEvent, Status, StatusEvent, WorkerEvent
 from visiontrain.protocol.messages import (
     ErrorInfo,
     InitializeParams,
@@ -24,14 +21,16 @@ from visiontrain.protocol.messages import (
     Response,
     TrainResult,
 )
-from visiontrain.protocol.structure import JsonObject, structure, unstructure
+from visiontrain.protocol.structure import structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
-from visiontrain.supervisor.events import EventLog
 from visiontrain.supervisor.inbox import Inbox, RawEvents
+from visiontrain.supervisor.journal import Journal
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
+from visiontrain.supervisor.outcome import Outcome
+from visiontrain.supervisor.places import Place, candidates, join
 from visiontrain.supervisor.process import death_in_words, kill_descendants, reap, spawn_worker, tail
-from visiontrain.supervisor.record import CheckpointRecord, now, write_record
+from visiontrain.supervisor.stopping import Stop
 
 __all__ = ["STOP_FILE", "Supervisor"]
 
@@ -46,19 +45,6 @@ BATCH = 0.0007
 
 INITIALIZE, TRAIN, SHUTDOWN = 1, 2, 3
 
-Step = Literal["flag", "interrupt", "kill"]
-
-
-@dataclasses.dataclass
-class _Stop:
-    """A stop under way: why, what the run's status will be, and when the next step is due."""
-
-    status: Status
-    reason: str
-    step: Step
-    deadline: float
-    patience: float  # seconds for the interrupt, once it was sent
-
 
 class Supervisor:
     """Drives one worker through one request and keeps the record."""
@@ -66,36 +52,25 @@ class Supervisor:
     def __init__(self, launch: Launch, link: HostLink, wakeup: int) -> None:
         self.launch = launch
         self.run_dir = Path(launch.run_dir)
-        self.record = dataclasses.replace(
-            launch.record,
-            status="running",
-            started_at=now(),
-            ended_at=None,
-            reason=None,
-            error=None,
-            supervisor_pid=os.getpid(),
-        )
+        self.journal = Journal(self.run_dir, launch.record, link)
         self.link = link
         self.wakeup = wakeup
-        self.events = EventLog(self.run_dir / "events.jsonl", self.record.run_id)
         self.attached = not launch.detached
         self.terminated = False  # SIGTERM has come
         self._worker: subprocess.Popen[bytes] | None = None
         self._exit_status: int | None = None
-        self._stop: _Stop | None = None
+        self._stop: Stop | None = None
+        self._place: Place | None = None  # in the queue for a device
+        self._begun = False  # the request that the run is about was sent
         self._response: Response | None = None
         self._result: TrainResult | None = None
-        self._epoch: MetricsEvent | None = None  # the last epoch's row
         self._selector = selectors.DefaultSelector()
-        self._record_changed = False
 
     def begin(self) -> None:
         """Write the record: whoever is told that the run has started finds it running."""
         with contextlib.suppress(FileNotFoundError):
             (self.run_dir / STOP_FILE).unlink()  # meant for an earlier attempt
-        self.events.emit(StatusEvent, status="running", attempt=self.record.attempt)
-        self.events.flush()
-        self._save()
+        self.journal.tell("running")
 
     def run(self) -> None:
         """Start the worker, follow it to its end, leave nothing behind."""
@@ -106,7 +81,9 @@ class Supervisor:
         except OSError as error:  # the worker's program is missing, the disk is full...
             self._response = Response(TRAIN, error=ErrorInfo(0, str(error), type(error).__name__))
         kill_descendants()
-        self._finish()
+        self.journal.finish(self._outcome())
+        if self._place is not None:
+            self._place.leave()
 
     # -- the worker -------------------------------------------------------------------------------------------------
 
@@ -114,19 +91,21 @@ class Supervisor:
         with (self.run_dir / "worker.log").open("ab") as log:
             self._worker = spawn_worker(self.launch.command, cwd=self.run_dir, log=log.fileno())
         assert self._worker.stdin and self._worker.stdout  # noqa: S101, PT018 - they are pipes
-        inbox = Inbox(self._worker.stdout.fileno(), self.record.run_id)
+        inbox = Inbox(self._worker.stdout.fileno(), self.launch.record.run_id)
         self._selector.register(inbox.fd, selectors.EVENT_READ)
         self._selector.register(self.wakeup, selectors.EVENT_READ)
         if self.link.connection is not None:
             self._selector.register(self.link.connection, selectors.EVENT_READ)
-        initialize = InitializeParams(PROTOCOL_VERSION, self.launch.command.trainer, self.record.run_id)
+        initialize = InitializeParams(PROTOCOL_VERSION, self.launch.command.trainer, self.launch.record.run_id)
         self._request(INITIALIZE, "initialize", initialize)
         while self._response is None and self._exit_status is None:
             self._wait()
             if self._take(inbox) and inbox.drained:
                 # What comes next is taken together: looking after each event costs more than the events do.
                 time.sleep(BATCH)
-            self._advance_stop()
+            self._begin_in_turn()
+            if self._stop is not None and self._worker is not None:
+                self._stop.advance(self._worker.pid)
         if self._exit_status is None:
             self._shut_down(inbox)
         self._drain(inbox)
@@ -140,9 +119,9 @@ class Supervisor:
         if self.link.connection is not None and self.link.connection.fileno() in ready:
             self._obey_host()
         if self.terminated and self._stop is None:
-            self._begin_stop("stopped", "SIGTERM to its supervisor", self.launch.deadlines.stop)
+            self._begin_stop(Stop.asked("SIGTERM to its supervisor", self.launch.deadlines))
         if self._stop is None and (self.run_dir / STOP_FILE).exists():
-            self._begin_stop("stopped", "asked to stop", self.launch.deadlines.stop)
+            self._begin_stop(Stop.asked("asked to stop", self.launch.deadlines))
 
     def _reap(self) -> None:
         ended = reap()
@@ -154,15 +133,12 @@ class Supervisor:
         messages = inbox.read()
         for message in messages:
             if isinstance(message, RawEvents):
-                self._take_events(message)
+                self.journal.take(message)
             else:
                 self._take_response(message)
         if inbox.ended and inbox.fd in self._selector.get_map():
             self._selector.unregister(inbox.fd)
-        if self.events.flush():
-            self.link.grew()
-        if self._record_changed:
-            self._save()
+        self.journal.flush()
         return bool(messages)
 
     def _drain(self, inbox: Inbox) -> None:
@@ -173,38 +149,11 @@ class Supervisor:
             if inbox.received == before:
                 return
 
-    def _take_events(self, events: RawEvents) -> None:
-        if any(value["type"] == "progress" for value in events.values):
-            for line, value in zip(events.lines.split(b"\n"), events.values, strict=True):
-                if value["type"] == "progress":
-                    self.link.progress(line)
-                else:
-                    self.events.append(line)
-        else:
-            self.events.append(events.lines)
-        for value in events.values:
-            if value["type"] == "metrics" and value.get("scope") == "epoch":
-                self._epoch = structure(MetricsEvent, value)
-            elif value["type"] == "checkpoint":
-                self._take_checkpoint(value)
-
-    def _take_checkpoint(self, value: JsonObject) -> None:
-        found = structure(CheckpointRecord, value)
-        if value.get("kind") == "best":
-            # The best weights and their metrics go together, however the attempt ends.
-            metrics = self._epoch.values if self._epoch else {}
-            self.record = dataclasses.replace(self.record, best=found, metrics=metrics)
-        else:
-            self.record = dataclasses.replace(self.record, last=found)
-        self._record_changed = True
-
     def _take_response(self, response: Response) -> None:
         if response.id == INITIALIZE and response.error is None:
             worker = structure(InitializeResult, response.result)
-            self.record = dataclasses.replace(self.record, worker=worker)
-            self.events.emit(WorkerEvent, worker=worker)
-            self._record_changed = True
-            self._request(TRAIN, self.record.kind, self.launch.params)
+            self.journal.take_worker(worker)
+            self._queue_up(worker)
         elif response.id in (INITIALIZE, TRAIN) or response.error is not None:
             if response.error is None:
                 self._result = structure(TrainResult, response.result)
@@ -226,7 +175,37 @@ class Supervisor:
             self._wait()
             self._take(inbox)
 
-    # -- stopping in steps ------------------------------------------------------------------------------------------
+    # -- waiting for a device ---------------------------------------------------------------------------------------
+
+    def _queue_up(self, worker: InitializeResult) -> None:
+        wanted = candidates(self.launch.params.device, worker.devices)
+        if self.launch.limit is not None and wanted:  # a device that is not there is the trainer's to refuse
+            self._place = join(self.launch.limit, self.journal.record.run_id, wanted)
+        else:
+            self._begin_training(self.launch.params.device)
+
+    def _begin_in_turn(self) -> None:
+        if self._place is None or self._begun:
+            return
+        if self._stop is not None:
+            self._response = Response(TRAIN)
+            return
+        reason = self._place.waits_for()
+        if reason is not None:
+            if reason != self.journal.record.reason:
+                self.journal.tell("pending", reason)
+            return
+        if self.journal.record.status == "pending":
+            self.journal.tell("running")
+        asked = self.launch.params.device
+        # "auto" stays so where there is no choice: a GPU that can't be used is the trainer's to tell.
+        self._begin_training(self._place.device if ":" in self._place.device else asked)
+
+    def _begin_training(self, device: str) -> None:
+        self._begun = True
+        self._request(TRAIN, self.launch.record.kind, dataclasses.replace(self.launch.params, device=device))
+
+    # -- stopping ---------------------------------------------------------------------------------------------------
 
     def _obey_host(self) -> None:
         connection = self.link.connection
@@ -234,75 +213,32 @@ class Supervisor:
             if command == "detach":
                 self.attached = False
             elif command == "stop" and self._stop is None:
-                self._begin_stop("stopped", "asked to stop", self.launch.deadlines.stop)
+                self._begin_stop(Stop.asked("asked to stop", self.launch.deadlines))
             elif command == "kill":
-                self._begin_stop("stopped", "asked to end at once", 0.0, interrupt=1.0)
+                self._begin_stop(Stop.at_once())
         if self.link.connection is None and connection is not None:
             self._selector.unregister(connection)
             if self.attached and self._stop is None:
-                patience = self.launch.deadlines.host_gone
-                self._begin_stop("interrupted", "the process that started the run ended", patience, interrupt=1.0)
+                self._begin_stop(Stop.host_gone(self.launch.deadlines))
             elif self.attached and self._stop is not None:
-                soon = time.monotonic() + self.launch.deadlines.host_gone
-                self._stop.deadline = min(self._stop.deadline, soon)
+                self._stop.hasten(self.launch.deadlines.host_gone)
 
-    def _begin_stop(self, status: Status, reason: str, patience: float, *, interrupt: float | None = None) -> None:
+    def _begin_stop(self, stop: Stop) -> None:
         self._send(encode(Notification("stop")))
-        if interrupt is None:
-            interrupt = self.launch.deadlines.interrupt
-        self._stop = _Stop(status, reason, "flag", time.monotonic() + patience, interrupt)
-
-    def _advance_stop(self) -> None:
-        if self._stop is None or time.monotonic() < self._stop.deadline or self._worker is None:
-            return
-        if self._stop.step == "flag":
-            deadline = time.monotonic() + self._stop.patience
-            self._stop = dataclasses.replace(self._stop, step="interrupt", deadline=deadline)
-            os.kill(self._worker.pid, signal.SIGINT)
-        elif self._stop.step == "interrupt":
-            self._stop = dataclasses.replace(self._stop, step="kill")
-            os.kill(self._worker.pid, signal.SIGKILL)
+        self._stop = stop
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def _finish(self) -> None:
-        status, reason, error, metrics = self._outcome()
-        if status == "failed" and error is not None:
-            reason = f"{error.type}: {error.message}"
-        self.record = dataclasses.replace(
-            self.record,
-            status=status,
-            reason=reason,
-            error=error,
-            metrics=metrics or self.record.metrics,
-            ended_at=now(),
-            supervisor_pid=None,
-        )
-        self.events.emit(
-            StatusEvent, status=status, attempt=self.record.attempt, reason=reason, error=error, metrics=metrics
-        )
-        # A full disk takes the event, not the record with it: replacing that needs a few hundred bytes.
-        with contextlib.suppress(OSError):
-            self.events.close()
-        self._save()
-        self.link.grew()
-
-    def _outcome(self) -> tuple[Status, str | None, ErrorInfo | None, dict[str, float | None]]:
-        result = self._result
-        if result is not None and self._response is not None and self._response.error is None:
-            if result.status == "completed":
-                return "completed", None, None, result.metrics
-            if self._stop is None:
-                return "stopped", "SIGTERM to its worker", None, result.metrics
-            return self._stop.status, self._stop.reason, None, result.metrics
-        if self._stop is not None and self._stop.step != "flag":
-            reason = (
-                f"{self._stop.reason}; it reached no safe point in time, so the work since its last checkpoint is lost"
-            )
-            return self._stop.status, reason, None, {}
-        if self._response is not None:
-            return "failed", None, self._response.error, {}
-        return "failed", None, self._death(), {}
+    def _outcome(self) -> Outcome:
+        if self._result is not None and self._response is not None and self._response.error is None:
+            return Outcome.answered(self._result, self._stop)
+        if self._stop is not None and self._place is not None and not self._begun:
+            return Outcome.never_begun(self._stop)
+        if self._stop is not None and self._stop.is_forced:
+            return Outcome.forced(self._stop)
+        if self._response is not None and self._response.error is not None:
+            return Outcome.failed(self._response.error)
+        return Outcome.failed(self._death())
 
     def _death(self) -> ErrorInfo:
         return ErrorInfo(
@@ -311,7 +247,3 @@ class Supervisor:
             type="WorkerCrashedError",
             traceback=tail(self.run_dir / "worker.log") or None,
         )
-
-    def _save(self) -> None:
-        write_record(self.run_dir / "run.json", self.record)
-        self._record_changed = False

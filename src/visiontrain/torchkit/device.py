@@ -134,7 +134,8 @@ def describe_devices() -> tuple[Device, ...]:
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
-            found.append(Device(f"cuda:{index}", properties.name, properties.total_memory))
+            uuid = getattr(properties, "uuid", None)  # not every build of torch tells it
+            found.append(Device(f"cuda:{index}", properties.name, properties.total_memory, str(uuid) if uuid else None))
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU"))
     return (*found, Device("cpu", _cpu_name()))

@@ -1,0 +1,46 @@
+"""What a run's attempt came to, from all that is known at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from visiontrain.protocol.events import Status
+from visiontrain.protocol.messages import ErrorInfo, TrainResult
+from visiontrain.supervisor.stopping import Stop
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended. `metrics` are empty where the trainer gave none."""
+
+    status: Status
+    reason: str | None = None
+    error: ErrorInfo | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+    @classmethod
+    def answered(cls, result: TrainResult, stop: Stop | None) -> Outcome:
+        """The trainer came to an end by itself: it is done, or stopped at a safe point."""
+        if result.status == "completed":
+            return cls("completed", metrics=result.metrics)
+        if stop is None:
+            return cls("stopped", "SIGTERM to its worker", metrics=result.metrics)
+        return cls(stop.status, stop.reason, metrics=result.metrics)
+
+    @classmethod
+    def never_begun(cls, stop: Stop) -> Outcome:
+        """It was stopped while it waited for its device."""
+        return cls(stop.status, f"{stop.reason}, while it waited for its device")
+
+    @classmethod
+    def forced(cls, stop: Stop) -> Outcome:
+        """It had to be interrupted or killed."""
+        lost = "it reached no safe point in time, so the work since its last checkpoint is lost"
+        return cls(stop.status, f"{stop.reason}; {lost}")
+
+    @classmethod
+    def failed(cls, error: ErrorInfo) -> Outcome:
+        """The trainer raised an exception, or its process died."""
+        return cls("failed", f"{error.type}: {error.message}", error)

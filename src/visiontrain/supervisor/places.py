@@ -1,0 +1,128 @@
+"""Sharing devices out among the runs of a home: so many at once on each, the others wait in order.
+
+Each run that uses a device, or waits for it, holds a ticket: a file below ``devices/<machine>/<device>/``, locked with
+``flock`` for as long as its supervisor lives. The kernel frees the lock of a dead holder, so its ticket counts no more.
+The first tickets in order of their numbers run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import platform
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from visiontrain.protocol.messages import Device
+from visiontrain.supervisor.launch import DeviceLimit
+
+__all__ = ["Place", "candidates", "join"]
+
+#: Held while tickets are looked through or taken: for moments.
+_MUTEX = "mutex"
+
+
+class Place:
+    """A run's place in the queue of a device. `device` is the device's name, as the worker calls it."""
+
+    def __init__(self, device: str, queue: Path, ticket: Path, fd: int, limit: int) -> None:
+        self.device = device
+        self._queue = queue
+        self._ticket = ticket
+        self._fd = fd
+        self._limit = limit
+
+    def waits_for(self) -> str | None:
+        """What must happen before it is this run's turn, in words; None once it is."""
+        with _alone(self._queue.parent):
+            ahead = [_run_of(ticket) for ticket in _live_tickets(self._queue) if ticket.name < self._ticket.name]
+        if len(ahead) < self._limit:
+            return None
+        using, waiting = ahead[: self._limit], len(ahead) - self._limit
+        runs = f"the run {using[0]} uses" if len(using) == 1 else f"{len(using)} runs use"
+        queue = f"; {waiting} wait{'s' if waiting == 1 else ''} before this one" if waiting else ""
+        return f"waiting for {self.device}, which {runs}{queue}"
+
+    def leave(self) -> None:
+        """Give the place up."""
+        with contextlib.suppress(OSError):  # whoever looks next finds that nobody holds it
+            self._ticket.unlink()
+        os.close(self._fd)
+
+
+def candidates(asked: str, devices: Sequence[Device]) -> tuple[Device, ...]:
+    """Devices that a run may be put on, the best first; none where the worker knows no such device.
+
+    ``auto`` means any of the kind of the best one, ``cuda`` any GPU, and a device's name that device alone.
+    """
+    kinds = {"auto": _kind(devices[0].name) if devices else "", "cuda": "cuda", "mps": "mps"}
+    if asked in kinds:
+        return tuple(device for device in devices if _kind(device.name) == kinds[asked])
+    return tuple(device for device in devices if device.name == asked)
+
+
+def join(limit: DeviceLimit, run_id: str, devices: Sequence[Device]) -> Place:
+    """Queue up for that one of the devices where fewest runs are.
+
+    Args:
+        limit: Where the queues are, and how many runs may use a device at once.
+        run_id: The run.
+        devices: One at least; the first of those that are equally busy is taken.
+    """
+    queues = Path(limit.folder) / _file_name(platform.node() or "localhost")
+    queues.mkdir(parents=True, exist_ok=True)
+    with _alone(queues):
+        tickets = {device: _live_tickets(queues / _file_name(device.id or device.name)) for device in devices}
+        device = min(devices, key=lambda candidate: len(tickets[candidate]))
+        queue = queues / _file_name(device.id or device.name)
+        queue.mkdir(exist_ok=True)
+        last = tickets[device][-1].name.partition("-")[0] if tickets[device] else "0"
+        ticket = queue / f"{int(last) + 1:09d}-{run_id}"
+        fd = os.open(ticket, os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return Place(device.name, queue, ticket, fd, limit.runs)
+
+
+def _live_tickets(queue: Path) -> list[Path]:
+    """Tickets whose holders live, in order; those of dead holders are removed."""
+    if not queue.is_dir():
+        return []
+    live = []
+    for ticket in sorted(queue.iterdir()):
+        try:
+            fd = os.open(ticket, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            live.append(ticket)
+        else:
+            ticket.unlink(missing_ok=True)
+        finally:
+            os.close(fd)
+    return live
+
+
+@contextlib.contextmanager
+def _alone(queues: Path) -> Iterator[None]:
+    fd = os.open(queues / _MUTEX, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _kind(device: str) -> str:
+    return device.partition(":")[0]
+
+
+def _run_of(ticket: Path) -> str:
+    return ticket.name.partition("-")[2]
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.:_-]", "_", text)

@@ -1,0 +1,75 @@
+"""Stopping in steps: a flag, an interrupt, the end; each is given its time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import Literal
+
+from visiontrain.protocol.events import Status
+from visiontrain.supervisor.launch import Deadlines
+
+__all__ = ["Stop"]
+
+Step = Literal["flag", "interrupt", "kill"]
+
+
+class Stop:
+    """A stop under way. The flag was raised when it is made; the steps after that are taken here.
+
+    Args:
+        status: What the run's status will be.
+        reason: Who asked.
+        patience: Seconds until the interrupt.
+        interrupt: Seconds from the interrupt until the worker is killed.
+    """
+
+    def __init__(self, status: Status, reason: str, *, patience: float, interrupt: float) -> None:
+        self.status = status
+        self.reason = reason
+        self._step: Step = "flag"
+        self._deadline = time.monotonic() + patience
+        self._interrupt = interrupt
+
+    @classmethod
+    def asked(cls, reason: str, deadlines: Deadlines) -> Stop:
+        """Somebody wants the run to stop, and can wait for its next safe point."""
+        return cls("stopped", reason, patience=deadlines.stop, interrupt=deadlines.interrupt)
+
+    @classmethod
+    def at_once(cls) -> Stop:
+        """Somebody can't wait."""
+        return cls("stopped", "asked to end at once", patience=0.0, interrupt=1.0)
+
+    @classmethod
+    def host_gone(cls, deadlines: Deadlines) -> Stop:
+        """The process that the run is attached to has ended."""
+        reason = "the process that started the run ended"
+        return cls("interrupted", reason, patience=deadlines.host_gone, interrupt=1.0)
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether more than the flag was needed."""
+        return self._step != "flag"
+
+    def hasten(self, patience: float) -> None:
+        """Wait no longer than `patience` seconds more for the step that comes next."""
+        self._deadline = min(self._deadline, time.monotonic() + patience)
+
+    def advance(self, worker: int) -> None:
+        """Take the next step towards the process `worker`, if it is due."""
+        if time.monotonic() < self._deadline:
+            return
+        if self._step == "flag":
+            self._step, self._deadline = "interrupt", time.monotonic() + self._interrupt
+            _signal(worker, signal.SIGINT)
+        elif self._step == "interrupt":
+            self._step = "kill"
+            _signal(worker, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
