@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+from visiontrain.protocol.messages import Device
+from visiontrain.supervisor.launch import DeviceLimit
+from visiontrain.supervisor.places import candidates, join
+
+CPU = Device("cpu")
+GPUS = (Device("cuda:0", id="GPU-a"), Device("cuda:1", id="GPU-b"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "devices", "names"),
+    [
+        ("auto", (*GPUS, CPU), ["cuda:0", "cuda:1"]),
+        ("auto", (CPU,), ["cpu"]),
+        ("auto", (), []),
+        ("cuda", (*GPUS, CPU), ["cuda:0", "cuda:1"]),
+        ("cuda:1", (*GPUS, CPU), ["cuda:1"]),
+        ("cuda:7", (*GPUS, CPU), []),
+        ("cpu", (*GPUS, CPU), ["cpu"]),
+        ("mps", (Device("mps"), CPU), ["mps"]),
+    ],
+)
+def test_where_a_run_may_go(asked, devices, names):
+    assert [device.name for device in candidates(asked, devices)] == names
+
+
+@pytest.fixture
+def queue(tmp_path):
+    """Lets a run join a queue; its place is left at the end."""
+    places = []
+
+    def enter(run_id, *devices, runs=1):
+        places.append(join(DeviceLimit(str(tmp_path / "devices"), runs), run_id, devices or (CPU,)))
+        return places[-1]
+
+    yield enter
+    for place in places:
+        place.leave()
+
+
+def test_the_first_one_runs_and_the_others_wait_in_order(queue):
+    first, second, third = queue("a"), queue("b"), queue("c")
+    assert first.waits_for() is None
+    assert second.waits_for() == "waiting for cpu, which the run a uses"
+    assert third.waits_for() == "waiting for cpu, which the run a uses; 1 waits before this one"
+
+
+def test_several_may_share_a_device(queue):
+    places = [queue(name, runs=2) for name in "abcd"]
+    assert [place.waits_for() for place in places] == [
+        None,
+        None,
+        "waiting for cpu, which 2 runs use",
+        "waiting for cpu, which 2 runs use; 1 waits before this one",
+    ]
+
+
+def test_a_place_that_was_left_is_the_next_ones(tmp_path):
+    limit = DeviceLimit(str(tmp_path), 1)
+    first, second = join(limit, "a", [CPU]), join(limit, "b", [CPU])
+    first.leave()
+    assert second.waits_for() is None
+    third = join(limit, "c", [CPU])
+    assert third.waits_for() == "waiting for cpu, which the run b uses"
+    second.leave()
+    third.leave()
+
+
+def test_runs_are_spread_over_devices_of_a_kind(queue):
+    devices = [queue(name, *GPUS).device for name in "abcd"]
+    assert devices == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+
+
+def test_a_device_is_the_same_one_whatever_a_process_calls_it(queue):
+    queue("a", Device("cuda:1", id="GPU-a"))
+    assert queue("b", Device("cuda:0", id="GPU-a")).waits_for() == "waiting for cuda:0, which the run a uses"
+    assert queue("c", Device("cuda:0", id="GPU-b")).waits_for() is None
+
+
+def _join_and_die(folder):
+    join(DeviceLimit(folder, 1), "dead", [CPU])
+    os._exit(9)
+
+
+def test_a_dead_holder_frees_its_place(tmp_path):
+    child = multiprocessing.get_context("spawn").Process(target=_join_and_die, args=(str(tmp_path),))
+    child.start()
+    child.join()
+    assert child.exitcode == 9
+    assert list(tmp_path.rglob("*-dead"))  # it left its ticket
+    place = join(DeviceLimit(str(tmp_path), 1), "alive", [CPU])
+    assert place.waits_for() is None
+    assert not list(tmp_path.rglob("*-dead"))
+    place.leave()
+
+
+def _join_and_stay(folder, told, all_told, number):
+    place = join(DeviceLimit(folder, 1), f"r{number}", [CPU])
+    told.put(place.waits_for() is None)
+    all_told.wait(60)
+
+
+def test_processes_that_join_at_once_get_different_places(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    told, all_told = context.Queue(), context.Event()
+    arguments = [(str(tmp_path), told, all_told, number) for number in range(4)]
+    children = [context.Process(target=_join_and_stay, args=each) for each in arguments]
+    for child in children:
+        child.start()
+    answers = [told.get(timeout=60) for _ in children]
+    all_told.set()
+    for child in children:
+        child.join()
+    assert sorted(answers) == [False, False, False, True]
