@@ -135,13 +135,15 @@ def main() -> None:
         (folder / "links" / "reporting" / "__init__.py").write_text(TRAINER)
         (folder / "links" / "visiontrain").symlink_to(package_folder("visiontrain"))
         run(folder, 1_000, pause=0)
-        measured = [run(folder, count, pause=0) for _ in range(3)]
+        # In turns: what the machine does beside it hits both alike.
+        pairs = [(run(folder, count, pause=0), run(folder, count, pause=0.001)) for _ in range(3)]
+        measured = [quick for quick, _ in pairs]
         fast = min(measured, key=lambda m: m.worker)
+        slow = min((paused for _, paused in pairs), key=lambda m: m.worker)
         rate = count / fast.worker
         cost = min(m.outside for m in measured) / count * 1e6
         print(f"{rate:,.0f} events a second from worker to record (at least 100,000)")
         print(f"{cost:.1f} us of CPU an event outside the worker (at most 10)")
-        slow = run(folder, count, pause=0.001)
         finish(
             [
                 rate >= 100_000,
