@@ -14,6 +14,7 @@
     │   └── PlatformError               the operating system is not supported
     ├── PluginError                     a plugin is broken or was written for another version
     ├── EnvironmentBuildError           an environment could not be built, adopted or found healthy
+    ├── StorageError                    the disk can't take, give or lock what visiontrain keeps
     ├── ProtocolError                   what came over the pipe is not the protocol
     └── RunError                        a run did not complete
         ├── RunFailedError              the trainer raised an exception
@@ -40,6 +41,7 @@ __all__ = [
     "RunFailedError",
     "RunInterruptedError",
     "SpecError",
+    "StorageError",
     "UnknownModelError",
     "UnknownRunError",
     "VisiontrainError",
@@ -121,6 +123,10 @@ class PluginError(VisiontrainError):
 
 class EnvironmentBuildError(VisiontrainError):
     """An environment could not be built, adopted, or was found unhealthy."""
+
+
+class StorageError(VisiontrainError):
+    """What visiontrain keeps can't be written, read or locked: the disk is full, read-only, failing, without locks."""
 
 
 class ProtocolError(VisiontrainError):

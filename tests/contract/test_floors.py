@@ -21,10 +21,10 @@ PACKAGE = Path(visiontrain.__file__).parent
 REPO = Path(__file__).parents[2]
 
 #: Modules of each side, and what of visiontrain each side may load. `datasets` is a package without content.
-WORKER = ("errors", "protocol", "worker", "datasets.index")
-SUPERVISOR = ("errors", "protocol", "supervisor")
+WORKER = ("errors", "storage", "protocol", "worker", "datasets.index")
+SUPERVISOR = ("errors", "storage", "protocol", "supervisor")
 #: What a plugin's worker half may use of visiontrain.
-INSIDE = ("errors", "protocol", "worker", "datasets.index", "torchkit")
+INSIDE = ("errors", "storage", "protocol", "worker", "datasets.index", "torchkit")
 #: Packages that need an environment: the host has none of them.
 FRAMEWORKS = {"numpy", "safetensors", "timm", "torch", "torchmetrics", "torchvision"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from visiontrain.errors import RunFailedError
+from visiontrain.errors import RunFailedError, StorageError
 from visiontrain.torchkit import checkpoint
 from visiontrain.torchkit.checkpoint import read_checkpoint, read_first, write_checkpoint
 
@@ -47,7 +47,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.os, "fsync", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StorageError, match="No space"):
         write_checkpoint(path, {"number": 2}, previous=tmp_path / "previous.pt")
     assert read_checkpoint(path)["number"] == 1
 

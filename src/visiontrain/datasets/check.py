@@ -36,6 +36,7 @@ def check_dataset(
 
     Raises:
         DatasetError: there is no dataset at `data`. All that is wrong with a dataset is in the report.
+        StorageError: `folder` can't be written to, or has no room.
         VisiontrainError: no process could be started to decode images.
     """
     with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress) as survey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -67,6 +68,10 @@ def probe_images(
                     if now - last_told > _PROGRESS_SECONDS:
                         progress(IndexProgress("probe", done, staging.listed))
                         last_told = now
-            finally:
+            except sqlite3.Error:
+                raise  # of the cache: what it does not take now it would not take below either
+            except BaseException:
                 keep()  # an interrupted reading goes on from here
+                raise
+        keep()
         progress(IndexProgress("probe", done, staging.listed))

@@ -107,7 +107,8 @@ class ProbeCache:
         self._connection.execute("BEGIN")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk ends it
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")

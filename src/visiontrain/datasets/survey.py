@@ -16,8 +16,9 @@ from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.probe import probe_images
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
-from visiontrain.errors import DatasetError, VisiontrainError
+from visiontrain.errors import DatasetError, StorageError
 from visiontrain.protocol.tasks import Task
+from visiontrain.storage import explained
 
 __all__ = ["VAL_SHARE", "Survey", "survey_dataset"]
 
@@ -68,14 +69,16 @@ def survey_dataset(
 
     Raises:
         DatasetError: there is no dataset at `data`: the message says what was found and what was expected.
-        VisiontrainError: no decoder could be started, or `folder` can't be written.
+        StorageError: `folder`, or the one for temporary files, can't be written to or has no room.
+        VisiontrainError: no decoder could be started.
     """
     root = _existing_folder(data)
     layout, task = choose_format(root, task)
     tell = progress or (lambda _: None)
     known = folder / f"probes-{decoder.VERSION}.sqlite"
-    try:
+    with explained("what is known about the data can't be kept"):
         folder.mkdir(parents=True, exist_ok=True)
+    try:
         with Staging() as staging:
             tell(IndexProgress("scan", 0, 0))
             layout.read(root, task, _Telling(staging, tell))
@@ -88,8 +91,8 @@ def survey_dataset(
                 carved = staging.rows("SELECT COUNT(*) FROM kept WHERE split = 'val'")[0][0]
             yield Survey(root, layout.name, task, staging, seed, carved)
     except sqlite3.Error as e:
-        raise VisiontrainError(
-            f"what is known about the data could not be kept on disk: {e}",
+        raise StorageError(
+            f"what is known about the data can't be kept: {e}",
             instruction=f"Check that {folder} and the folder for temporary files can be written and have room; if it "
             f"speaks of damage, remove {known}: it is made anew.",
         ) from e

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
@@ -17,6 +18,7 @@ from visiontrain.datasets.report import DatasetReport, IndexedDataset
 from visiontrain.datasets.survey import Survey, survey_dataset
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
+from visiontrain.storage import explained, flock
 
 __all__ = ["index_dataset"]
 
@@ -46,6 +48,7 @@ def index_dataset(
 
     Raises:
         DatasetError: there is no dataset at `data`, or its report has an error.
+        StorageError: `folder` can't be written to or locked, or has no room.
         VisiontrainError: no process could be started to decode images.
     """
     with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress) as survey:
@@ -56,10 +59,7 @@ def index_dataset(
         # The index holds the root: the same data in two places has two.
         place = hashlib.sha256(os.fsencode(survey.root)).hexdigest()
         path = folder.absolute() / f"{fingerprint[:16]}-{place[:8]}" / "index.sqlite"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        from filelock import FileLock
-
-        with FileLock(path.with_name("index.lock")):
+        with _locked(path.with_name("index.lock")):
             if not _is_written(path, fingerprint, survey.root):
                 _write(path, survey, fingerprint, report, progress or (lambda _: None))
     return IndexedDataset(
@@ -72,6 +72,19 @@ def index_dataset(
         classes=classes,
         report=report,
     )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the kernel frees when we end, whichever way, in a folder that need not exist yet."""
+    with explained("the index of the dataset can't be kept"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        flock(descriptor, fcntl.LOCK_EX, path)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_errors(report: DatasetReport) -> None:
@@ -122,9 +135,25 @@ def _write(
 ) -> None:
     """Write the index aside, put it on disk, and only then give it its name. Under the lock."""
     total = sum(report.splits.values())
-    classes = tuple(report.classes)
     aside = path.with_suffix(".tmp")
-    aside.unlink(missing_ok=True)  # of a process that was killed
+    with explained("the index of the dataset can't be kept"):
+        aside.unlink(missing_ok=True)  # of a process that was killed
+        try:
+            _fill(aside, survey, fingerprint, report, progress)
+            _sync(aside)
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)  # half an index would keep a full disk full
+            raise
+        _sync(path.parent)
+    progress(IndexProgress("write", total, total))
+
+
+def _fill(
+    path: Path, survey: Survey, fingerprint: str, report: DatasetReport, progress: Callable[[IndexProgress], None]
+) -> None:
+    total = sum(report.splits.values())
+    classes = tuple(report.classes)
 
     def told() -> Iterator[tuple[str, int, str, int, int, int, bytes]]:
         for done, (split, position, name, width, height, label, sha256) in enumerate(_images(survey, classes)):
@@ -132,7 +161,7 @@ def _write(
                 progress(IndexProgress("write", done, total))
             yield split, position, json.dumps(os.fsdecode(name)), width, height, label, sha256
 
-    with closing(sqlite3.connect(aside, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(SCHEMA)
@@ -153,10 +182,6 @@ def _write(
         )
         connection.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", told())
         connection.execute("COMMIT")
-    _sync(aside)
-    aside.replace(path)
-    _sync(path.parent)
-    progress(IndexProgress("write", total, total))
 
 
 def _sync(path: Path) -> None:

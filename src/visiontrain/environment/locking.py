@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from visiontrain.errors import EnvironmentBuildError
+from visiontrain.errors import EnvironmentBuildError, StorageError
+from visiontrain.storage import flock
 
 __all__ = ["UseLock", "exclusive"]
 
@@ -86,12 +87,6 @@ class UseLock:
 
 def _flock(descriptor: int, mode: int, path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, mode)
-    except OSError as error:
-        if error.errno == errno.EWOULDBLOCK and mode & fcntl.LOCK_NB:
-            return False
-        raise EnvironmentBuildError(
-            f"{path} can't be locked: {error}",
-            instruction="The file system may have no locks: set VISIONTRAIN_HOME to a folder on a local disk.",
-        ) from error
-    return True
+        return flock(descriptor, mode, path)
+    except StorageError as error:
+        raise EnvironmentBuildError(error.reason, instruction=error.instruction) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from visiontrain.errors import ProtocolError, UnknownRunError
 from visiontrain.protocol.events import Status
+from visiontrain.storage import explained, flock
 from visiontrain.supervisor.main import LOCK_FILE
 from visiontrain.supervisor.record import RunRecord, read_record
 
@@ -28,21 +29,26 @@ class RunDirectories:
         self.root = root
 
     def create(self) -> tuple[str, Path]:
-        """Make the folder of a new run; processes and threads that do so at once get different ones."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        while True:
-            moment = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-            run_id = f"{moment}-{secrets.token_hex(2)}"
-            path = self.root / run_id
-            with contextlib.suppress(FileExistsError):
-                path.mkdir()
-                return run_id, path
+        """Make the folder of a new run; processes and threads that do so at once get different ones.
+
+        Raises:
+            StorageError: the disk does not take it.
+        """
+        with explained("no folder for a new run can be made"):
+            self.root.mkdir(parents=True, exist_ok=True)
+            while True:
+                moment = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+                run_id = f"{moment}-{secrets.token_hex(2)}"
+                path = self.root / run_id
+                with contextlib.suppress(FileExistsError):
+                    path.mkdir()
+                    return run_id, path
 
     def paths(self) -> Iterator[Path]:
         """Folders of runs, newest first."""
         with contextlib.suppress(FileNotFoundError):
             for path in sorted(self.root.iterdir(), reverse=True):
-                if (path / RECORD).is_file():
+                if _holds_record(path):
                     yield path
 
     def find(self, reference: str) -> Path:
@@ -74,18 +80,21 @@ class RunDirectories:
 
 
 def is_being_worked_on(run_dir: Path) -> bool:
-    """Whether a supervisor works on the run: it holds the lock, and the kernel frees that with its last breath."""
+    """Whether a supervisor works on the run: it holds the lock, and the kernel frees that with its last breath.
+
+    Raises:
+        StorageError: the file system has no locks, or the file can't be opened: nobody can say.
+    """
+    path = run_dir / LOCK_FILE
+    with explained(f"whether the run {run_dir.name} is going on can't be told"):
+        try:
+            fd = os.open(path, os.O_RDONLY)  # enough for a shared lock, and a home may be read-only
+        except (FileNotFoundError, NotADirectoryError):
+            return False
     try:
-        fd = os.open(run_dir / LOCK_FILE, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, path)
     finally:
         os.close(fd)
-    return False
 
 
 def read_current_record(run_dir: Path) -> RunRecord:
@@ -93,6 +102,7 @@ def read_current_record(run_dir: Path) -> RunRecord:
 
     Raises:
         UnknownRunError: there is no readable record.
+        StorageError: whether somebody works on the run can't be told.
     """
     unfinished: tuple[Status, ...] = ("pending", "running")
     before: RunRecord | None = None
@@ -102,13 +112,34 @@ def read_current_record(run_dir: Path) -> RunRecord:
         try:
             record = read_record(run_dir / RECORD)
         except (OSError, ProtocolError) as error:
-            raise UnknownRunError(f"the record of the run {run_dir.name} can't be read: {error}") from error
+            raise _unreadable(run_dir, error) from error
         if working or record.status not in unfinished:
             return record
         if record == before:  # seen twice: it was not taken up between the first two looks
             reason = "its supervisor ended without a word"
             return replace(record, status="interrupted", reason=reason, supervisor_pid=None)
         before = record
+
+
+def _unreadable(run_dir: Path, error: Exception) -> UnknownRunError:
+    listed = "See the runs that are there: visiontrain runs"
+    if not run_dir.is_dir():
+        return UnknownRunError(f"the run's folder {run_dir} is gone: it was removed or moved", instruction=listed)
+    if isinstance(error, FileNotFoundError):
+        return UnknownRunError(
+            f"the folder {run_dir} holds no record of a run: {RECORD} was removed, or never written", instruction=listed
+        )
+    return UnknownRunError(
+        f"the record of the run {run_dir.name} can't be read: {error}",
+        instruction=f"If {run_dir / RECORD} can't be mended, remove that folder.",
+    )
+
+
+def _holds_record(path: Path) -> bool:
+    try:
+        return (path / RECORD).is_file()
+    except PermissionError:  # somebody's run: whoever reads its record is told
+        return True
 
 
 def _readable(path: Path) -> RunRecord | None:

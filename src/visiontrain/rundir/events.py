@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import loads
 from visiontrain.protocol.events import Event, event_from_json
+from visiontrain.storage import explained
 
 __all__ = ["EVENTS", "EventReader", "read_events"]
 
@@ -30,13 +31,18 @@ class EventReader:
         self._rest = b""
 
     def read(self) -> list[Event]:
-        """Events of whole lines that have not been read; empty when there is nothing new."""
-        try:
-            with self._path.open("rb", buffering=0) as file:
-                file.seek(self._offset)
-                chunk = file.read(CHUNK)
-        except FileNotFoundError:
-            return []
+        """Events of whole lines that have not been read; empty when there is nothing new, or no file.
+
+        Raises:
+            StorageError: the file can't be read.
+        """
+        with explained("the events of the run can't be read"):
+            try:
+                with self._path.open("rb", buffering=0) as file:
+                    file.seek(self._offset)
+                    chunk = file.read(CHUNK)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
         self._offset += len(chunk)
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         found = [event for event in _events([line for line in lines if line]) if event is not None]

@@ -12,6 +12,7 @@ from visiontrain.protocol.codec import dumps, loads
 from visiontrain.protocol.messages import InitializeResult, ModelInfo
 from visiontrain.protocol.structure import structure, unstructure
 from visiontrain.runners.connection import WorkerConnection
+from visiontrain.storage import explained
 from visiontrain.supervisor.launch import WorkerCommand
 from visiontrain.supervisor.record import write_atomically
 
@@ -53,6 +54,7 @@ def read_catalog(command: WorkerCommand, path: Path, plugin_version: str) -> Cat
 
     Raises:
         WorkerCrashedError, RunFailedError: the worker could not say.
+        StorageError: the disk does not take it.
     """
     with WorkerConnection(command) as worker:
         described = worker.initialize()
@@ -60,5 +62,6 @@ def read_catalog(command: WorkerCommand, path: Path, plugin_version: str) -> Cat
     if not isinstance(answer, list):
         raise ProtocolError("the worker's catalogue is not a list")
     catalog = Catalog(plugin_version, described, tuple(structure(ModelInfo, model) for model in answer))
-    write_atomically(path, dumps(unstructure(catalog)) + b"\n")
+    with explained("the catalogue of the environment's models can't be kept"):
+        write_atomically(path, dumps(unstructure(catalog)) + b"\n")
     return catalog

@@ -6,7 +6,6 @@ stay out of sight, and a folder serves children started by spawn or forkserver t
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from visiontrain.errors import PluginError
+from visiontrain.storage import explained
 
 __all__ = ["link_folder", "package_folder"]
 
@@ -37,7 +37,12 @@ def package_folder(name: str) -> Path:
 
 
 def link_folder(root: Path, packages: Iterable[str]) -> Path:
-    """The folder below `root` with a link to each package; made where it is not there yet."""
+    """The folder below `root` with a link to each package; made where it is not there yet.
+
+    Raises:
+        PluginError: a package is not there.
+        StorageError: the disk does not take the folder.
+    """
     targets = {name: package_folder(name) for name in sorted({"visiontrain", *packages})}
     digest = hashlib.sha256(
         "\0".join(f"{name}={path}" for name, path in targets.items()).encode(errors="surrogateescape")
@@ -45,17 +50,17 @@ def link_folder(root: Path, packages: Iterable[str]) -> Path:
     folder = root / digest.hexdigest()[:16]
     if folder.is_dir():
         return folder
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=root, prefix=".making-"))
-    temporary.chmod(0o755)
-    for name, target in targets.items():
-        (temporary / name).symlink_to(target, target_is_directory=True)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        # Somebody else was faster, with the same links.
-        with contextlib.suppress(OSError):
-            shutil.rmtree(temporary)
-        if not os.path.isdir(folder):  # noqa: PTH112 - a plain question to the file system
-            raise
+    with explained("the folder of links that workers import from can't be made"):
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=root, prefix=".making-"))
+        try:
+            temporary.chmod(0o755)
+            for name, target in targets.items():
+                (temporary / name).symlink_to(target, target_is_directory=True)
+            temporary.rename(folder)
+        except BaseException as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            # Somebody else was faster, with the same links.
+            if not isinstance(error, OSError) or not os.path.isdir(folder):  # noqa: PTH112 - a plain question
+                raise
     return folder

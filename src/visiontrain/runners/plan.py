@@ -175,10 +175,7 @@ class Planner:
             return kept
         progress(BuildProgress(environment.name, "checking", "Reading the names of its models"))
         command = self.command(framework, environment, {})
-        try:
-            return read_catalog(command, environment.catalog_path, framework.plugin.version)
-        except OSError as error:
-            raise EnvironmentBuildError(f"the catalogue of {environment.name} can't be kept: {error}") from error
+        return read_catalog(command, environment.catalog_path, framework.plugin.version)
 
     def _model(self, framework: Framework, environment: Generation, name: str) -> ModelInfo | None:
         catalog = load_catalog(environment.catalog_path, framework.plugin.version)

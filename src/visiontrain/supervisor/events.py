@@ -19,12 +19,12 @@ class EventLog:
     def __init__(self, path: Path, run_id: str) -> None:
         self._run_id = run_id
         self._pending: list[bytes] = []
+        self._unwritten = b""
         self._seq = 0
-        self._torn = False
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
-            self._write(b"\n")
+            self._unwritten = b"\n"
 
     def append(self, line: bytes) -> None:
         """Add an event's JSON object, without newline; it is written at the next `flush`."""
@@ -44,27 +44,30 @@ class EventLog:
         self.append(dumps(event_to_json(event)))
 
     def flush(self, *, sync: bool = False) -> bool:
-        """Write what was added; True if there was something. `sync` waits until it is on disk."""
-        if not self._pending:
+        """Write what was added; True if there was something. `sync` waits until it is on disk.
+
+        Raises:
+            OSError: the disk did not take it; what it did not take is kept, and the next call goes on right there.
+        """
+        if not self._pending and not self._unwritten:
             return False
-        self._pending.append(b"")
-        data, self._pending = b"\n".join(self._pending), []
-        self._write(data)
+        if self._pending:
+            self._pending.append(b"")
+            self._unwritten += b"\n".join(self._pending)
+            self._pending = []
+        while self._unwritten:
+            self._unwritten = self._unwritten[os.write(self._fd, self._unwritten) :]
         if sync:
             os.fsync(self._fd)
         return True
 
     def close(self) -> None:
-        """Write what was added and close the file."""
-        self.flush(sync=True)
-        os.close(self._fd)
+        """Write what was added and close the file.
 
-    def _write(self, data: bytes) -> None:
-        if self._torn:
-            data = b"\n" + data  # a write broke off: its line must not swallow the next one
-        written = 0
+        Raises:
+            OSError: as `flush` does; the file is closed nevertheless.
+        """
         try:
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
+            self.flush(sync=True)
         finally:
-            self._torn = written < len(data) and (written > 0 or self._torn)
+            os.close(self._fd)

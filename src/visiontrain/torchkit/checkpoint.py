@@ -6,12 +6,14 @@ import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from visiontrain.errors import RunFailedError
+from visiontrain.storage import explained
 
 __all__ = ["FORMAT", "Payload", "read_checkpoint", "read_first", "write_checkpoint"]
 
@@ -34,18 +36,71 @@ def write_checkpoint(path: Path, payload: Payload, *, previous: Path | None = No
 
     Raises:
         TypeError: the payload holds something else, which `weights_only=True` would refuse.
+        StorageError: the disk did not take it; what was at `path` is still there, and whole.
     """
     _check_plain(payload, "payload")
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **payload}, file)
+    with explained(f"the checkpoint {path} can't be written, and the one before it is kept"):
+        # Its parent alone: where the run's folder was removed, half of it must not come back.
+        path.parent.mkdir(exist_ok=True)
+        try:
+            _write(temporary, {"format": FORMAT, **payload})
+            if previous is not None and path.exists():
+                _keep(path, previous)
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):  # half a checkpoint would keep a full disk full
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+
+
+def _write(path: Path, payload: Payload) -> None:
+    with path.open("wb") as file:
+        told = _Told(file)
+        try:
+            torch.save(payload, told)
+        except Exception as e:
+            if told.error is not None:
+                raise told.error from e  # torch says where in its own code it was, not what the disk said
+            raise
         file.flush()
         os.fsync(file.fileno())
-    if previous is not None and path.exists():
+
+
+class _Told:
+    """A file for torch's writer; remembers what the disk said first."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self.error is not None:
+            # The writer ends its file whatever happened: an error that it meets there again would end the process.
+            return len(data)
+        try:
+            return self._file.write(data)
+        except OSError as e:
+            self.error = e
+            raise
+
+    def flush(self) -> None:
+        if self.error is None:
+            self._file.flush()
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give the file a second name in place of the one that `previous` names."""
+    link = previous.with_name(previous.name + ".tmp")
+    try:
+        link.unlink(missing_ok=True)
+        os.link(path, link)
+    except OSError:  # no hard links here: for an instant there is no file at `path`
         path.replace(previous)
-    temporary.replace(path)
-    _sync_folder(path.parent)
+    else:
+        link.replace(previous)
+        link.unlink(missing_ok=True)  # both names were the same file already
 
 
 def _sync_folder(path: Path) -> None:
@@ -101,7 +156,7 @@ def read_first(paths: Sequence[Path], *, warn: Callable[[str], None]) -> tuple[P
 
     Args:
         paths: Best choice first.
-        warn: Is told about each one that was passed over.
+        warn: Is told which were passed over, why, and which one is used instead.
 
     Raises:
         RunFailedError: none of them can be read.
@@ -109,10 +164,13 @@ def read_first(paths: Sequence[Path], *, warn: Callable[[str], None]) -> tuple[P
     reasons = []
     for path in paths:
         try:
-            return path, read_checkpoint(path)
+            found = path, read_checkpoint(path)
         except ValueError as e:
             reasons.append(str(e))
-            warn(str(e))
+            continue
+        if reasons:
+            warn(f"{'; '.join(reasons)}. Going on from the checkpoint before it, {path}")
+        return found
     if not paths:
         return None
     raise RunFailedError(

@@ -98,6 +98,7 @@ class CheckpointKeeper:
         self._best = context.checkpoints_dir / "best.pt"
         self._rng: dict[str, Any] | None = None
         self._saved: tuple[int, int, int] | None = None
+        self._last_is_whole = True
 
     def pin_rng(self) -> None:
         """Let the next `save_last` keep the random state of now: what follows will be done again when resuming."""
@@ -124,8 +125,9 @@ class CheckpointKeeper:
             "optimizer": self._optimizer.state_dict(),
             "rng": rng,
         }
-        write_checkpoint(self._last, payload, previous=self._previous)
-        self._saved = here
+        # A damaged last.pt must not take the place of the whole file before it.
+        write_checkpoint(self._last, payload, previous=self._previous if self._last_is_whole else None)
+        self._saved, self._last_is_whole = here, True
         exact = self._device.type == "cpu"
         self._context.checkpoint(
             self._last,
@@ -172,7 +174,10 @@ class CheckpointKeeper:
         reasons = self._differences(payload["conditions"])
         if self._device.type != "cpu":
             reasons.append(_INEXACT_ON_GPU)
-        self._saved = (position.epoch, position.batch, position.step)
+        if path == self._last:
+            self._saved = (position.epoch, position.batch, position.step)
+        else:
+            self._last_is_whole = False
         self._context.resumed(
             step=position.step,
             epoch=position.epoch + position.batch / batches,

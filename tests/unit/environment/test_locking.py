@@ -90,6 +90,6 @@ def test_file_system_without_locks(tmp_path, monkeypatch):
     def flock(_descriptor, _mode):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(module.fcntl, "flock", flock)
+    monkeypatch.setattr("visiontrain.storage.fcntl.flock", flock)
     with pytest.raises(EnvironmentBuildError, match="VISIONTRAIN_HOME"), exclusive(tmp_path / "lock"):
         pass

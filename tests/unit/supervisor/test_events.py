@@ -48,7 +48,7 @@ def test_a_line_that_an_earlier_attempt_left_unfinished_is_closed_off(path, befo
     assert path.read_bytes() == after + b"{}\n"
 
 
-def test_a_write_that_breaks_off_spoils_no_other_line(path, monkeypatch):
+def test_a_write_that_breaks_off_is_taken_up_where_it_stopped(path, monkeypatch):
     log = EventLog(path, "r")
     log.append(b'{"a":1}')
     left = [4]  # bytes that fit on the disk
@@ -65,4 +65,4 @@ def test_a_write_that_breaks_off_spoils_no_other_line(path, monkeypatch):
             log.flush()
     log.append(b'{"b":2}')
     log.close()
-    assert path.read_bytes() == b'{"a"\n{"b":2}\n'
+    assert path.read_bytes() == b'{"a":1}\n{"b":2}\n'
