@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from visiontrain.cli.output import numbers
-from visiontrain.errors import VisiontrainError
+from visiontrain.errors import RunError, VisiontrainError
 from visiontrain.handles import Run
 
 __all__ = ["result", "run_object"]
@@ -13,7 +13,7 @@ __all__ = ["result", "run_object"]
 
 def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, Any]:
     """The last line: how it ended. Where no run was started, its fields are null and `error` says why."""
-    told = error and {"type": type(error).__name__, "message": error.reason, "instruction": error.instruction}
+    told = error and _error_object(error)
     if run is None:
         nothing = dict.fromkeys(("run_id", "run_dir", "framework", "task", "model"))
         return {
@@ -27,6 +27,17 @@ def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, 
             "error": told,
         }
     return {"type": "result", **run_object(run), "error": told}
+
+
+def _error_object(error: VisiontrainError) -> dict[str, Any]:
+    of_run = error if isinstance(error, RunError) else None
+    return {
+        "type": type(error).__name__,
+        "message": error.reason,
+        "instruction": error.instruction,
+        "traceback": of_run and of_run.remote_traceback,
+        "log_tail": of_run and of_run.log_tail,
+    }
 
 
 def run_object(run: Run) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
-import signal
+import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from visiontrain import errors
 from visiontrain.errors import ProtocolError, RunFailedError, VisiontrainError, WorkerCrashedError
@@ -19,14 +20,25 @@ from visiontrain.protocol.codec import MAX_LINE, decode, encode
 from visiontrain.protocol.messages import ErrorInfo, InitializeParams, InitializeResult, Request, Response
 from visiontrain.protocol.structure import JsonValue, structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
+from visiontrain.runners.lifelines import host_command, lifeline
+from visiontrain.runners.variables import worker_variables
+from visiontrain.supervisor.keeper import BOOTSTRAP, Ending, Errand
 from visiontrain.supervisor.launch import WorkerCommand
 from visiontrain.supervisor.process import death_in_words, tail
 
 __all__ = ["WorkerConnection", "remote_error"]
 
+#: Seconds that a worker may take to end by itself once it was told to, or once its pipe has ended.
+SHUTDOWN = 5.0
+
+#: Seconds after which a keeper that does not end is given up; killing what the worker started takes two at the most.
+KEEPER = 10.0
+
 
 class WorkerConnection:
     """A worker that answers one request after the other. Use it as a context manager: its end ends the worker.
+
+    The worker and all that it starts end with this process, however that ends.
 
     Args:
         command: How the worker is started.
@@ -38,47 +50,61 @@ class WorkerConnection:
         self._timeout = timeout
         self._number = 0
         self._buffer = b""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = Path()
+        self._process: subprocess.Popen[bytes] | None = None  # the keeper, on whose pipes the worker is
+        self._lifeline: socket.socket | None = None
+        self._ended: str | None = None  # how, in words
 
     def __enter__(self) -> WorkerConnection:
-        self._folder = tempfile.TemporaryDirectory(prefix="visiontrain-")
-        self._log = (Path(self._folder.name) / "worker.log").open("wb")
+        command = host_command(BOOTSTRAP)
+        self._folder = Path(tempfile.mkdtemp(prefix="visiontrain-"))
+        self._lifeline, theirs = lifeline()
         try:
-            self._process = subprocess.Popen(
-                self._command.argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                cwd=self._folder.name,
-                env=self._command.env,
-                start_new_session=True,
-                bufsize=0,
-            )
-        except OSError as error:
-            self._log.close()
-            self._folder.cleanup()
-            raise WorkerCrashedError(f"the worker could not be started: {error}") from error
+            with theirs, (self._folder / "worker.log").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [*command, str(theirs.fileno())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=self._folder,
+                    env=worker_variables(),
+                    start_new_session=True,
+                    pass_fds=[theirs.fileno()],
+                    bufsize=0,
+                )
+            with contextlib.suppress(BrokenPipeError):
+                errand = Errand(self._command.argv, self._command.env, str(self._folder))
+                self._lifeline.sendall(json.dumps(errand).encode() + b"\n")
+        except BaseException as error:
+            self._lifeline.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if isinstance(error, OSError):  # no more processes, no more descriptors...
+                raise WorkerCrashedError(f"the worker could not be started: {error}") from error
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        process = self._started()
-        if value is None:
-            with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
+        process, ours = self._started()
+        try:
+            if value is None:
                 self._send(Request(self._number + 1, "shutdown"))
-                process.wait(5)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # it leads its own group: children go with it
-        process.wait()
-        for stream in (process.stdin, process.stdout, self._log):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+                with selectors.DefaultSelector() as selector:
+                    selector.register(ours, selectors.EVENT_READ)
+                    selector.select(SHUTDOWN)
+        finally:
+            ours.close()  # it kills what is left, and ends
+            try:
+                process.wait(KEEPER)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def initialize(self) -> InitializeResult:
         """Load the trainer and its framework: versions and devices. The first request on every pipe."""
@@ -101,59 +127,86 @@ class WorkerConnection:
             raise ProtocolError(f"the worker answered request {response.id} where {self._number} was asked")
         return response.result
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
+    def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        if self._process is None or self._lifeline is None:
             raise ProtocolError("the connection is used outside its with statement")
-        return self._process
+        return self._process, self._lifeline
 
     def _send(self, request: Request) -> None:
-        stdin = self._started().stdin
+        stdin = self._started()[0].stdin
         if stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # its end is told by _receive
                 stdin.write(encode(request))
 
     def _receive(self) -> Response:
-        process = self._started()
+        process, ours = self._started()
         if process.stdout is None:
             raise ProtocolError("the worker has no pipe")
+        os.set_blocking(process.stdout.fileno(), False)
         deadline = time.monotonic() + self._timeout
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
+            selector.register(ours, selectors.EVENT_READ)
             while True:
+                # What the worker said before its end counts: so the pipe is read after the end was seen.
+                ready = [key.fileobj for key, _ in selector.select(max(0.0, deadline - time.monotonic()))]
+                chunk = _read(process.stdout.fileno())
+                self._buffer += chunk or b""
                 while b"\n" in self._buffer:
                     line, _, self._buffer = self._buffer.partition(b"\n")
                     message = decode(line)
                     if isinstance(message, Response):
                         return message
-                if selector.select(0.1):
-                    chunk = os.read(process.stdout.fileno(), 1 << 16)
-                    if not chunk:
-                        raise self._crash()
-                    self._buffer += chunk
-                elif process.poll() is not None:
+                if chunk == b"" or (not chunk and ours in ready):
                     raise self._crash()
-                if len(self._buffer) > MAX_LINE or time.monotonic() > deadline:
+                if len(self._buffer) > MAX_LINE:
+                    raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
+                if time.monotonic() > deadline:
                     raise WorkerCrashedError(
                         f"the worker gave no answer within {self._timeout:g} s", log_tail=self._log_tail()
                     )
 
     def _crash(self) -> WorkerCrashedError:
-        code = self._started().wait()
-        return WorkerCrashedError(death_in_words(-code if code < 0 else code << 8), log_tail=self._log_tail())
+        """The error for a worker that will say nothing any more: it has ended, or closed its pipe."""
+        if self._ended is None:
+            _, ours = self._started()
+            ours.settimeout(SHUTDOWN)
+            try:
+                with ours.makefile("rb") as lines:
+                    line = lines.readline()
+            except TimeoutError:
+                self._ended = "the worker closed its pipe without an answer"
+            else:
+                ending = Ending(*json.loads(line)) if line else Ending(failure="the worker's keeper ended")
+                self._ended = ending.failure or death_in_words(ending.status or 0)
+        return WorkerCrashedError(self._ended, log_tail=self._log_tail())
 
     def _log_tail(self) -> str | None:
-        return tail(Path(self._folder.name) / "worker.log") if self._folder else None
+        return tail(self._folder / "worker.log") or None
+
+
+def _read(fd: int) -> bytes | None:
+    """What there is to read; empty at the end, None where there is nothing yet."""
+    try:
+        return os.read(fd, 1 << 16)
+    except BlockingIOError:
+        return None
 
 
 def remote_error(error: ErrorInfo, *, run_id: str | None = None) -> VisiontrainError:
     """The exception for a worker's error: one of `visiontrain.errors` as itself, any other as `RunFailedError`."""
     cls: type[VisiontrainError] | None = getattr(errors, error.type, None) if error.type in errors.__all__ else None
     if cls is WorkerCrashedError:
-        return WorkerCrashedError(error.message, instruction=error.instruction, run_id=run_id, log_tail=error.traceback)
+        return WorkerCrashedError(error.message, instruction=error.instruction, run_id=run_id, log_tail=error.log_tail)
     if cls is not None and not issubclass(cls, errors.RunError):
         if issubclass(cls, errors.SpecError):  # its message begins with the field
             field, _, rest = error.message.partition(": ")
             return cls(field, rest, instruction=error.instruction)
         return cls(error.message, instruction=error.instruction)
-    reason = error.message if cls is not None else f"{error.type}: {error.message}"
-    return RunFailedError(reason, instruction=error.instruction, run_id=run_id, remote_traceback=error.traceback)
+    return RunFailedError(
+        error.message if cls is not None else error.headline,
+        instruction=error.instruction,
+        run_id=run_id,
+        remote_traceback=error.traceback,
+        log_tail=error.log_tail,
+    )

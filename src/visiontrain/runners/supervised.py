@@ -6,17 +6,15 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
-import weakref
 from typing import IO, Any
 
-from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, RunError, WorkerCrashedError
+from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, WorkerCrashedError
 from visiontrain.protocol.codec import dumps, loads
 from visiontrain.protocol.events import ProgressEvent, event_from_json
 from visiontrain.protocol.structure import unstructure
-from visiontrain.runners.links import package_folder
+from visiontrain.runners.lifelines import host_command, lifeline
 from visiontrain.runners.variables import worker_variables
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.main import BOOTSTRAP
@@ -35,7 +33,6 @@ class SupervisorLink:
         self._buffer = b""
         self._lock = threading.Lock()
         self.closed = False
-        _open_links.add(self)
 
     def wait(self, timeout: float) -> list[ProgressEvent]:
         """Wait until the record has grown, progress came or the supervisor ended, `timeout` seconds at the most."""
@@ -73,18 +70,6 @@ class SupervisorLink:
         self._socket.close()
 
 
-#: A forked child of the host must not keep a run attached after the host's end.
-_open_links: weakref.WeakSet[SupervisorLink] = weakref.WeakSet()
-
-
-def _close_links_in_child() -> None:
-    for link in list(_open_links):
-        link._socket.close()  # noqa: SLF001 - the lock may be held by a thread that the child does not have
-
-
-os.register_at_fork(after_in_child=_close_links_in_child)
-
-
 def start_supervisor(launch: Launch) -> SupervisorLink:
     """Start the supervisor of a run and wait until it has taken the run over.
 
@@ -93,13 +78,11 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
         EnvironmentBuildError: the run's environment is being removed.
         WorkerCrashedError: the supervisor could not start.
     """
-    ours, theirs = socket.socketpair()
-    package_parent = package_folder("visiontrain").parent
-    if not sys.executable:
-        raise RunError("this Python does not know its own interpreter (sys.executable is empty)")
+    command = host_command(BOOTSTRAP)
+    ours, theirs = lifeline()
     with theirs:
         starter = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOTSTRAP, str(package_parent)],
+            command,
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -50,6 +49,8 @@ def _exit_after(work: Callable[[], None]) -> NoReturn:
         work()
         code = 0
     except BaseException:  # noqa: BLE001 - the process ends here, and what follows run_guarded is the guard's to do
+        import traceback  # here: a start must not pay for it
+
         traceback.print_exc(file=sys.stderr)
     finally:
         sys.stderr.flush()

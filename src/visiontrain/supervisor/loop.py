@@ -59,6 +59,7 @@ class Supervisor:
         self.terminated = False  # SIGTERM has come
         self._worker: subprocess.Popen[bytes] | None = None
         self._exit_status: int | None = None
+        self._log_start = 0  # of this attempt in the log, in bytes
         self._stop: Stop | None = None
         self._place: Place | None = None  # in the queue for a device
         self._begun = False  # the request that the run is about was sent
@@ -89,7 +90,10 @@ class Supervisor:
 
     def _follow_worker(self) -> None:
         with (self.run_dir / "worker.log").open("ab") as log:
-            self._worker = spawn_worker(self.launch.command, cwd=self.run_dir, log=log.fileno())
+            self._log_start = log.tell()
+            self._worker = spawn_worker(
+                self.launch.command.argv, self.launch.command.env, cwd=self.run_dir, log=log.fileno()
+            )
         assert self._worker.stdin and self._worker.stdout  # noqa: S101, PT018 - they are pipes
         inbox = Inbox(self._worker.stdout.fileno(), self.launch.record.run_id)
         self._selector.register(inbox.fd, selectors.EVENT_READ)
@@ -235,9 +239,9 @@ class Supervisor:
         if self._stop is not None and self._place is not None and not self._begun:
             return Outcome.never_begun(self._stop)
         if self._stop is not None and self._stop.is_forced:
-            return Outcome.forced(self._stop)
+            return Outcome.forced(self._stop, self.journal.record.last)
         if self._response is not None and self._response.error is not None:
-            return Outcome.failed(self._response.error)
+            return Outcome.failed(dataclasses.replace(self._response.error, log_tail=self._log_tail()))
         return Outcome.failed(self._death())
 
     def _death(self) -> ErrorInfo:
@@ -245,5 +249,9 @@ class Supervisor:
             code=0,
             message=death_in_words(self._exit_status or 0),
             type="WorkerCrashedError",
-            traceback=tail(self.run_dir / "worker.log") or None,
+            log_tail=self._log_tail(),
         )
+
+    def _log_tail(self) -> str | None:
+        """The last lines that this attempt has left in the log."""
+        return tail(self.run_dir / "worker.log", start=self._log_start) or None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from visiontrain.protocol.events import Status
 from visiontrain.protocol.messages import ErrorInfo, TrainResult
+from visiontrain.supervisor.record import CheckpointRecord
 from visiontrain.supervisor.stopping import Stop
 
 __all__ = ["Outcome"]
@@ -35,12 +36,15 @@ class Outcome:
         return cls(stop.status, f"{stop.reason}, while it waited for its device")
 
     @classmethod
-    def forced(cls, stop: Stop) -> Outcome:
-        """It had to be interrupted or killed."""
-        lost = "it reached no safe point in time, so the work since its last checkpoint is lost"
-        return cls(stop.status, f"{stop.reason}; {lost}")
+    def forced(cls, stop: Stop, last: CheckpointRecord | None) -> Outcome:
+        """It had to be interrupted or killed; `last` is the checkpoint that is left."""
+        if last is None:
+            lost = "before its first checkpoint: resuming it begins anew"
+        else:
+            lost = f"so the work since its last checkpoint, at {last.epoch:.3g} epochs, is lost"
+        return cls(stop.status, f"{stop.reason}; it reached no safe point in time, {lost}")
 
     @classmethod
     def failed(cls, error: ErrorInfo) -> Outcome:
         """The trainer raised an exception, or its process died."""
-        return cls("failed", f"{error.type}: {error.message}", error)
+        return cls("failed", error.headline, error)

@@ -10,9 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from visiontrain.supervisor.launch import WorkerCommand
 
 __all__ = [
     "become_subreaper",
@@ -37,7 +36,15 @@ def become_subreaper() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def spawn_worker(command: WorkerCommand, *, cwd: Path, log: int) -> subprocess.Popen[bytes]:
+def spawn_worker(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    cwd: Path,
+    log: int,
+    stdin: int = subprocess.PIPE,
+    stdout: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
     """Start the worker in a process group of its own; its stderr is the log's file descriptor.
 
     Call it from the main thread: the parent-death signal is sent when the *thread* that started the worker ends.
@@ -53,12 +60,12 @@ def spawn_worker(command: WorkerCommand, *, cwd: Path, log: int) -> subprocess.P
                 os._exit(1)
 
     worker = subprocess.Popen(
-        command.argv,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        argv,
+        stdin=stdin,
+        stdout=stdout,
         stderr=log,
         cwd=cwd,
-        env=command.env,
+        env=env,
         start_new_session=True,
         preexec_fn=before,  # noqa: PLW1509 - this process has one thread
         bufsize=0,

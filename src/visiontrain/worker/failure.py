@@ -33,12 +33,15 @@ def describe_exception(error: BaseException) -> ErrorInfo:
     """The exception's class, message, notes, causes and traceback as text; both are cut where they are very long."""
     cls = type(error)
     module = "" if cls.__module__ in ("builtins", "__main__", "visiontrain.errors") else f"{cls.__module__}."
-    ours = isinstance(error, VisiontrainError)
+    if isinstance(error, VisiontrainError):
+        message, instruction = error.reason, error.instruction
+    else:
+        message, instruction = _message(error), _MORE_MEMORY if _is_out_of_memory(cls) else None
     return ErrorInfo(
         code=TRAINER_ERROR,
-        message=_cut(error.reason if ours else _message(error)),
+        message=_cut(message),
         type=module + cls.__qualname__,
-        instruction=error.instruction if ours else _MORE_MEMORY if _is_out_of_memory(cls) else None,
+        instruction=instruction,
         traceback=_cut(_traceback(error)),
     )
 

@@ -63,18 +63,17 @@ def test_one_that_does_not_answer_in_time(tmp_path):
 
 
 def test_one_that_does_not_end_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("visiontrain.runners.connection.SHUTDOWN", 0.2)
     with WorkerConnection(command(tmp_path, "will_not_stop:Lingers")) as worker:
         pid = worker.initialize().pid
         worker.request("models")
-        wait = worker._process.wait
-        monkeypatch.setattr(worker._process, "wait", lambda timeout=None: wait(timeout and 0.2))
     assert not alive(pid)
 
 
 def test_a_program_that_is_not_there(tmp_path):
     asked = dataclasses.replace(command(tmp_path, "base:Steady"), argv=(str(tmp_path / "none"),))
-    with pytest.raises(WorkerCrashedError, match="could not be started"):
-        WorkerConnection(asked).__enter__()
+    with pytest.raises(WorkerCrashedError, match="could not be started"), WorkerConnection(asked) as worker:
+        worker.initialize()
 
 
 def test_outside_its_with_statement_it_is_of_no_use(tmp_path):
@@ -100,8 +99,15 @@ class TestRemoteError:
         assert isinstance(made, RunFailedError)
         assert (made.reason, made.remote_traceback, made.run_id) == ("torch.OutOfMemoryError: m", "Traceback...", "r")
 
+    def test_one_without_a_message_is_its_class(self):
+        assert remote_error(ErrorInfo(1, "", "MemoryError")).reason == "MemoryError"
+
+    def test_a_failure_shows_the_log_too(self):
+        made = remote_error(ErrorInfo(1, "m", "ValueError", None, "Traceback...", "last words"))
+        assert (made.remote_traceback, made.log_tail) == ("Traceback...", "last words")
+
     def test_a_crash_shows_the_log(self):
-        made = remote_error(ErrorInfo(0, "killed", "WorkerCrashedError", None, "last words"), run_id="r")
+        made = remote_error(ErrorInfo(0, "killed", "WorkerCrashedError", log_tail="last words"), run_id="r")
         assert isinstance(made, WorkerCrashedError)
         assert (made.reason, made.log_tail) == ("killed", "last words")
 
