@@ -138,6 +138,14 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """Hundreds of runs and a million events: a host that lives for months must not grow. Takes five minutes."""
+    _prepare(session, "test")
+    session.install("-e", "examples/visiontrain_softmax", "psutil>=6")
+    _pytest(session, "-s", "tests/soak")
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Write every environment's ``requirements.lock``; pins that still fit stay, unless ``-- --upgrade``."""
     _prepare(session)

@@ -155,6 +155,11 @@ class TestWeights:
 
 
 class TestUnknownOption:
+    @pytest.mark.parametrize("name", ["pretrained", "scratch"])
+    def test_the_command_lines_words_for_weights(self, name):
+        error = unknown_option(name, ["batch"], "timm")
+        assert error.instruction == f'Give weights="{name}", or the path of a file.'
+
     @pytest.mark.parametrize(
         ("given", "near"), [("warmup_epoch", "warmup_epochs"), ("epoch", "epochs"), ("imagesize", "image_size")]
     )
