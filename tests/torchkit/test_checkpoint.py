@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
+from visiontrain_harness.faults import HOWS, every_fault, file_size_limit
 
 from visiontrain.errors import RunFailedError, StorageError
 from visiontrain.torchkit import checkpoint
@@ -90,3 +91,89 @@ def test_the_first_that_can_be_read(tmp_path):
     assert read_first([], warn=warnings.append) is None
     with pytest.raises(RunFailedError, match="no checkpoint of the run"):
         read_first([tmp_path / "bad.pt"], warn=warnings.append)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_at_whichever_write_the_disk_refuses_a_whole_file_is_left(how, tmp_path):
+    def save(root, number):
+        write_checkpoint(
+            root / "checkpoints" / "last.pt",
+            {"number": number, "weights": torch.full((5000,), float(number))},
+            previous=root / "checkpoints" / "previous.pt",
+        )
+
+    def prepare(root):
+        for number in (1, 2):
+            save(root, number)
+
+    for case in every_fault(how, tmp_path, prepare=prepare, operation=lambda root: save(root, 3)):
+        assert case.error is None or isinstance(case.error, StorageError), case
+        folder = case.root / "checkpoints"
+        last = read_checkpoint(folder / "last.pt")["number"]
+        assert last in (2, 3), case
+        assert read_checkpoint(folder / "previous.pt")["number"] in (1, 2), case
+        if how in ("once", "full", "torn") and case.point.startswith(("open", "write", "fsync")):
+            assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "previous.pt"], case
+        save(case.root, 4)
+        assert read_checkpoint(folder / "last.pt")["number"] == 4
+        assert read_checkpoint(folder / "previous.pt")["number"] == last
+        assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "previous.pt"], case
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.7, 0.999])
+def test_a_disk_that_fills_up_while_torch_writes_is_an_error_and_not_the_end(share, tmp_path):
+    path = tmp_path / "last.pt"
+    payload = {"number": 1, "weights": torch.zeros(300_000)}
+    write_checkpoint(path, payload)
+    size = path.stat().st_size
+    with pytest.raises(StorageError, match="File too large") as caught, file_size_limit(int(size * share)):
+        write_checkpoint(path, {**payload, "number": 2}, previous=tmp_path / "previous.pt")
+    assert caught.value.instruction
+    assert read_checkpoint(path)["number"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_without_hard_links_the_one_before_is_kept_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(checkpoint.os, "link", refuse)
+    for number in range(3):
+        write_checkpoint(tmp_path / "last.pt", {"number": number}, previous=tmp_path / "previous.pt")
+    assert read_checkpoint(tmp_path / "previous.pt")["number"] == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_runs_folder_that_was_removed_does_not_come_back_in_half(tmp_path):
+    with pytest.raises(StorageError, match="No such file or directory"):
+        write_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt", PAYLOAD)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wherever_a_file_was_cut_short_it_is_told(tmp_path):
+    path = tmp_path / "last.pt"
+    write_checkpoint(path, PAYLOAD)
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole) - 1, 97), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"last\.pt can't be used"):
+            read_checkpoint(path)
+
+
+def test_wherever_a_bit_flips_the_content_is_the_same_or_it_is_told(tmp_path):
+    path = tmp_path / "last.pt"
+    write_checkpoint(path, PAYLOAD)
+    whole = path.read_bytes()
+    told = 0
+    for offset in range(0, len(whole), 13):
+        damaged = bytearray(whole)
+        damaged[offset] ^= 1 << offset % 8
+        path.write_bytes(damaged)
+        try:
+            found = read_checkpoint(path)
+        except ValueError:
+            told += 1
+        else:  # padding, dates and the like
+            assert torch.equal(found["weights"], PAYLOAD["weights"])
+            assert {**found, "weights": 0, "format": 0} == {**PAYLOAD, "weights": 0, "format": 0}
+    assert told > len(whole) / 13 / 2
