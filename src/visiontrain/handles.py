@@ -16,9 +16,9 @@ from visiontrain.rundir.events import EVENTS, EventReader
 from visiontrain.rundir.history import HistoryRow, read_history
 from visiontrain.runners.connection import remote_error
 from visiontrain.runners.supervised import SupervisorLink
-from visiontrain.supervisor.loop import STOP_FILE
 from visiontrain.supervisor.process import tail
 from visiontrain.supervisor.record import RunRecord
+from visiontrain.supervisor.wishes import Wish, ask
 
 __all__ = ["Resume", "Run", "RunHandle"]
 
@@ -98,7 +98,11 @@ class Run:
 
     def stop(self) -> None:
         """Ask the run to end at its next safe point, leaving a resumable checkpoint; whichever process started it."""
-        request_stop(self.run_dir)
+        _ask(self.run_dir, "stop")
+
+    def kill(self) -> None:
+        """End the run at once, whichever process started it; what was done since its last checkpoint is lost."""
+        _ask(self.run_dir, "kill")
 
     def raise_for_status(self) -> Run:
         """Raise the error of a run that failed or was interrupted; else give the run itself.
@@ -205,13 +209,14 @@ class RunHandle:
         if self._link is not None and not self._link.closed:
             self._link.say("stop")
         else:
-            request_stop(self.run_dir)
+            self.run.stop()
 
     def kill(self) -> None:
         """End the run at once; what was done since its last checkpoint is lost. Does not wait."""
-        if self._link is None:
-            raise RunError("only the process that started a run can end it at once", run_id=self.run_id)
-        self._link.say("kill")
+        if self._link is not None and not self._link.closed:
+            self._link.say("kill")
+        else:
+            self.run.kill()
 
     def detach(self) -> None:
         """Let the run go on when this process ends."""
@@ -240,10 +245,10 @@ class RunHandle:
             yield from self._link.wait(POLL)
 
 
-def request_stop(run_dir: Path) -> None:
-    """Ask the run's supervisor to stop it; a run that nobody works on is left as it is."""
+def _ask(run_dir: Path, wish: Wish) -> None:
+    """Ask the run's supervisor; a run that nobody works on is left as it is."""
     if is_being_worked_on(run_dir):
-        (run_dir / STOP_FILE).touch()
+        ask(run_dir, wish)
 
 
 def _failure(record: RunRecord, go_on: str | None) -> VisiontrainError:

@@ -116,7 +116,8 @@ class TestSteps:
         handle.stop()
         to_the_end(handle)
         assert handle.status == "stopped"
-        assert "reached no safe point" in handle.run.record.reason
+        words = "it reached no safe point in time, before its first checkpoint: resuming it begins anew"
+        assert words in handle.run.record.reason
 
     def test_one_that_ignores_the_interrupt_too_is_killed(self, start):
         handle = start("will_not_stop:IgnoresInterrupt", deadlines=VERY_IMPATIENT)
@@ -143,9 +144,22 @@ class TestSteps:
         to_the_end(handle)
         assert handle.status == "stopped"
 
-    def test_only_whoever_started_a_run_can_kill_it(self, steady):
+    @pytest.mark.parametrize("stopped_before", [False, True])
+    def test_any_process_can_kill_a_run(self, start, stopped_before):
+        handle = start("will_not_stop:IgnoresInterrupt")
+        under_way(handle)
+        another = runs.follow(handle.run_dir)
+        if stopped_before:
+            another.stop()
+            until(lambda: not (handle.run_dir / "stop").exists(), "the wish is taken")
+        another.kill()
+        to_the_end(another)
+        assert another.status == "stopped"
+        assert "asked to end at once" in another.run.record.reason
+
+    def test_only_whoever_started_a_run_can_let_it_go(self, steady):
         with pytest.raises(RunError, match="only the process that started a run"):
-            runs.follow(steady.run_dir).kill()
+            runs.follow(steady.run_dir).detach()
 
     def test_an_interrupted_trainer_can_still_report(self, start):
         # The interrupt ends the request, not the worker: what was reported before is all there, in order.

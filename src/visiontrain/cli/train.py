@@ -135,7 +135,12 @@ def resume(
     )
 
 
-def stop(run: RunArgument) -> None:
+def stop(
+    run: RunArgument,
+    now: Annotated[
+        bool, typer.Option("--now", help="End it at once; what was done since its last checkpoint is lost.")
+    ] = False,
+) -> None:
     """Stop a run, whichever process started it.
 
     It ends at its next safe point and leaves a checkpoint to resume from; this waits until then. Ctrl-C ends the
@@ -153,8 +158,12 @@ def stop(run: RunArgument) -> None:
     if not is_being_worked_on(found.run_dir):
         say(console, f"{found.run_id} is not running: it is {found.status}.")
         return
-    found.stop()
-    say(console, f"Asked {found.run_id} to stop; it ends at its next safe point.")
+    if now:
+        found.kill()
+        say(console, f"Asked {found.run_id} to end at once.")
+    else:
+        found.stop()
+        say(console, f"Asked {found.run_id} to stop; it ends at its next safe point.")
     while is_being_worked_on(found.run_dir):
         time.sleep(0.1)
     say_ending(console, found)

@@ -31,13 +31,11 @@ from visiontrain.supervisor.outcome import Outcome
 from visiontrain.supervisor.places import Place, candidates, join
 from visiontrain.supervisor.process import death_in_words, kill_descendants, reap, spawn_worker, tail
 from visiontrain.supervisor.stopping import Stop
+from visiontrain.supervisor.wishes import Wish, take
 
-__all__ = ["STOP_FILE", "Supervisor"]
+__all__ = ["Supervisor"]
 
-#: A file of this name in a run's folder asks the run to stop; its content is a word on who asks.
-STOP_FILE = "stop"
-
-#: How often the stop file is looked for, in seconds.
+#: How often wishes of other processes are looked for, in seconds.
 TICK = 0.2
 
 #: How long events are let come together before they are taken, in seconds.
@@ -63,14 +61,14 @@ class Supervisor:
         self._stop: Stop | None = None
         self._place: Place | None = None  # in the queue for a device
         self._begun = False  # the request that the run is about was sent
+        self._asked: dict[int, bool] = {}  # requests that were sent, and whether they were answered
         self._response: Response | None = None
         self._result: TrainResult | None = None
         self._selector = selectors.DefaultSelector()
 
     def begin(self) -> None:
         """Write the record: whoever is told that the run has started finds it running."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.run_dir / STOP_FILE).unlink()  # meant for an earlier attempt
+        take(self.run_dir)  # meant for an earlier attempt
         self.journal.tell("running")
 
     def run(self) -> None:
@@ -124,8 +122,7 @@ class Supervisor:
             self._obey_host()
         if self.terminated and self._stop is None:
             self._begin_stop(Stop.asked("SIGTERM to its supervisor", self.launch.deadlines))
-        if self._stop is None and (self.run_dir / STOP_FILE).exists():
-            self._begin_stop(Stop.asked("asked to stop", self.launch.deadlines))
+        self._grant(take(self.run_dir))
 
     def _reap(self) -> None:
         ended = reap()
@@ -154,6 +151,7 @@ class Supervisor:
                 return
 
     def _take_response(self, response: Response) -> None:
+        self._check_off(response)
         if response.id == INITIALIZE and response.error is None:
             worker = structure(InitializeResult, response.result)
             self.journal.take_worker(worker)
@@ -163,7 +161,19 @@ class Supervisor:
                 self._result = structure(TrainResult, response.result)
             self._response = response
 
+    def _check_off(self, response: Response) -> None:
+        if response.id is None:
+            if response.error is None:
+                raise ProtocolError("the worker sent an answer without an id")
+            return  # it could not read what it was sent
+        answered = self._asked.get(response.id)
+        if answered is not False:
+            why = "was never asked" if answered is None else "it has answered already"
+            raise ProtocolError(f"the worker answered the request {response.id}, which {why}")
+        self._asked[response.id] = True
+
     def _request(self, number: int, method: str, params: object) -> None:
+        self._asked[number] = False
         self._send(encode(Request(number, method, unstructure(params))))
 
     def _send(self, line: bytes) -> None:
@@ -173,7 +183,7 @@ class Supervisor:
             self._worker.stdin.write(line)
 
     def _shut_down(self, inbox: Inbox) -> None:
-        self._send(encode(Request(SHUTDOWN, "shutdown")))
+        self._request(SHUTDOWN, "shutdown", {})
         deadline = time.monotonic() + self.launch.deadlines.shutdown
         while self._exit_status is None and time.monotonic() < deadline:
             self._wait()
@@ -216,16 +226,20 @@ class Supervisor:
         for command in self.link.receive():
             if command == "detach":
                 self.attached = False
-            elif command == "stop" and self._stop is None:
-                self._begin_stop(Stop.asked("asked to stop", self.launch.deadlines))
-            elif command == "kill":
-                self._begin_stop(Stop.at_once())
+            elif command in ("stop", "kill"):
+                self._grant("stop" if command == "stop" else "kill")
         if self.link.connection is None and connection is not None:
             self._selector.unregister(connection)
             if self.attached and self._stop is None:
                 self._begin_stop(Stop.host_gone(self.launch.deadlines))
             elif self.attached and self._stop is not None:
                 self._stop.hasten(self.launch.deadlines.host_gone)
+
+    def _grant(self, wish: Wish | None) -> None:
+        if wish == "kill":
+            self._begin_stop(Stop.at_once())
+        elif wish == "stop" and self._stop is None:
+            self._begin_stop(Stop.asked("asked to stop", self.launch.deadlines))
 
     def _begin_stop(self, stop: Stop) -> None:
         self._send(encode(Notification("stop")))

@@ -64,6 +64,8 @@ def test_a_failed_run_says_why_and_how_to_go_on(counting, shapes):
     result = lines_of(done.stdout)[-1]
     assert result["status"] == "failed"
     assert result["error"]["type"] == "RunFailedError"
+    assert result["error"]["message"] == "ValueError: step 5 failed"
+    assert result["error"]["traceback"].startswith("Traceback (most recent call last):")
     assert "Error: ValueError: step 5 failed" in done.stderr
     assert done.stderr.splitlines()[-1] == f"Go on from its last checkpoint: visiontrain resume {result['run_id']}"
     assert "cli/training.py" not in done.stderr  # no traceback of ours
@@ -177,6 +179,20 @@ def test_stop_waits_for_the_end_and_the_one_who_trains_is_told(start, counting, 
     again = counting("stop", run_id)
     assert again.exit_code == 0
     assert "is not running: it is stopped" in again.stderr
+
+
+def test_stop_now_does_not_wait_for_a_safe_point(start, counting, shapes):
+    training = start(*TRAIN, shapes, "--set", "pause=600", "--json")
+    run_id = lines_of(training.stdout.readline())[0]["run_id"]
+    _wait_for(training, "log")
+    done = counting("stop", run_id, "--now")
+    assert done.exit_code == 0, done.output
+    record = Session().run(run_id).record
+    assert record.status == "stopped"
+    assert "asked to end at once" in record.reason
+    assert "before its first checkpoint: resuming it begins anew" in done.stderr.replace("\n", " ")
+    training.communicate()
+    assert training.returncode == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -1,0 +1,37 @@
+"""What any process may ask of a run, whoever started it: a file in its folder, which its supervisor takes away."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["STOP_FILE", "Wish", "ask", "take"]
+
+Wish = Literal["stop", "kill"]
+
+#: A file of this name asks the run to stop; with the word ``kill`` in it, to end at once.
+STOP_FILE = "stop"
+
+
+def ask(run_dir: Path, wish: Wish) -> None:
+    """Leave a wish.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    written = run_dir / f".{STOP_FILE}.{os.getpid()}"
+    written.write_text(wish, encoding="ascii")
+    written.replace(run_dir / STOP_FILE)
+
+
+def take(run_dir: Path) -> Wish | None:
+    """The wish that somebody has left, once; None where there is none."""
+    taken = run_dir / f".{STOP_FILE}.taken"
+    try:
+        (run_dir / STOP_FILE).replace(taken)  # first: what is asked while this is read is not lost
+    except OSError:
+        return None
+    wish: Wish = "kill" if taken.read_bytes().strip() == b"kill" else "stop"
+    taken.unlink()
+    return wish
