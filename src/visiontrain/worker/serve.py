@@ -37,7 +37,7 @@ from visiontrain.worker.failure import INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_
 from visiontrain.worker.stdio import Pipe, claim
 from visiontrain.worker.trainer import Trainer
 
-__all__ = ["Server", "main"]
+__all__ = ["Server", "load_trainer", "main"]
 
 
 def main() -> None:
@@ -114,7 +114,7 @@ class Server:
                 f"the host speaks protocol {asked.protocol}, this worker {PROTOCOL_VERSION}",
                 instruction="Upgrade visiontrain and its plugins to versions that belong together.",
             )
-        self._trainer = _load_trainer(asked.trainer)
+        self._trainer = load_trainer(asked.trainer)
         found = self._trainer.describe()
         result: JsonValue = unstructure(
             InitializeResult(
@@ -214,7 +214,12 @@ def _finite(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: value if finite[name] else None for name, value in metrics.items()}
 
 
-def _load_trainer(path: str) -> Trainer:
+def load_trainer(path: str) -> Trainer:
+    """Make the trainer that ``package.module:Class`` names.
+
+    Raises:
+        PluginError: the module has no such class.
+    """
     module_name, _, class_name = path.partition(":")
     module: Any = importlib.import_module(module_name)
     cls = getattr(module, class_name, None)

@@ -1,0 +1,1 @@
+"""Softmax regression for visiontrain. The host imports `plugin`, the environment imports `trainer`."""

@@ -1,0 +1,199 @@
+"""A framework without a framework: what an app's tests train with, in a second, through the real machinery."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from visiontrain.datasets.samples import make_sample
+from visiontrain.environment.definition import DEFINITION_FILE, LOCK_FILE, EnvironmentDefinition
+from visiontrain.environment.generation import Generation
+from visiontrain.environment.store import EnvironmentStore
+from visiontrain.errors import SpecError
+from visiontrain.plugin.discovery import Plugin, discover
+from visiontrain.plugin.manifest import Manifest
+from visiontrain.protocol.tasks import Task
+from visiontrain.runners.supervised import SupervisorLink, start_supervisor
+from visiontrain.session import Session
+from visiontrain.supervisor.launch import Launch
+from visiontrain.testing.worker.script import VARIABLE, Crash, Failure, Hang, Script, write_script
+
+__all__ = ["FakeFramework", "fake_framework"]
+
+_DEFINITION = 'name = "{name}"\nrequires-python = ">=3.10"\nrequirements = []\nimports = ["json"]\n'
+
+
+class FakeFramework:
+    """The framework that is registered while `fake_framework` is entered.
+
+    Args:
+        folder: Where its files lie.
+        home: What `visiontrain` takes for its home meanwhile.
+        manifest: Its manifest.
+        script: What its trainings do.
+    """
+
+    def __init__(self, folder: Path, home: Path, manifest: Manifest, script: Script) -> None:
+        self.home = home
+        self.manifest = manifest
+        self._folder = folder
+        self._script = script
+        self.change()
+
+    @property
+    def data(self) -> Path:
+        """A dataset of a few generated images, to train on."""
+        counts = {"train": 2, "val": 1}
+        return make_sample("shapes", self._folder / "shapes", images_per_class=counts, image_size=16)
+
+    @property
+    def script_path(self) -> Path:
+        """The file that holds the script."""
+        return self._folder / "script.json"
+
+    def change(self, *, ends: Failure | Crash | Hang | None = None, **changes: Any) -> None:
+        """Let trainings that start from now on, resumed ones among them, do something else.
+
+        Args:
+            ends: How they end; None: they complete.
+            changes: Arguments of `fake_framework`: metrics, steps, step_seconds, logs, output.
+        """
+        if "metrics" in changes:
+            changes["rows"] = tuple(changes.pop("metrics"))
+        self._script = replace(
+            self._script,
+            failure=ends if isinstance(ends, Failure) else None,
+            crash=ends if isinstance(ends, Crash) else None,
+            hang=ends if isinstance(ends, Hang) else None,
+            **changes,
+        )
+        write_script(self._script, self.script_path)
+
+
+@contextmanager
+def fake_framework(
+    models: Iterable[str] = ("fake_model",),
+    *,
+    name: str = "fake",
+    task: Task | str = Task.classify,
+    like: str | None = None,
+    metrics: Sequence[Mapping[str, float]] = (),
+    steps: int = 4,
+    step_seconds: float = 0.0,
+    logs: Iterable[str] = (),
+    output: str = "",
+    ends: Failure | Crash | Hang | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Iterator[FakeFramework]:
+    """Let this process know one framework, a fake, in a home of its own: what an app's tests train with.
+
+    Session, dataset, supervisor, worker, protocol and record are the real ones; the worker is this Python with a
+    trainer that does what it is told, so that no environment is built and nothing is learnt. Sessions that were made
+    before are not affected; runs that still go on at the end are killed.
+
+    Args:
+        models: The names of its models.
+        name: The framework's name.
+        task: What its models are trained for.
+        like: An installed framework whose name, aliases, options and defaults the fake takes over.
+        metrics: A row an epoch, by canonical names; the last one again for further epochs. None: made up, better each
+            epoch.
+        steps: Batches an epoch.
+        step_seconds: Seconds that a batch takes.
+        logs: Messages for the person, told at the beginning.
+        output: What the trainer prints, into the run's log.
+        ends: How the training ends before its last epoch: `Failure`, `Crash` or `Hang`.
+        home: The home; by default a temporary one, which is removed at the end.
+
+    Raises:
+        SpecError: no installed plugin adds the framework `like`.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="visiontrain-fake-"))).resolve()
+        place = folder / "home" if home is None else Path(home).expanduser().absolute()
+        names = tuple(models)
+        manifest = _manifest(folder, name, Task(task), names, like)
+        script = Script(
+            models=names,
+            task=str(Task(task)),
+            steps=steps,
+            step_seconds=step_seconds,
+            rows=tuple(metrics),
+            logs=tuple(logs),
+            output=output,
+        )
+        fake = FakeFramework(folder, place, manifest, script)
+        fake.change(ends=ends)
+        plugin = Plugin(name=manifest.name, distribution="visiontrain", version="fake", frameworks=(manifest,))
+        variables = {"VISIONTRAIN_HOME": str(place), VARIABLE: str(fake.script_path)}
+        stack.enter_context(mock.patch.dict(os.environ, variables))
+        stack.enter_context(mock.patch("visiontrain.plugin.discovery.discover", return_value=(plugin,)))
+        stack.enter_context(mock.patch("visiontrain.session._default", None))
+        stack.enter_context(mock.patch.object(EnvironmentStore, "build", _adopt))
+        links: list[SupervisorLink] = []
+        stack.enter_context(mock.patch("visiontrain.runners.launching.start_supervisor", _keep(links)))
+        stack.callback(_end_runs, place, links)
+        yield fake
+
+
+def _manifest(folder: Path, name: str, task: Task, models: tuple[str, ...], like: str | None) -> Manifest:
+    made = folder / "environment"
+    made.mkdir()
+    changes: dict[str, Any] = {
+        "tasks": (task,),
+        "models": models,
+        "environment": made,
+        "trainer": "visiontrain.testing.worker.scripted:ScriptedTrainer",
+        "packages": ("visiontrain",),
+        "variables": (VARIABLE,),
+    }
+    if like is None:
+        manifest = Manifest(name=name, summary="A fake", licence="Apache-2.0", **changes)
+    else:
+        found = [m for plugin in discover() for m in plugin.frameworks if m.is_called(like)]
+        if not found:
+            raise SpecError("like", f"no installed plugin adds the framework {like!r}")
+        manifest = found[0].model_copy(update=changes)
+    (made / DEFINITION_FILE).write_text(_DEFINITION.format(name=manifest.name), encoding="utf-8")
+    (made / LOCK_FILE).touch()
+    return manifest
+
+
+def _adopt(
+    store: EnvironmentStore, definition: EnvironmentDefinition, *, torch_backend: object = None, progress: object = None
+) -> Generation:
+    """Stands for building: this Python has all that the fake needs."""
+    del torch_backend, progress
+    return store.adopt(definition, Path(sys.executable))
+
+
+def _keep(links: list[SupervisorLink]) -> Callable[[Launch], SupervisorLink]:
+    """Starts supervisors as ever, and keeps the links to them."""
+
+    def start(launch: Launch) -> SupervisorLink:
+        links.append(start_supervisor(launch))
+        return links[-1]
+
+    return start
+
+
+def _end_runs(home: Path, links: Iterable[SupervisorLink]) -> None:
+    """Kill what still goes on: its folder is about to be removed."""
+    for run in Session(home).runs():
+        with suppress(ProcessLookupError):
+            while run.status == "running":
+                pid = run.record.supervisor_pid
+                if pid is not None:
+                    os.kill(pid, signal.SIGKILL)  # its worker goes with it
+                time.sleep(0.01)
+    for link in links:
+        link.close()

@@ -1,0 +1,1 @@
+"""The half of the kit that runs inside environments: standard library only."""
