@@ -99,6 +99,7 @@ class Harness:
 
     def params(self, name="run", *, model="test_resnet", epochs=2, resume=False, weights=None, **changes):
         run = self.folder / name
+        run.mkdir(exist_ok=True)
         checkpoints = [run / "checkpoints" / file for file in ("last.pt", "previous.pt")]
         found = ResumeFrom(tuple(str(path) for path in checkpoints if path.exists())) if resume else None
         options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}

@@ -40,7 +40,7 @@ def write_checkpoint(path: Path, payload: Payload, *, previous: Path | None = No
     """
     _check_plain(payload, "payload")
     temporary = path.with_name(path.name + ".tmp")
-    with explained(f"the checkpoint {path} can't be written, and the one before it is kept"):
+    with explained(f"the checkpoint {path} can't be written"):
         # Its parent alone: where the run's folder was removed, half of it must not come back.
         path.parent.mkdir(exist_ok=True)
         try:

@@ -167,6 +167,8 @@ class CheckpointKeeper:
             self._context.resumed(step=0, epoch=0.0, checkpoint=None)
             return Position()
         path, payload = found
+        if path != self._last and not self._last.exists():
+            self._context.log(f"{self._last} is gone. Going on from the checkpoint before it, {path}", level="warning")
         self._check_identity(payload["identity"])
         self._load(path, payload)
         position = Position(**payload["position"])
