@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from visiontrain.errors import RunError, RunInterruptedError, UnknownRunError, VisiontrainError, WorkerCrashedError
-from visiontrain.protocol.events import Event, Status
+from visiontrain.errors import RunError, RunInterruptedError, VisiontrainError, WorkerCrashedError
+from visiontrain.protocol.events import Event, Status, join_non_finite
 from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.rundir.events import EVENTS, EventReader
 from visiontrain.rundir.history import HistoryRow, read_history
@@ -39,7 +39,7 @@ class Run:
     def __repr__(self) -> str:
         try:
             record = self.record
-        except UnknownRunError:
+        except VisiontrainError:
             return f"<Run {self.run_id}, unreadable>"
         return f"<Run {self.run_id} {record.model} {record.status}>"
 
@@ -61,9 +61,9 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """By canonical names: the best epoch's by the primary metric, or the last epoch's before the end."""
-        kept = self.record.metrics
-        if kept:
-            return {name: float("nan") if value is None else value for name, value in kept.items()}
+        record = self.record
+        if record.metrics:
+            return join_non_finite(record.metrics, record.non_finite)
         rows = self.history
         return {name: value for name, value in rows[-1].items() if name not in ("epoch", "step")} if rows else {}
 
@@ -143,7 +143,7 @@ class RunHandle:
         self._reading = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"<RunHandle {self.run_id} {self.status}>"
+        return f"<RunHandle of {self.run!r}>"
 
     @property
     def run_id(self) -> str:
@@ -195,13 +195,24 @@ class RunHandle:
 
         Raises:
             TimeoutError: it has not ended in time; it goes on.
-            RunFailedError, WorkerCrashedError, RunInterruptedError: see `Run.raise_for_status`.
+            RunFailedError, WorkerCrashedError, RunInterruptedError, StorageError: see `raise_for_status`.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._is_over():
             self._check(deadline)
             for _ in self._pause():
                 pass  # progress is for those who look at events
+        return self.raise_for_status()
+
+    def raise_for_status(self) -> Run:
+        """Raise the error of an attempt that failed or was interrupted; else give the run.
+
+        Raises:
+            RunFailedError, WorkerCrashedError, RunInterruptedError: see `Run.raise_for_status`.
+            StorageError: the disk is full or fails, so that the run's record could not be kept.
+        """
+        if self._link is not None and self._link.failure is not None:
+            raise remote_error(self._link.failure, run_id=self.run_id)
         return self.run.raise_for_status()
 
     def stop(self) -> None:

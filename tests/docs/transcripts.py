@@ -23,6 +23,7 @@ from visiontrain.protocol.messages import (
     InitializeParams,
     Notification,
     Request,
+    Response,
     ResumeFrom,
     TrainParams,
     Weights,
@@ -76,12 +77,16 @@ def request(number: int, method: str, params: object | None = None) -> Say:
     return Say(encode(Request(number, method, unstructure(params) if params is not None else {})))
 
 
-def initialize(*, protocol: int = PROTOCOL_VERSION, run_id: str | None = RUN_ID) -> Say:
-    return request(1, "initialize", InitializeParams(protocol, TRAINER, run_id))
+def initialize(number: int = 1, *, protocol: int = PROTOCOL_VERSION, run_id: str | None = RUN_ID) -> Say:
+    return request(number, "initialize", InitializeParams(protocol, TRAINER, run_id))
 
 
 def begun(message: dict[str, Any]) -> bool:
     return message.get("method") == "event" and message["params"]["type"] == "log"
+
+
+def is_error(message: dict[str, Any]) -> bool:
+    return "error" in message
 
 
 SESSIONS: dict[str, Sequence[Say]] = {
@@ -105,14 +110,18 @@ SESSIONS: dict[str, Sequence[Say]] = {
     "models": (initialize(run_id=None), request(2, "models"), request(3, "shutdown")),
     "errors": (
         request(1, "models"),
-        initialize(protocol=99),
-        initialize(),
-        request(2, "divide"),
-        request(3, "train", {"run_id": RUN_ID}),
-        request(4, "train", train_params("broken")),
-        Say(b'{"jsonrpc":"2.0","id":5,"method":\n', lambda message: "error" in message),
-        Say(b'{"jsonrpc":"2.0","id":6,"method":"ping","params":{"x":NaN}}\n', lambda message: "error" in message),
-        request(7, "shutdown"),
+        initialize(2, protocol=99),
+        initialize(3),
+        initialize(4),
+        request(5, "divide"),
+        request(6, "train", {"run_id": RUN_ID}),
+        request(7, "train", train_params("broken")),
+        Say(request(7, "models").line, is_error),
+        Say(encode(Response(8)), is_error),
+        Say(encode(Notification("later")), is_error),
+        Say(b'{"jsonrpc":"2.0","id":9,"method":\n', is_error),
+        Say(b'{"jsonrpc":"2.0","id":10,"method":"ping","params":{"x":NaN}}\n', is_error),
+        request(11, "shutdown"),
     ),
 }
 

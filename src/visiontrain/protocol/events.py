@@ -139,6 +139,7 @@ class StatusEvent(EventBase):
     reason: str | None = None
     error: ErrorInfo | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
+    non_finite: dict[str, str] = field(default_factory=dict)
 
 
 Event = (

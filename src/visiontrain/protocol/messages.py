@@ -182,8 +182,12 @@ class TrainParams:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The answer to ``train``. `metrics` are those of the best epoch by the task's primary metric."""
+    """The answer to ``train``. `metrics` are those of the best epoch by the task's primary metric.
+
+    A trainer gives them as they are. On the pipe null stands for what is not finite, and `non_finite` says what it was.
+    """
 
     status: Literal["completed", "stopped"]
     epochs: float  # epochs done, with the fraction of the one under way
     metrics: dict[str, float | None] = field(default_factory=dict)
+    non_finite: dict[str, str] = field(default_factory=dict)

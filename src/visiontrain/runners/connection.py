@@ -117,14 +117,17 @@ class WorkerConnection:
         Raises:
             WorkerCrashedError: the worker's process ended, or gave no answer in time.
             RunFailedError: it answered with an exception; one of `visiontrain.errors` is raised as itself.
+            ProtocolError: what it said is no answer to this request.
         """
+        self._check_silent()
         self._number += 1
         self._send(Request(self._number, method, {} if params is None else unstructure(params)))
         response = self._receive()
+        # An error may come without an id: then the worker could not read what it was sent.
+        if response.id != self._number and (response.error is None or response.id is not None):
+            raise ProtocolError(f"the worker answered request {response.id} where {self._number} was asked")
         if response.error is not None:
             raise remote_error(response.error)
-        if response.id != self._number:
-            raise ProtocolError(f"the worker answered request {response.id} where {self._number} was asked")
         return response.result
 
     def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -137,6 +140,14 @@ class WorkerConnection:
         if stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # its end is told by _receive
                 stdin.write(encode(request))
+
+    def _check_silent(self) -> None:
+        process, _ = self._started()
+        if process.stdout is not None:
+            os.set_blocking(process.stdout.fileno(), False)
+            self._buffer += _read(process.stdout.fileno()) or b""
+        if self._buffer:
+            raise ProtocolError("the worker said something before it was asked")
 
     def _receive(self) -> Response:
         process, ours = self._started()
@@ -155,8 +166,9 @@ class WorkerConnection:
                 while b"\n" in self._buffer:
                     line, _, self._buffer = self._buffer.partition(b"\n")
                     message = decode(line)
-                    if isinstance(message, Response):
-                        return message
+                    if not isinstance(message, Response):
+                        raise ProtocolError(f"the worker sent {message.method[:100]!r} where an answer was due")
+                    return message
                 if chunk == b"" or (not chunk and ours in ready):
                     raise self._crash()
                 if len(self._buffer) > MAX_LINE:

@@ -8,6 +8,7 @@ from typing import Any
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads
+from visiontrain.protocol.events import event_from_json
 from visiontrain.protocol.messages import Response
 
 __all__ = ["Inbox", "RawEvents"]
@@ -87,6 +88,9 @@ class Inbox:
             in_order = [value["seq"] for value in values] == list(due)
             of_run = {value["run_id"] for value in values} == {self._run_id}
             typed = all(type(kind) is str for kind in {value["type"] for value in values})
+            for value in values:
+                if not (value["type"] == "metrics" and value.get("scope") == "step"):
+                    event_from_json(value)
         except (ProtocolError, TypeError, KeyError):
             return None
         if not (in_order and of_run and typed):
@@ -110,4 +114,5 @@ class Inbox:
         self._seq += 1
         if value.get("seq") != self._seq:
             raise ProtocolError(f"the worker's event {value.get('seq')!r} came where number {self._seq} was due")
+        event_from_json(value)
         return RawEvents(dumps(value), [value])

@@ -7,13 +7,15 @@ import dataclasses
 import os
 from pathlib import Path
 
+from visiontrain.errors import RunFailedError, StorageError
 from visiontrain.protocol.events import MetricsEvent, Status, StatusEvent, WorkerEvent
 from visiontrain.protocol.messages import InitializeResult
 from visiontrain.protocol.structure import JsonObject, structure
+from visiontrain.storage import refused
 from visiontrain.supervisor.events import EventLog
 from visiontrain.supervisor.inbox import RawEvents
 from visiontrain.supervisor.link import HostLink
-from visiontrain.supervisor.outcome import Outcome
+from visiontrain.supervisor.outcome import Outcome, describe
 from visiontrain.supervisor.record import CheckpointRecord, RunRecord, now, write_record
 
 __all__ = ["Journal"]
@@ -37,6 +39,8 @@ class Journal:
         self._events = EventLog(run_dir / "events.jsonl", record.run_id)
         self._epoch: MetricsEvent | None = None  # the last epoch's row
         self._changed = False
+        #: Why something could not be written down, the first time; what it was is kept, and tried again.
+        self.refusal: StorageError | None = None
 
     def tell(self, status: Status, reason: str | None = None) -> None:
         """The status is another one from now on: whoever reads of it finds it in the record."""
@@ -62,27 +66,42 @@ class Journal:
         else:
             self._events.append(events.lines)
         for value in events.values:
-            if value["type"] == "metrics" and value.get("scope") == "epoch":
+            if value["type"] == "metrics" and value.get("scope", "epoch") == "epoch":
                 self._epoch = structure(MetricsEvent, value)
             elif value["type"] == "checkpoint":
                 self._take_checkpoint(value)
 
-    def flush(self) -> None:
-        """Write down what was taken."""
-        grew = self._events.flush()
-        if self._changed:
-            self._save()
+    def flush(self) -> bool:
+        """Write down what was taken. False where the disk does not take all of it; `refusal` says why.
+
+        Raises:
+            RunFailedError: the run's folder was removed: there is nothing to write to.
+        """
+        self._check_folder()
+        try:
+            grew = self._events.flush()
+            if self._changed:
+                self._save()
+        except OSError as error:
+            self._check_folder()
+            self.refusal = self.refusal or refused("the run's record and events can't be kept", error)
+            return False
         if grew:
             self._link.grew()
+        return True
 
     def finish(self, outcome: Outcome) -> None:
-        """Write the attempt's end."""
+        """Write the attempt's end; what the disk does not take of it is told to the host."""
+        is_there = self._events.is_in_place
+        if self.refusal is not None and is_there and not (self.flush() and outcome.status == "completed"):
+            outcome = Outcome.failed(describe(self.refusal))
         self.record = dataclasses.replace(
             self.record,
             status=outcome.status,
             reason=outcome.reason,
             error=outcome.error,
             metrics=outcome.metrics or self.record.metrics,
+            non_finite=outcome.non_finite if outcome.metrics else self.record.non_finite,
             ended_at=now(),
             supervisor_pid=None,
         )
@@ -93,19 +112,35 @@ class Journal:
             reason=outcome.reason,
             error=outcome.error,
             metrics=outcome.metrics,
+            non_finite=outcome.non_finite,
         )
         # A full disk takes the event, not the record with it: replacing that needs a few hundred bytes.
         with contextlib.suppress(OSError):
             self._events.close()
-        self._save()
+        if is_there:
+            try:
+                self._save()
+            except OSError as error:
+                failure = refused(f"the run has ended ({outcome.status}), but its record can't be kept", error)
+                self._link.last_word(outcome.error or describe(failure))
+        elif outcome.error is not None:
+            self._link.last_word(outcome.error)
         self._link.grew()
+
+    def _check_folder(self) -> None:
+        if not self._events.is_in_place:
+            raise RunFailedError(
+                f"the run's folder {self._path.parent} was removed or moved while the run was going on, which ended it",
+                instruction="Start a new run, and leave its folder until it has ended.",
+            )
 
     def _take_checkpoint(self, value: JsonObject) -> None:
         found = structure(CheckpointRecord, value)
         if value.get("kind") == "best":
             # The best weights and their metrics go together, however the attempt ends.
-            metrics = self._epoch.values if self._epoch else {}
-            self.record = dataclasses.replace(self.record, best=found, metrics=metrics)
+            epoch = self._epoch
+            metrics, non_finite = (epoch.values, epoch.non_finite) if epoch else ({}, {})
+            self.record = dataclasses.replace(self.record, best=found, metrics=metrics, non_finite=non_finite)
         else:
             self.record = dataclasses.replace(self.record, last=found)
         self._changed = True

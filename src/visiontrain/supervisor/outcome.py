@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from visiontrain.errors import VisiontrainError
 from visiontrain.protocol.events import Status
 from visiontrain.protocol.messages import ErrorInfo, TrainResult
 from visiontrain.supervisor.record import CheckpointRecord
 from visiontrain.supervisor.stopping import Stop
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "describe"]
+
+
+def describe(error: VisiontrainError) -> ErrorInfo:
+    """An error that the supervisor found itself."""
+    return ErrorInfo(0, error.reason, type(error).__name__, error.instruction)
 
 
 @dataclass(frozen=True)
@@ -20,15 +26,16 @@ class Outcome:
     reason: str | None = None
     error: ErrorInfo | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
+    non_finite: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def answered(cls, result: TrainResult, stop: Stop | None) -> Outcome:
         """The trainer came to an end by itself: it is done, or stopped at a safe point."""
-        if result.status == "completed":
-            return cls("completed", metrics=result.metrics)
-        if stop is None:
-            return cls("stopped", "SIGTERM to its worker", metrics=result.metrics)
-        return cls(stop.status, stop.reason, metrics=result.metrics)
+        status: Status = "completed"
+        reason = None
+        if result.status != "completed":
+            status, reason = (stop.status, stop.reason) if stop else ("stopped", "SIGTERM to its worker")
+        return cls(status, reason, metrics=result.metrics, non_finite=result.non_finite)
 
     @classmethod
     def never_begun(cls, stop: Stop) -> Outcome:

@@ -88,6 +88,7 @@ class RunRecord:
     supervisor_pid: int | None = None
     worker: InitializeResult | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
+    non_finite: dict[str, str] = field(default_factory=dict)  # what stands behind each null of `metrics`
     best: CheckpointRecord | None = None
     last: CheckpointRecord | None = None
     error: ErrorInfo | None = None

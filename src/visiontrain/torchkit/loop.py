@@ -14,7 +14,6 @@ from torch import nn
 from torch.utils import deterministic
 
 from visiontrain.errors import RunFailedError
-from visiontrain.protocol.events import split_non_finite
 from visiontrain.protocol.messages import TrainResult
 from visiontrain.torchkit.learning import BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
@@ -112,9 +111,8 @@ class TrainingLoop(Generic[B]):
         return self._result("stopped", at)
 
     def _result(self, status: str, at: Position) -> TrainResult:
-        metrics, _ = split_non_finite(at.best)
         epochs = at.epoch + at.batch / self._train.batches
-        return TrainResult("stopped" if status == "stopped" else "completed", epochs, metrics)
+        return TrainResult("stopped" if status == "stopped" else "completed", epochs, {**at.best})
 
     def _train_epoch(self, at: Position) -> bool:
         """Train on what is left of the epoch. False where a stop came first."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from visiontrain.datasets.index import DatasetIndex
+from visiontrain.errors import ProtocolError
 from visiontrain.protocol.events import (
     ArtifactEvent,
     CheckpointEvent,
@@ -22,7 +23,7 @@ from visiontrain.protocol.events import (
     split_non_finite,
 )
 from visiontrain.protocol.messages import TrainParams
-from visiontrain.protocol.structure import JsonObject
+from visiontrain.protocol.structure import JsonObject, structure
 
 __all__ = ["RunContext"]
 
@@ -31,7 +32,10 @@ PROGRESS_RATE = 20.0
 
 
 class RunContext:
-    """One run, seen by its trainer. Methods may be called from any thread.
+    """One run, seen by its trainer. Methods may be called from any thread, until the trainer has returned.
+
+    What is reported with a value of another type than it should have is a `ProtocolError` that names it; nothing of it
+    is sent then.
 
     Args:
         params: What was asked for.
@@ -45,6 +49,7 @@ class RunContext:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._seq = 0
+        self._closed = False
         self._last_progress = float("-inf")
 
     @cached_property
@@ -71,6 +76,11 @@ class RunContext:
         """Ask the trainer to end at its next safe point."""
         self._stop.set()
 
+    def close(self) -> None:
+        """The request is about to be answered: what is reported from now on is refused."""
+        with self._lock:
+            self._closed = True
+
     def metrics(
         self, values: Mapping[str, float], *, step: int, epoch: int, scope: Literal["epoch", "step"] = "epoch"
     ) -> None:
@@ -84,7 +94,10 @@ class RunContext:
 
         Raises:
             TypeError: a value is not a number, or `step` or `epoch` not an integer.
+            ValueError: there is no such scope.
         """
+        if scope not in ("epoch", "step"):
+            raise ValueError(f"scope: expected 'epoch' or 'step', got {scope!r}")
         finite, non_finite = split_non_finite(values)
         # index(): NumPy's integers are taken, and a float is told here, not passed over by whoever reads the record.
         where = {"step": index(step), "epoch": index(epoch), "scope": scope}
@@ -165,9 +178,15 @@ class RunContext:
 
     def _emit(self, cls: type[Event], **fields: Any) -> None:
         # The lock is held while sending: the numbers must reach the pipe in their order. The object is what
-        # event_to_json(cls(...)) gives, without making the event first: a loop may report a hundred thousand points.
+        # event_to_json(cls(...)) gives, without making the event first: a loop may report a hundred thousand points,
+        # whose values were checked already. Any other event is: a reader passes over what is none.
         with self._lock:
+            if self._closed:  # by a thread that the trainer has left behind; the protocol has no place for it
+                raise ProtocolError(f"the run is over: a {cls.type} event came after the trainer had returned")
             seq = self._seq + 1
             head: JsonObject = {"type": cls.type, "run_id": self.params.run_id, "seq": seq, "source": "worker"}
-            self._send({**head, "time": time.time(), "monotonic": time.monotonic(), **fields})
+            event: JsonObject = {**head, "time": time.time(), "monotonic": time.monotonic(), **fields}
+            if cls is not MetricsEvent:
+                structure(cls, event)
+            self._send(event)
             self._seq = seq  # not before: an event that can't be sent must leave no gap

@@ -6,7 +6,6 @@ Importing this module does nothing: multiprocessing may import it again in a chi
 from __future__ import annotations
 
 import importlib
-import math
 import os
 import platform
 import queue
@@ -20,11 +19,11 @@ from typing import Any
 
 from visiontrain.errors import PluginError, ProtocolError
 from visiontrain.protocol.codec import Message, decode, encode, encode_event
+from visiontrain.protocol.events import split_non_finite
 from visiontrain.protocol.messages import (
     ErrorInfo,
     InitializeParams,
     InitializeResult,
-    Notification,
     Request,
     Response,
     TrainParams,
@@ -38,6 +37,8 @@ from visiontrain.worker.stdio import Pipe, claim
 from visiontrain.worker.trainer import Trainer
 
 __all__ = ["Server", "load_trainer", "main"]
+
+_LONGEST_NAME = 100
 
 
 def main() -> None:
@@ -60,6 +61,7 @@ class Server:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._last_id: int | None = None  # of the requests that have come
         self._trainer: Trainer | None = None
         self._context: RunContext | None = None
         self._stop_requested = False
@@ -108,14 +110,16 @@ class Server:
         return handler(request.params)
 
     def _initialize(self, params: JsonObject) -> JsonValue:
+        if self._trainer is not None:
+            raise ProtocolError("this worker is initialized already: initialize comes once")
         asked = structure(InitializeParams, params)
         if asked.protocol != PROTOCOL_VERSION:
             raise ProtocolError(
                 f"the host speaks protocol {asked.protocol}, this worker {PROTOCOL_VERSION}",
                 instruction="Upgrade visiontrain and its plugins to versions that belong together.",
             )
-        self._trainer = load_trainer(asked.trainer)
-        found = self._trainer.describe()
+        trainer = load_trainer(asked.trainer)
+        found = trainer.describe()
         result: JsonValue = unstructure(
             InitializeResult(
                 protocol=PROTOCOL_VERSION,
@@ -126,6 +130,7 @@ class Server:
                 pid=os.getpid(),
             )
         )
+        self._trainer = trainer
         return result
 
     def _models(self, _params: JsonObject) -> JsonValue:
@@ -143,11 +148,12 @@ class Server:
         try:
             result = trainer.train(context)
         finally:
+            context.close()
             with self._lock:
                 self._context = None
                 self._stop_requested = False
         if isinstance(result, TrainResult):  # a number that is not finite at its very end must not fail the run
-            result = replace(result, metrics=_finite(result.metrics))
+            result = replace(result, **_split(result.metrics))
         answer: JsonValue = unstructure(result)
         return answer
 
@@ -161,8 +167,6 @@ class Server:
         try:
             for line in self._pipe.lines():
                 self._receive(line)
-        except ProtocolError as error:
-            self._answer(Response(None, error=ErrorInfo(PARSE_ERROR, str(error), "ProtocolError")))
         except OSError as error:
             print(f"visiontrain: reading requests failed: {error}", file=sys.stderr)  # noqa: T201 - the run's log
         _die_with_host()
@@ -171,18 +175,37 @@ class Server:
         try:
             message: Message = decode(line)
         except ProtocolError as error:
-            self._answer(Response(None, error=ErrorInfo(PARSE_ERROR, str(error), "ProtocolError")))
+            self._refuse(PARSE_ERROR, str(error))
             return
         if isinstance(message, Request):
-            if message.method == "ping":
-                self._answer(Response(message.id))
-            else:
-                self._requests.put(message)
-        elif isinstance(message, Notification) and message.method == "stop":
+            self._take_request(message)
+        elif isinstance(message, Response):
+            self._refuse(INVALID_REQUEST, f"a worker asks for nothing, and was sent an answer (id {message.id})")
+        elif message.method == "stop":
             with self._lock:
                 self._stop_requested = True
                 if self._context is not None:
                     self._context.request_stop()
+        else:
+            self._refuse(METHOD_NOT_FOUND, f"this worker knows no notification {_clipped(message.method)}")
+
+    def _take_request(self, request: Request) -> None:
+        if self._last_id is not None and request.id <= self._last_id:
+            # Not under its id: that would be taken for the answer to the first request that had it.
+            reason = (
+                f"the request {_clipped(request.method)} has the id {request.id}, and {self._last_id} was used already"
+            )
+            self._refuse(INVALID_REQUEST, f"{reason}: ids count up")
+            return
+        self._last_id = request.id
+        if request.method == "ping":
+            self._answer(Response(request.id))
+        else:
+            self._requests.put(request)
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """Say what is wrong with a message that can't be answered as a request; the next one may be right."""
+        self._answer(Response(None, error=ErrorInfo(code, reason, "ProtocolError")))
 
     def _answer(self, response: Response) -> None:
         try:
@@ -197,7 +220,12 @@ class Server:
 
 class _UnknownMethodError(ProtocolError):
     def __init__(self, method: str) -> None:
-        super().__init__(f"this worker has no method {method!r}")
+        super().__init__(f"this worker has no method {_clipped(method)}")
+
+
+def _clipped(name: str) -> str:
+    """A name for an error's message; one of megabytes would make a line that is too long itself."""
+    return repr(name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "...")
 
 
 def _error(error: BaseException) -> ErrorInfo:
@@ -209,9 +237,10 @@ def _error(error: BaseException) -> ErrorInfo:
     return info
 
 
-def _finite(metrics: Mapping[str, float | None]) -> dict[str, float | None]:
-    finite = {name: not isinstance(value, float) or math.isfinite(value) for name, value in metrics.items()}
-    return {name: value if finite[name] else None for name, value in metrics.items()}
+def _split(metrics: Mapping[str, float | None]) -> dict[str, Any]:
+    floats = {name: value for name, value in metrics.items() if isinstance(value, float)}
+    finite, non_finite = split_non_finite(floats)
+    return {"metrics": {**metrics, **finite}, "non_finite": non_finite}
 
 
 def load_trainer(path: str) -> Trainer:

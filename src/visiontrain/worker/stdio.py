@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import MAX_LINE
 
 __all__ = ["Pipe", "claim"]
@@ -41,18 +40,23 @@ class Pipe:
     def lines(self) -> Iterator[bytes]:
         """Lines as they come, without their newline; ends with the pipe.
 
-        Raises:
-            ProtocolError: a line is longer than `MAX_LINE`.
+        Of a line that is longer than `MAX_LINE` the beginning is given, as soon as it is too long; the rest is left
+        out, so that the line after it is whole again.
         """
         buffer = bytearray()
+        too_long = False  # the line under way, whose beginning was given
         while chunk := os.read(self._read_fd, CHUNK):
             buffer += chunk
             if b"\n" in chunk:
                 *complete, rest = bytes(buffer).split(b"\n")
-                yield from complete
-                buffer = bytearray(rest)
-            if len(buffer) > MAX_LINE:
-                raise ProtocolError(f"a line is longer than the {MAX_LINE:,} bytes that a message may have")
+                yield from complete[too_long:]
+                buffer, too_long = bytearray(rest), False
+            if too_long:
+                buffer.clear()
+            elif len(buffer) > MAX_LINE:
+                yield bytes(buffer)
+                too_long = True
+                buffer.clear()
 
     def close_in_child(self) -> None:
         """Forked children must not hold the pipe: the host would wait for them after the worker's death."""

@@ -30,7 +30,8 @@ class TestRequests:
         assert described["pid"] == worker.process.pid
         events, answer = worker.train(steps=2)
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-        assert answer["result"] == {"status": "completed", "epochs": 1.0, "metrics": {"accuracy": 0.5}}
+        expected = {"status": "completed", "epochs": 1.0, "metrics": {"accuracy": 0.5}, "non_finite": {}}
+        assert answer["result"] == expected
         assert (worker.run_dir / "checkpoints").is_dir()
         assert (worker.run_dir / "artifacts").is_dir()
         assert worker.shut_down() == 0
@@ -57,7 +58,8 @@ class TestRequests:
     def test_before_initialize_there_is_no_other(self, worker, method):
         worker.send(method, number=1)
         assert error_of(worker.read()) == (-32600, "the first request must be initialize")
-        assert "result" in worker.initialize()
+        worker.send("initialize", {"protocol": 1, "trainer": worker.trainer}, number=2)
+        assert "result" in worker.read()
 
     def test_another_version_is_refused_with_what_to_do(self, worker):
         worker.send("initialize", {"protocol": 2, "trainer": worker.trainer}, number=1)
@@ -89,10 +91,63 @@ class TestRequests:
         assert answer["error"]["code"] == -32700
         assert "result" in worker.initialize()
 
-    def test_unknown_notifications_and_stray_answers_are_left_alone(self, worker):
-        worker.send("later")
-        worker.write(b'{"jsonrpc":"2.0","id":5,"result":null}\n')
+    @pytest.mark.parametrize("rest", [b'"result":null}', b'"error":{"code":1,"message":"m"}}'])
+    def test_an_answer_is_no_message_to_a_worker(self, worker, rest):
+        worker.write(b'{"jsonrpc":"2.0","id":5,' + rest + b"\n")
+        answer = worker.read()
+        assert answer["id"] is None
+        assert error_of(answer) == (-32600, "a worker asks for nothing, and was sent an answer (id 5)")
         assert "result" in worker.initialize()
+
+    def test_an_unknown_notification_is_refused(self, worker):
+        worker.send("later")
+        answer = worker.read()
+        assert answer["id"] is None
+        assert error_of(answer) == (-32601, "this worker knows no notification 'later'")
+        assert "result" in worker.initialize()
+
+    @pytest.mark.parametrize("number", [1, 0, -1])
+    def test_an_id_comes_once(self, worker, number):
+        worker.initialize()
+        worker.send("models", number=number)
+        answer = worker.read()
+        assert answer["id"] is None  # under the id it would be taken for the answer to the first request
+        code, message = error_of(answer)
+        assert code == -32600
+        assert f"'models' has the id {number}, and 1 was used already: ids count up" in message
+        worker.send("models", number=2)
+        assert worker.read()["id"] == 2
+
+    def test_initialize_comes_once(self, worker):
+        worker.initialize()
+        worker.send("initialize", {"protocol": 1, "trainer": worker.trainer}, number=2)
+        assert error_of(worker.read()) == (-32600, "this worker is initialized already: initialize comes once")
+        _, answer = worker.train(steps=1)
+        assert answer["result"]["status"] == "completed"
+
+    def test_initialize_that_failed_may_be_tried_again(self, worker):
+        worker.send("initialize", {"protocol": 1, "trainer": "visiontrain_defects.raises:InDescribe"}, number=1)
+        assert worker.read()["error"]["data"]["type"] == "ImportError"
+        worker.send("models", number=2)
+        assert error_of(worker.read()) == (-32600, "the first request must be initialize")
+        worker.send("initialize", {"protocol": 1, "trainer": worker.trainer}, number=3)
+        assert "result" in worker.read()
+
+    def test_a_line_that_is_too_long_is_answered_before_its_end_and_survived(self, worker):
+        worker.write(b"x" * (16 * 2**20 + 2**17))
+        answer = worker.read()
+        assert answer["id"] is None
+        assert error_of(answer) == (-32700, "a line is longer than the 16,777,216 bytes that a message may have")
+        worker.write(b"x" * 2**20 + b"\n")
+        assert "result" in worker.initialize()
+
+    def test_a_name_of_a_megabyte_is_not_repeated_whole(self, worker):
+        worker.initialize()
+        worker.send("x" * 2**20, number=2)
+        worker.send("y" * 2**20)
+        answers = [worker.read(), worker.read()]  # of the reader, and of the main thread
+        assert {answer["id"] for answer in answers} == {2, None}
+        assert max(len(error_of(answer)[1]) for answer in answers) < 200
 
     def test_a_trainer_that_is_not_there(self, worker):
         worker.send("initialize", {"protocol": 1, "trainer": "visiontrain_defects.base:Missing"}, number=1)
@@ -118,6 +173,15 @@ class TestWhileBusy:
         events, answer = worker.until(2)
         assert answer["result"]["status"] == "stopped"
         assert events[-1]["type"] == "checkpoint"
+
+    def test_a_second_training_waits_for_its_turn(self, worker):
+        worker.initialize()
+        worker.send("train", training(worker, steps=20, pause=0.01), number=2)
+        worker.send("train", training(worker, steps=1), number=3)
+        for number in (2, 3):
+            events, answer = worker.until(number)
+            assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+            assert answer["result"]["status"] == "completed"
 
     def test_a_stop_that_comes_early_is_for_the_next_run_alone(self, worker):
         worker.initialize()
@@ -164,11 +228,12 @@ def training(worker, **options):
     return unstructure(params("run", worker.run_dir, **options))
 
 
-def test_a_result_that_is_no_number_is_null(tmp_path):
+def test_a_result_that_is_no_number_is_null_and_named(tmp_path):
     with Worker(tmp_path, "says_nonsense:ReturnsNan") as worker:
         worker.initialize()
         _, answer = worker.train()
-        assert answer["result"] == {"status": "completed", "epochs": 1.0, "metrics": {"accuracy": None}}
+        expected = {"metrics": {"accuracy": None}, "non_finite": {"accuracy": "NaN"}}
+        assert answer["result"] == {"status": "completed", "epochs": 1.0, **expected}
         assert worker.shut_down() == 0
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+import threading
+import time
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.messages import TrainResult
@@ -51,4 +54,86 @@ class WritesIntoThePipe(Healthy):
                     os.write(fd, b"nonsense\n")
             except OSError:
                 continue
+        return TrainResult("completed", 1.0)
+
+
+def say(*lines: str) -> None:
+    """Write lines into the pipe that carries the protocol, past the worker's own code."""
+    for fd in range(3, 64):
+        try:
+            writable = stat.S_ISFIFO(os.fstat(fd).st_mode) and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_WRONLY
+        except OSError:
+            continue
+        if writable:
+            data = "".join(f"{line}\n" for line in lines).encode("latin-1")
+            while data:
+                data = data[os.write(fd, data) :]
+
+
+class SaysLines(Healthy):
+    """Says the option `lines` beside what a worker says; RUN in them stands for the run's id."""
+
+    def train(self, context: RunContext) -> TrainResult:
+        say(*(line.replace("RUN", context.params.run_id) for line in context.params.options["lines"]))
+        return TrainResult("completed", 1.0)
+
+
+class SaysOneLine(Healthy):
+    """The same, of a line with as many bytes as the option `bytes` says."""
+
+    def train(self, context: RunContext) -> TrainResult:
+        say("x" * context.params.options["bytes"])
+        return TrainResult("completed", 1.0)
+
+
+class AnswersTooEarly(Healthy):
+    """Answers the training before it was asked for."""
+
+    def describe(self):
+        say('{"jsonrpc":"2.0","id":2,"result":{"status":"completed","epochs":1.0}}')
+        return super().describe()
+
+
+class AsksTheHost(Healthy):
+    """Sends a request of its own where the answer to a question is due."""
+
+    def models(self):
+        say('{"jsonrpc":"2.0","id":1,"method":"models","params":{}}')
+        return super().models()
+
+
+class ChattersOn(Healthy):
+    """Sends an answer to a question that nobody has asked yet."""
+
+    def describe(self):
+        say('{"jsonrpc":"2.0","id":2,"result":[]}')
+        return super().describe()
+
+
+class AnswersNext(Healthy):
+    """Answers the second question together with the first."""
+
+    def models(self):
+        say('{"jsonrpc":"2.0","id":2,"result":[]}\n{"jsonrpc":"2.0","id":3,"result":[]}')
+        return super().models()
+
+
+class ReportsAfterwards(Healthy):
+    """Leaves a thread behind that goes on reporting."""
+
+    def train(self, context: RunContext) -> TrainResult:
+        returned = threading.Event()
+
+        def report() -> None:
+            returned.wait()
+            time.sleep(0.05)
+            try:
+                context.log("too late")
+            except ProtocolError as error:
+                print(f"refused: {error}")
+
+        thread = threading.Thread(target=report)
+        thread.start()
+        context.log("in time")
+        returned.set()
         return TrainResult("completed", 1.0)

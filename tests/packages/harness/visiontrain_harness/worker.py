@@ -35,6 +35,7 @@ class Worker:
                 cwd=self.run_dir,
                 start_new_session=True,
             )
+        self._number = 0  # of the last request
         self._timer = threading.Timer(PATIENCE, self.process.kill)
         self._timer.start()
 
@@ -59,6 +60,7 @@ class Worker:
         self.process.stdin.flush()
 
     def send(self, method: str, params: object = None, *, number: int | None = None) -> None:
+        self._number = max(self._number, number or 0)
         body = {"jsonrpc": "2.0", "method": method, "params": params or {}}
         self.write(json.dumps(body if number is None else {**body, "id": number}).encode() + b"\n")
 
@@ -73,13 +75,15 @@ class Worker:
 
     def train(self, **options: object) -> tuple[list[dict], dict]:
         """Events and the answer."""
-        self.send("train", unstructure(params("run", self.run_dir, **options)), number=2)
-        return self.until(2)
+        number = self._number + 1
+        self.send("train", unstructure(params("run", self.run_dir, **options)), number=number)
+        return self.until(number)
 
     def until(self, number: int) -> tuple[list[dict], dict]:
         """Events, up to the answer to the request `number`."""
         events = []
         while (message := self.read()).get("id") != number:
+            assert "params" in message, message
             events.append(message["params"])
         return events, message
 
