@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from visiontrain.protocol.messages import Device
+from visiontrain.storage import flock
 from visiontrain.supervisor.launch import DeviceLimit
 
 __all__ = ["Place", "candidates", "join"]
@@ -81,7 +82,7 @@ def join(limit: DeviceLimit, run_id: str, devices: Sequence[Device]) -> Place:
         last = tickets[device][-1].name.partition("-")[0] if tickets[device] else "0"
         ticket = queue / f"{int(last) + 1:09d}-{run_id}"
         fd = os.open(ticket, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(fd, fcntl.LOCK_EX, ticket)
     return Place(device.name, queue, ticket, fd, limit.runs)
 
 
@@ -96,11 +97,10 @@ def _live_tickets(queue: Path) -> list[Path]:
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            live.append(ticket)
-        else:
-            ticket.unlink(missing_ok=True)
+            if flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, ticket):
+                ticket.unlink(missing_ok=True)
+            else:
+                live.append(ticket)
         finally:
             os.close(fd)
     return live
@@ -110,7 +110,7 @@ def _live_tickets(queue: Path) -> list[Path]:
 def _alone(queues: Path) -> Iterator[None]:
     fd = os.open(queues / _MUTEX, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        flock(fd, fcntl.LOCK_EX, queues / _MUTEX)
         yield
     finally:
         os.close(fd)
