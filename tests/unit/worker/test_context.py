@@ -111,3 +111,36 @@ def test_a_stop_is_seen(context):
 def test_folders_are_below_the_runs(context, tmp_path):
     assert context.checkpoints_dir == tmp_path / "checkpoints"
     assert context.artifacts_dir == tmp_path / "artifacts"
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (lambda context, _: context.log(5), r"LogEvent\.message: expected str, got int"),
+        (lambda context, _: context.log("m", level="loud"), r"LogEvent\.level: expected one of"),
+        (lambda context, _: context.progress(1), r"ProgressEvent\.phase"),
+        (lambda context, _: context.progress("train", step=1.5, steps=1), r"ProgressEvent\.step: expected int"),
+        (lambda context, path: context.artifact(path / "x", kind=3), r"ArtifactEvent\.kind"),
+        (lambda context, path: context.checkpoint(path / "x", kind="first", step=1, epoch=1), r"CheckpointEvent\.kind"),
+        (lambda context, _: context.resumed(step="1", epoch=1, checkpoint=None), r"ResumedEvent\.step"),
+    ],
+)
+def test_what_a_reader_would_pass_over_is_told_and_not_sent(context, sent, tmp_path, report, words):
+    with pytest.raises(ProtocolError, match=words):
+        report(context, tmp_path)
+    assert sent == []
+    context.log("next")
+    assert sent[0]["seq"] == 1
+
+
+def test_a_scope_that_there_is_not(context, sent):
+    with pytest.raises(ValueError, match="scope: expected 'epoch' or 'step', got 'batch'"):
+        context.metrics({"accuracy": 1.0}, step=1, epoch=1, scope="batch")
+    assert sent == []
+
+
+def test_after_the_run_nothing_is_reported(context, sent):
+    context.close()
+    with pytest.raises(ProtocolError, match="a metrics event came after the trainer had returned"):
+        context.metrics({"accuracy": 1.0}, step=1, epoch=1)
+    assert sent == []
