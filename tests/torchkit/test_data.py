@@ -1,4 +1,6 @@
 import multiprocessing
+import os
+import signal
 
 import pytest
 import torch
@@ -72,6 +74,22 @@ def test_loading(five, workers):
     source.close()
     assert multiprocessing.active_children() == []
     assert torch.equal(before["torch"], capture_rng(CPU)["torch"])
+
+
+def test_a_signal_to_every_process_leaves_loading_to_go_on_and_to_be_closed(five):
+    source = loader(five, 2)
+    epoch = source.epoch(0)
+    next(epoch)
+    children = multiprocessing.active_children()
+    assert len(children) == 2
+    for child in children:
+        os.kill(child.pid, signal.SIGTERM)
+    assert len(list(epoch)) == 1
+    assert len(list(source.epoch(1))) == 2
+    assert {child.pid for child in multiprocessing.active_children()} == {child.pid for child in children}
+    epoch.close()
+    source.close()
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -121,6 +122,14 @@ class EpochSampler(Sampler[list[SampleKey]]):
             yield [(epoch, position) for position in chosen]
 
 
+def _outlive_a_request_to_stop(_worker: int) -> None:
+    """A service manager and a shutdown send SIGTERM to every process: the trainer's to act on, after its checkpoint.
+
+    A loader process that died of it would make torch raise in the midst of a batch. It ends with the trainer.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 class EpochLoader:
     """Loads a split's batches, epoch by epoch, from any batch on. Draws nothing from the global random generators.
 
@@ -137,7 +146,12 @@ class EpochLoader:
         if workers:
             # fork starts in milliseconds and the children need nothing that it breaks; elsewhere it is not safe
             method = "fork" if sys.platform == "linux" else "spawn"
-            options = {"multiprocessing_context": method, "persistent_workers": True, "prefetch_factor": 4}
+            options = {
+                "multiprocessing_context": method,
+                "persistent_workers": True,
+                "prefetch_factor": 4,
+                "worker_init_fn": _outlive_a_request_to_stop,
+            }
         self._loader: DataLoader[ImageBatch] | None = DataLoader(
             dataset,
             sampler=sampler,
