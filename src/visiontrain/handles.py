@@ -37,11 +37,9 @@ class Run:
         self._resume = resume
 
     def __repr__(self) -> str:
-        try:
-            record = self.record
-        except VisiontrainError:
+        if not self.is_readable:
             return f"<Run {self.run_id}, unreadable>"
-        return f"<Run {self.run_id} {record.model} {record.status}>"
+        return f"<Run {self.run_id} {self.record.model} {self.status}>"
 
     @property
     def run_id(self) -> str:
@@ -52,6 +50,14 @@ class Run:
     def record(self) -> RunRecord:
         """All that is known of the run: spec, data, environment, versions."""
         return read_current_record(self.run_dir)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its record can be read: its folder may have been removed, or its disk may fail."""
+        try:
+            return bool(self.record)
+        except VisiontrainError:
+            return False
 
     @property
     def status(self) -> Status:

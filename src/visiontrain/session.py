@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from visiontrain.errors import SpecError
+from visiontrain.errors import SpecError, UnknownRunError
 from visiontrain.installation import Installation
 
 # Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
@@ -30,7 +30,8 @@ class Session(Installation):
 
     Args:
         home: Where environments, runs and indexes live; by default ``VISIONTRAIN_HOME``, else the platform's folder.
-        passthrough: Names or patterns of environment variables that reach workers beside the allow-list.
+        passthrough: Names or patterns of environment variables that reach workers beside the allow-list, and beside
+            those that ``VISIONTRAIN_PASSTHROUGH`` names.
         deadlines: Seconds that each step of stopping a run is given.
         max_runs_per_device: How many runs of the home may use a device (a GPU, or the CPU) at once; further ones wait
             in order. By default ``VISIONTRAIN_MAX_RUNS_PER_DEVICE``, else 1: trainings that share one finish later
@@ -38,7 +39,7 @@ class Session(Installation):
 
     Raises:
         PlatformError: the operating system is not Linux or macOS.
-        SpecError: `max_runs_per_device` is not a number from 1.
+        SpecError: `max_runs_per_device` is not a number from 1, or something in `passthrough` no name.
     """
 
     def __init__(
@@ -225,10 +226,16 @@ def follow_to_end(handle: RunHandle, observer: Observer) -> Run:
         except KeyboardInterrupt:
             handle.kill()
             _tell_all(handle, observer)
-        observer.ended(handle.run)
+        _tell_end(handle, observer)
         raise
-    observer.ended(handle.run)
-    return handle.run.raise_for_status()
+    _tell_end(handle, observer)
+    return handle.raise_for_status()
+
+
+def _tell_end(handle: RunHandle, observer: Observer) -> None:
+    # Of a run that left no record there is nothing to tell but the error, which is raised next.
+    with suppress(UnknownRunError):
+        observer.ended(handle.run)
 
 
 def _tell_all(handle: RunHandle, observer: Observer) -> None:

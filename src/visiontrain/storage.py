@@ -10,7 +10,7 @@ from pathlib import Path
 
 from visiontrain.errors import StorageError
 
-__all__ = ["advice", "explained", "flock", "in_words"]
+__all__ = ["advice", "explained", "flock", "in_words", "is_full", "refused"]
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -29,10 +29,15 @@ def advice(error: OSError) -> str | None:
     return None
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there is no more room: on the disk, or for files of that size."""
+    return error.errno in _FULL or error.errno == errno.EFBIG
+
+
 def in_words(error: OSError) -> str:
     """The system's message and the file that it is about."""
-    about = f": {error.filename}" if error.filename is not None else ""
-    return f"{error.strerror or error}{about}"
+    file = error.filename2 or error.filename  # of two, the one that was to be made
+    return f"{error.strerror or error}" + (f": {file}" if file else "")
 
 
 @contextmanager
@@ -48,8 +53,13 @@ def explained(failure: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        mend = advice(error) or "Check the disk that VISIONTRAIN_HOME is on."
-        raise StorageError(f"{failure}: {in_words(error)}", instruction=mend) from error
+        raise refused(failure, error) from error
+
+
+def refused(failure: str, error: OSError) -> StorageError:
+    """The error that `explained` raises."""
+    mend = advice(error) or "Check the disk that VISIONTRAIN_HOME is on."
+    return StorageError(f"{failure}: {in_words(error)}", instruction=mend)
 
 
 def flock(descriptor: int, operation: int, path: Path) -> bool:

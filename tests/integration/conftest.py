@@ -24,7 +24,7 @@ def start(tmp_path):
 
     yield start
     for handle in handles:
-        if handle.status == "running":
+        if handle.run.is_readable and handle.status == "running":
             handle.kill()
             for _ in handle.events(timeout=PATIENCE):
                 pass
@@ -39,7 +39,7 @@ def host():
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         env["VISIONTRAIN_TEST_BARE_PYTHON"] = str(runs.bare_python())
         command = [sys.executable, "-c", code, *map(str, arguments)]
-        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         return process, process.stdout.readline().strip()
 
@@ -47,7 +47,8 @@ def host():
     for process in processes:
         process.kill()
         process.wait()
-        process.stdout.close()
+        for stream in (process.stdin, process.stdout):
+            stream.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,16 @@ __all__ = ["result", "run_object"]
 
 
 def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, Any]:
-    """The last line: how it ended. Where no run was started, its fields are null and `error` says why."""
+    """The last line: how it ended. Where there is no run, or no record of it, fields are null and `error` says why."""
     told = error and _error_object(error)
-    if run is None:
+    if run is None or (error is not None and not run.is_readable):
         nothing = dict.fromkeys(("run_id", "run_dir", "framework", "task", "model"))
+        known = {"run_id": run.run_id, "run_dir": str(run.run_dir)} if run else {}
         return {
             "type": "result",
             "status": "failed" if error else "stopped",
             **nothing,
+            **known,
             "metrics": {},
             "non_finite": {},
             "checkpoint": None,

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from visiontrain.errors import DatasetError, EnvironmentBuildError, InputError, RunBusyError, SpecError
+from visiontrain.errors import DatasetError, EnvironmentBuildError, InputError, RunBusyError, SpecError, StorageError
 from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams
 from visiontrain.protocol.structure import unstructure
 from visiontrain.rundir.directory import RECORD, RunDirectories, is_being_worked_on, read_current_record
@@ -186,7 +186,10 @@ def _start(
 
 def _discard(run_dir: Path) -> None:
     """Remove the folder of a run that never began; one that a supervisor has taken up is its, and stays."""
-    if is_being_worked_on(run_dir) or (run_dir / RECORD).exists():
+    with contextlib.suppress(StorageError):  # without locks nobody can have taken it up
+        if is_being_worked_on(run_dir):
+            return
+    if (run_dir / RECORD).exists():
         return
     with contextlib.suppress(OSError):
         for leftover in run_dir.iterdir():

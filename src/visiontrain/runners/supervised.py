@@ -13,7 +13,9 @@ from typing import IO, Any
 from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, WorkerCrashedError
 from visiontrain.protocol.codec import dumps, loads
 from visiontrain.protocol.events import ProgressEvent, event_from_json
-from visiontrain.protocol.structure import unstructure
+from visiontrain.protocol.messages import ErrorInfo
+from visiontrain.protocol.structure import structure, unstructure
+from visiontrain.runners.connection import remote_error
 from visiontrain.runners.lifelines import host_command, lifeline
 from visiontrain.runners.variables import worker_variables
 from visiontrain.supervisor.launch import Launch
@@ -33,6 +35,11 @@ class SupervisorLink:
         self._buffer = b""
         self._lock = threading.Lock()
         self.closed = False
+        # A run that nobody holds any more is not left attached by chance. Not by __del__: where a traceback holds us in
+        # a cycle, the socket would be found unclosed first.
+        weakref.finalize(self, connection.close).atexit = False
+        #: The supervisor's last word, where the record could not take it.
+        self.failure: ErrorInfo | None = None
 
     def wait(self, timeout: float) -> list[ProgressEvent]:
         """Wait until the record has grown, progress came or the supervisor ended, `timeout` seconds at the most."""
@@ -50,7 +57,11 @@ class SupervisorLink:
                 self._close()
                 return []
             *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        return [event for line in lines if isinstance(event := _progress(line), ProgressEvent)]
+        said = [value for line in lines if (value := _said_on_link(line))]
+        for value in said:
+            if value.get("type") == "failed":
+                self.failure = structure(ErrorInfo, value["error"])
+        return [event for value in said if isinstance(event := _progress(value), ProgressEvent)]
 
     def say(self, command: str) -> None:
         """Send ``stop``, ``kill`` or ``detach``. A supervisor that has ended needs none of them."""
@@ -61,9 +72,6 @@ class SupervisorLink:
         """Close our end."""
         with self._lock:
             self._close()
-
-    def __del__(self) -> None:
-        self._socket.close()  # a run that nobody holds any more is not left attached by chance
 
     def _close(self) -> None:
         self.closed = True
@@ -76,6 +84,7 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
     Raises:
         RunBusyError: another supervisor works on the run.
         EnvironmentBuildError: the run's environment is being removed.
+        StorageError: the disk does not take the run's record, or the file system has no locks.
         WorkerCrashedError: the supervisor could not start.
     """
     command = host_command(BOOTSTRAP)
@@ -110,6 +119,8 @@ def _await_start(connection: socket.socket, run_id: str, stderr: IO[bytes] | Non
     answer: Any = {}
     while answer.get("type") != "started":  # the record may have been begun, and that been told, before
         answer = loads(_line(connection, stderr))
+        if answer.get("error") is not None:
+            raise remote_error(structure(ErrorInfo, answer["error"]), run_id=run_id)
         if answer.get("type") == "refused":
             reason = str(answer.get("reason"))
             if "environment" in reason:
@@ -151,9 +162,15 @@ def _said(stderr: IO[bytes] | None) -> str | None:
     return said.decode("utf-8", "replace") or None
 
 
-def _progress(line: bytes) -> object:
+def _said_on_link(line: bytes) -> Any:
     try:
-        value = loads(line)
+        return loads(line)
+    except ProtocolError:
+        return None
+
+
+def _progress(value: Any) -> object:
+    try:
         return event_from_json(value) if value.get("type") == "progress" else None
     except ProtocolError:
         return None

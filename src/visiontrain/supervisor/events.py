@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ class EventLog:
 
     def __init__(self, path: Path, run_id: str) -> None:
         self._run_id = run_id
+        self._path = path
         self._pending: list[bytes] = []
         self._unwritten = b""
         self._seq = 0
@@ -25,6 +27,14 @@ class EventLog:
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
             self._unwritten = b"\n"
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that is written to is still the one that readers find, as far as can be told."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
     def append(self, line: bytes) -> None:
         """Add an event's JSON object, without newline; it is written at the next `flush`."""

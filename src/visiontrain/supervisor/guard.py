@@ -51,9 +51,11 @@ def _exit_after(work: Callable[[], None]) -> NoReturn:
     except BaseException:  # noqa: BLE001 - the process ends here, and what follows run_guarded is the guard's to do
         import traceback  # here: a start must not pay for it
 
-        traceback.print_exc(file=sys.stderr)
+        with contextlib.suppress(OSError):  # the log's disk may be full
+            traceback.print_exc(file=sys.stderr)
     finally:
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         os._exit(code)
 
 

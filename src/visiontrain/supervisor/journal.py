@@ -20,6 +20,13 @@ from visiontrain.supervisor.record import CheckpointRecord, RunRecord, now, writ
 
 __all__ = ["Journal"]
 
+#: A file of this name keeps room on the disk. It is given up when the disk is full: so the last epochs, whose
+#: checkpoints are there already, and the reason for the end still fit.
+RESERVE_FILE = ".reserve"
+
+#: Bytes; an epoch's row with metrics for each of a thousand classes takes a third of it.
+RESERVE = 1 << 18
+
 
 class Journal:
     """Takes what happens, writes it down, and tells the host that there is more to read.
@@ -28,6 +35,9 @@ class Journal:
         run_dir: The run's folder.
         record: The record as the attempt finds it.
         link: The way to the host.
+
+    Raises:
+        OSError: the disk has no room for a run, or does not take one.
     """
 
     def __init__(self, run_dir: Path, record: RunRecord, link: HostLink) -> None:
@@ -37,6 +47,12 @@ class Journal:
         self._path = run_dir / "run.json"
         self._link = link
         self._events = EventLog(run_dir / "events.jsonl", record.run_id)
+        self._reserve = run_dir / RESERVE_FILE
+        try:
+            self._reserve.write_bytes(bytes(RESERVE))
+        except OSError:
+            self._give_up_reserve()
+            raise
         self._epoch: MetricsEvent | None = None  # the last epoch's row
         self._changed = False
         #: Why something could not be written down, the first time; what it was is kept, and tried again.
@@ -85,6 +101,7 @@ class Journal:
         except OSError as error:
             self._check_folder()
             self.refusal = self.refusal or refused("the run's record and events can't be kept", error)
+            self._give_up_reserve()
             return False
         if grew:
             self._link.grew()
@@ -114,8 +131,8 @@ class Journal:
             metrics=outcome.metrics,
             non_finite=outcome.non_finite,
         )
-        # A full disk takes the event, not the record with it: replacing that needs a few hundred bytes.
-        with contextlib.suppress(OSError):
+        self._give_up_reserve()
+        with contextlib.suppress(OSError):  # the record matters more, and is tried below
             self._events.close()
         if is_there:
             try:
@@ -126,6 +143,10 @@ class Journal:
         elif outcome.error is not None:
             self._link.last_word(outcome.error)
         self._link.grew()
+
+    def _give_up_reserve(self) -> None:
+        with contextlib.suppress(OSError):
+            self._reserve.unlink()
 
     def _check_folder(self) -> None:
         if not self._events.is_in_place:

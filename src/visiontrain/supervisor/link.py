@@ -1,7 +1,8 @@
 """The supervisor's end of the socket to its host. Lossy on purpose: the record is the truth, and nobody waits here.
 
-To the host go lines: progress events as they are, ``{"type":"grew"}`` when the record has new lines, and one answer to
-the launch. From the host come ``stop``, ``kill`` and ``detach``; its end means that the host is gone.
+To the host go lines: progress events as they are, ``{"type":"grew"}`` when the record has new lines, one answer to the
+launch, and ``{"type":"failed"}`` at the end of a run whose record can't be written. From the host come
+``stop``, ``kill`` and ``detach``; its end means that the host is gone.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from visiontrain.errors import ProtocolError
+from visiontrain.errors import ProtocolError, VisiontrainError
 from visiontrain.protocol.codec import dumps, loads
-from visiontrain.protocol.structure import JsonValue
+from visiontrain.protocol.messages import ErrorInfo
+from visiontrain.protocol.structure import JsonValue, unstructure
 
 __all__ = ["HostLink"]
+
+#: Seconds that a host which is behind is given for the last word.
+LAST_WORD = 5.0
 
 GREW = b'{"type":"grew"}\n'
 
@@ -70,6 +75,20 @@ class HostLink:
     def say(self, kind: str, **fields: JsonValue) -> None:
         """Send a small message, unless the host is behind."""
         self._send(dumps({"type": kind, **fields}) + b"\n")
+
+    def refuse(self, error: VisiontrainError) -> None:
+        """Answer the launch: the run can't be begun, and why."""
+        self.say("refused", error=unstructure(ErrorInfo(0, error.reason, type(error).__name__, error.instruction)))
+
+    def last_word(self, error: ErrorInfo) -> None:
+        """Say why the run has ended, where the record can't; wait for a host that is behind, but not for ever."""
+        if self._socket is None:
+            return
+        self._socket.settimeout(LAST_WORD)
+        line = dumps({"type": "failed", "error": unstructure(error)}) + b"\n"
+        with contextlib.suppress(OSError):
+            self._socket.sendall(self._unsent + line)
+        self._unsent = b""
 
     def grew(self) -> None:
         """Tell that the record has new lines."""

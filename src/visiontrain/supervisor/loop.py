@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from visiontrain.errors import ProtocolError
+from visiontrain.errors import ProtocolError, VisiontrainError
 from visiontrain.protocol.codec import encode
 from visiontrain.protocol.messages import (
     ErrorInfo,
@@ -27,7 +27,7 @@ from visiontrain.supervisor.inbox import Inbox, RawEvents
 from visiontrain.supervisor.journal import Journal
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
-from visiontrain.supervisor.outcome import Outcome
+from visiontrain.supervisor.outcome import Outcome, describe
 from visiontrain.supervisor.places import Place, candidates, join
 from visiontrain.supervisor.process import death_in_words, kill_descendants, reap, spawn_worker, tail
 from visiontrain.supervisor.stopping import Stop
@@ -70,6 +70,8 @@ class Supervisor:
         """Write the record: whoever is told that the run has started finds it running."""
         take(self.run_dir)  # meant for an earlier attempt
         self.journal.tell("running")
+        if self.journal.refusal is not None:
+            raise self.journal.refusal
 
     def run(self) -> None:
         """Start the worker, follow it to its end, leave nothing behind."""
@@ -77,7 +79,9 @@ class Supervisor:
             self._follow_worker()
         except ProtocolError as error:
             self._response = Response(TRAIN, error=ErrorInfo(0, f"protocol error: {error}", "ProtocolError"))
-        except OSError as error:  # the worker's program is missing, the disk is full...
+        except VisiontrainError as error:  # the run's folder was removed
+            self._response = Response(TRAIN, error=describe(error))
+        except OSError as error:  # the worker's program is missing...
             self._response = Response(TRAIN, error=ErrorInfo(0, str(error), type(error).__name__))
         kill_descendants()
         self.journal.finish(self._outcome())
@@ -139,7 +143,8 @@ class Supervisor:
                 self._take_response(message)
         if inbox.ended and inbox.fd in self._selector.get_map():
             self._selector.unregister(inbox.fd)
-        self.journal.flush()
+        if not self.journal.flush() and self._stop is None:
+            self._begin_stop(Stop.disk_full(self.launch.deadlines))
         return bool(messages)
 
     def _drain(self, inbox: Inbox) -> None:

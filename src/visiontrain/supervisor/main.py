@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from visiontrain.errors import VisiontrainError
 from visiontrain.protocol.structure import structure
+from visiontrain.storage import explained, flock
 from visiontrain.supervisor.guard import run_guarded
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
@@ -37,8 +39,21 @@ def main() -> None:
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
     launch = structure(Launch, link.receive_launch())
+    try:
+        _take_up(launch, link)
+    except VisiontrainError as error:
+        link.refuse(error)
+
+
+def _take_up(launch: Launch, link: HostLink) -> None:
+    """Do what was asked, or tell the host why it can't be done.
+
+    Raises:
+        StorageError: the disk, before anything was begun.
+    """
     run_dir = Path(launch.run_dir)
-    log = os.open(run_dir / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    with explained(f"the run {launch.record.run_id} can't be begun"):
+        log = os.open(run_dir / "worker.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(log, 2)
     os.close(log)
     lock = _lock(run_dir / LOCK_FILE, fcntl.LOCK_EX)
@@ -60,7 +75,13 @@ def main() -> None:
 
 
 def _supervise(launch: Launch, link: HostLink) -> None:
-    supervisor = Supervisor(launch, link, _wakeup())
+    try:
+        with explained(f"the run {launch.record.run_id} can't be begun"):
+            supervisor = Supervisor(launch, link, _wakeup())
+            supervisor.begin()
+    except VisiontrainError as error:
+        link.refuse(error)
+        return
     signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "terminated", True))
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
@@ -69,7 +90,6 @@ def _supervise(launch: Launch, link: HostLink) -> None:
     # as a fourth of the rest.
     gc.freeze()
     gc.set_threshold(100_000)
-    supervisor.begin()
     link.say("started", pid=os.getpid())
     supervisor.run()
 
@@ -78,25 +98,26 @@ def _lock(path: Path, operation: int, *, create: bool = True, patience: float = 
     """Take a lock that the kernel frees when we end, however that happens. None if somebody else holds it.
 
     Whoever asks for a run's status takes the lock for an instant: hence the patience, in seconds.
+
+    Raises:
+        StorageError: the file system has no locks, or the file can't be opened.
     """
-    try:
-        fd = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
-    except FileNotFoundError:  # its folder was removed: somebody had it to himself
-        return None
+    with explained("a lock can't be taken"):
+        try:
+            fd = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
+        except FileNotFoundError:  # its folder was removed: somebody had it to himself
+            return None
     deadline = time.monotonic() + patience
     while True:
-        try:
-            fcntl.flock(fd, operation | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(fd)
-                return None
-            time.sleep(0.01)
-        else:
+        if flock(fd, operation | fcntl.LOCK_NB, path):
             if _is_at(fd, path):
                 return fd
             os.close(fd)  # who held it removed it
             return None
+        if time.monotonic() > deadline:
+            os.close(fd)
+            return None
+        time.sleep(0.01)
 
 
 def _is_at(fd: int, path: Path) -> bool:

@@ -44,6 +44,12 @@ class Stop:
         return cls("stopped", "asked to end at once", patience=0.0, interrupt=1.0)
 
     @classmethod
+    def disk_full(cls, deadlines: Deadlines) -> Stop:
+        """The record can't be written: nobody would learn what the run goes on to do."""
+        reason = "the run's record can't be written"
+        return cls("failed", reason, patience=deadlines.host_gone, interrupt=1.0)
+
+    @classmethod
     def host_gone(cls, deadlines: Deadlines) -> Stop:
         """The process that the run is attached to has ended."""
         reason = "the process that started the run ended"

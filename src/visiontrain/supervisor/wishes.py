@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Literal
+
+from visiontrain.storage import explained
 
 __all__ = ["STOP_FILE", "Wish", "ask", "take"]
 
@@ -18,11 +21,17 @@ def ask(run_dir: Path, wish: Wish) -> None:
     """Leave a wish.
 
     Raises:
-        OSError: the folder can't be written to.
+        StorageError: the folder can't be written to.
     """
     written = run_dir / f".{STOP_FILE}.{os.getpid()}"
-    written.write_text(wish, encoding="ascii")
-    written.replace(run_dir / STOP_FILE)
+    try:
+        with explained(f"the run {run_dir.name} can't be asked to {'end' if wish == 'kill' else wish}"):
+            written.write_text(wish, encoding="ascii")
+            written.replace(run_dir / STOP_FILE)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            written.unlink()
+        raise
 
 
 def take(run_dir: Path) -> Wish | None:

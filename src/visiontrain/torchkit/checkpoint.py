@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import torch
 
@@ -59,7 +59,7 @@ def _write(path: Path, payload: Payload) -> None:
     with path.open("wb") as file:
         told = _Told(file)
         try:
-            torch.save(payload, told)
+            torch.save(payload, cast("IO[bytes]", told))
         except Exception as e:
             if told.error is not None:
                 raise told.error from e  # torch says where in its own code it was, not what the disk said

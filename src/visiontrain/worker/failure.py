@@ -6,6 +6,7 @@ import traceback
 
 from visiontrain.errors import VisiontrainError
 from visiontrain.protocol.messages import ErrorInfo
+from visiontrain.storage import advice, is_full
 
 __all__ = [
     "INVALID_REQUEST",
@@ -36,7 +37,7 @@ def describe_exception(error: BaseException) -> ErrorInfo:
     if isinstance(error, VisiontrainError):
         message, instruction = error.reason, error.instruction
     else:
-        message, instruction = _message(error), _MORE_MEMORY if _is_out_of_memory(cls) else None
+        message, instruction = _message(error), _instruction(error)
     return ErrorInfo(
         code=TRAINER_ERROR,
         message=_cut(message),
@@ -59,6 +60,12 @@ def _traceback(error: BaseException) -> str:
     except Exception as e:  # noqa: BLE001 - notes, causes and source lines are the trainer's, and may be broken as well
         where = "".join(traceback.format_tb(error.__traceback__))
         return f"Traceback (most recent call last):\n{where}<the rest can't be shown: {type(e).__name__}>\n"
+
+
+def _instruction(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and is_full(error):
+        return advice(error)
+    return _MORE_MEMORY if _is_out_of_memory(type(error)) else None
 
 
 def _is_out_of_memory(cls: type[BaseException]) -> bool:
