@@ -17,6 +17,7 @@ from visiontrain.errors import (
     RunBusyError,
     RunFailedError,
     RunInterruptedError,
+    StorageError,
     WeightsError,
     WorkerCrashedError,
 )
@@ -369,12 +370,17 @@ class TestSupervisor:
         assert first.status == "running"
 
     def test_that_can_not_start_says_why(self, tmp_path):
-        gone = tmp_path / "runs" / "gone"
-        gone.mkdir(parents=True)
-        (gone / "worker.log").mkdir()
         with pytest.raises(WorkerCrashedError, match="before it started the run") as caught:
-            runs.start(tmp_path, "base:Steady", run_dir=gone)
-        assert "IsADirectoryError" in caught.value.log_tail
+            runs.start(tmp_path, "base:Steady", deadlines=runs.Deadlines(stop="soon"))
+        assert "ProtocolError" in caught.value.log_tail
+
+    def test_that_can_not_write_says_why(self, tmp_path):
+        blocked = tmp_path / "runs" / "blocked"
+        blocked.mkdir(parents=True)
+        (blocked / "worker.log").mkdir()
+        with pytest.raises(StorageError, match="the run blocked can't be begun: Is a directory") as caught:
+            runs.start(tmp_path, "base:Steady", run_dir=blocked)
+        assert caught.value.instruction
 
     def test_no_zombie_is_left_to_the_host(self, start):
         handle = start("base:Steady")
