@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import weakref
 from typing import IO, Any
 
 from visiontrain.errors import EnvironmentBuildError, ProtocolError, RunBusyError, WorkerCrashedError
@@ -35,6 +36,9 @@ class SupervisorLink:
         self._buffer = b""
         self._lock = threading.Lock()
         self.closed = False
+        # A run that nobody holds any more is not left attached by chance. Not by __del__: where a traceback holds us in
+        # a cycle, the socket would be found unclosed first.
+        weakref.finalize(self, connection.close).atexit = False
         # A run that nobody holds any more is not left attached by chance. Not by __del__: where a traceback holds us in
         # a cycle, the socket would be found unclosed first.
         weakref.finalize(self, connection.close).atexit = False

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontrain.environment.definition import EnvironmentDefinition
-from visiontrain.environment.generation import Generation
+from visiontrain.environment.generation import VENV_FOLDER, Generation
 from visiontrain.handles import RunHandle
 from visiontrain.home import Home
 from visiontrain.plugin.discovery import Plugin
@@ -53,6 +53,11 @@ class Trial:
     def is_held(self) -> bool:
         """Whether the training has come to where it is held."""
         return (self.folder / HELD).exists()
+
+    @property
+    def log(self) -> str:
+        """The end of what the worker printed."""
+        return self.handle.run.log[-2000:]
 
     def let_go(self) -> None:
         """Let a training that is held go on."""
@@ -155,8 +160,10 @@ class Laboratory:
         """Size and time of every file that a run must leave alone, by path; folders have the size -1."""
         code = [package_folder(name) for name in self.framework.manifest.packages]
         found: dict[str, tuple[int, int]] = {}
-        for root in (self.person, self.temporary, self.environment.path, *code, *others):
-            found.update(_files(root))
+        packages = self.environment.path / VENV_FOLDER  # beside it lies what visiontrain itself keeps
+        for root in (self.person, self.temporary, packages, *code, *others):
+            if root.exists():  # an adopted interpreter has its packages elsewhere
+                found.update(_files(root))
         return {path: facts for path, facts in found.items() if not self._is_cache(path)}
 
     def _is_cache(self, path: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,10 +13,11 @@ from visiontrain.datasets.samples import SAMPLES, make_sample
 from visiontrain.errors import VisiontrainError
 from visiontrain.plugin.discovery import Plugin, discover
 from visiontrain.plugin.manifest import Manifest
+from visiontrain.protocol.events import Event
 from visiontrain.protocol.tasks import Task
 from visiontrain.testing.laboratory import Laboratory, Trial
 
-__all__ = ["Case", "expect", "until"]
+__all__ = ["Case", "expect", "to_the_end", "until"]
 
 
 def expect(holds: bool, otherwise: str) -> None:
@@ -142,7 +144,7 @@ class Case:
 
     @pytest.fixture
     @classmethod
-    def start(cls, laboratory: Laboratory, data: Path) -> Any:
+    def start(cls, laboratory: Laboratory, data: Path) -> Iterator[Callable[..., Trial]]:
         """Starts runs; those that a failed test leaves are killed."""
         trials: list[Trial] = []
 
@@ -154,13 +156,22 @@ class Case:
         for trial in trials:
             if trial.handle.status == "running":
                 trial.handle.kill()
-                list(trial.handle.events(timeout=cls.patience))
+                to_the_end(trial, within=cls.patience)
+
+
+def to_the_end(trial: Trial, *, within: float) -> tuple[Event, ...]:
+    """An attempt's events to its end; one that takes longer than `within` seconds is killed, and the test fails."""
+    try:
+        return tuple(trial.handle.events(timeout=within))
+    except TimeoutError:
+        trial.handle.kill()
+        for _ in trial.handle.events(timeout=within):
+            pass
+    pytest.fail(f"the training did not end within {within:g} s; it is killed. Its log:\n{trial.log}", pytrace=False)
 
 
 def until(condition: Callable[[], bool], trial: Trial, *, within: float) -> bool:
     """Wait for a condition, as long as the run goes on; whether it came."""
-    import time
-
     deadline = time.monotonic() + within
     while not condition():
         if trial.handle.status != "running" or time.monotonic() > deadline:

@@ -17,7 +17,7 @@ from visiontrain.errors import (
     VisiontrainError,
     WorkerCrashedError,
 )
-from visiontrain.testing.checks.case import Case, expect, until
+from visiontrain.testing.checks.case import Case, expect, to_the_end, until
 from visiontrain.testing.laboratory import Trial
 
 __all__ = ["Failing"]
@@ -53,8 +53,9 @@ class Failing(Case):
         expect(str(broken.name) in str(error), f"the error names no file of the data: {error}")
 
     def _error(self, trial: Trial) -> VisiontrainError:
+        to_the_end(trial, within=self.patience)
         try:
-            run = trial.handle.wait(timeout=self.patience)
+            run = trial.handle.run.raise_for_status()
         except (WorkerCrashedError, ProtocolError) as error:
             pytest.fail(f"the worker did not answer with an error, it broke: {error}", pytrace=False)
         except VisiontrainError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from fnmatch import fnmatchcase
@@ -10,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from visiontrain.errors import WorkerCrashedError
 from visiontrain.protocol.events import CheckpointEvent, MetricsEvent, ResumedEvent
-from visiontrain.testing.checks.case import expect, until
+from visiontrain.testing.checks.case import expect, to_the_end, until
 from visiontrain.testing.checks.contents import checkpoint_contents
 from visiontrain.testing.checks.training import Finished, Training, finish
 from visiontrain.testing.laboratory import Laboratory, Trial
@@ -20,7 +18,7 @@ from visiontrain.testing.laboratory import Laboratory, Trial
 __all__ = ["Stopping"]
 
 #: Numbers that are measured anew in every training.
-_MEASURED = ("images_per_second", "epoch_seconds")
+_MEASURED = ("images_per_second",)
 
 
 class Stopping(Training):
@@ -33,7 +31,7 @@ class Stopping(Training):
         """A stop leaves a checkpoint; resumed from it, the training gives what it would have given undisturbed."""
         trial = _held(start, moment, within=self.patience)
         trial.handle.stop()
-        events = list(trial.handle.events(timeout=self.patience))
+        events = to_the_end(trial, within=self.patience)
         record = trial.handle.run.record
         expect(
             record.status == "stopped" and record.reason == "asked to stop",
@@ -55,15 +53,14 @@ class Stopping(Training):
         worker = trial.handle.run.record.worker
         assert worker is not None  # noqa: S101 - it has told of its progress
         os.kill(worker.pid, signal.SIGKILL)
-        with contextlib.suppress(WorkerCrashedError):
-            trial.handle.wait(timeout=self.patience)
+        to_the_end(trial, within=self.patience)
         last = trial.handle.run.record.last
         self._goes_on(laboratory, trial, finished, step=last.step if last else 0)
 
     def _goes_on(self, laboratory: Laboratory, trial: Trial, finished: Finished, *, step: int) -> None:
         finish(finished.run)
         resumed = laboratory.resume(trial)
-        events = list(resumed.handle.events(timeout=self.patience))
+        events = to_the_end(resumed, within=self.patience)
         run = resumed.handle.run
         finish(run)
         said = [number for number, event in enumerate(events) if isinstance(event, ResumedEvent)]
@@ -93,12 +90,11 @@ class Stopping(Training):
         self._is_the_same(laboratory, run, finished)
 
     def _is_the_same(self, laboratory: Laboratory, run: Any, finished: Finished) -> None:
-        varying = (*_MEASURED, *self.varying)
         for ours, theirs in zip(run.history, finished.run.history, strict=True):
             differ = [
                 f"{name} {theirs.get(name)} -> {ours.get(name)}"
                 for name in sorted({*ours, *theirs})
-                if repr(ours.get(name)) != repr(theirs.get(name)) and not any(fnmatchcase(name, v) for v in varying)
+                if repr(ours.get(name)) != repr(theirs.get(name)) and not self._varies(name)
             ]
             expect(
                 not differ,
@@ -113,7 +109,7 @@ class Stopping(Training):
             differ = [
                 name
                 for name in sorted({*resumed, *whole})
-                if resumed.get(name) != whole.get(name) and not any(fnmatchcase(name, v) for v in varying)
+                if resumed.get(name) != whole.get(name) and not self._varies(name)
             ]
             expect(
                 not differ,
@@ -121,6 +117,11 @@ class Stopping(Training):
                 f"{len(differ)} of {len(whole)} values, though it is said to be exact: {', '.join(differ[:10])}. "
                 "Values that are measured anew (seconds) belong into `varying`.",
             )
+
+    def _varies(self, name: str) -> bool:
+        """Whether a metric, or a value in a checkpoint by its place, is measured anew each time."""
+        patterns = (*_MEASURED, *self.varying)
+        return any(fnmatchcase(part, pattern) for part in (name, name.rpartition(".")[2]) for pattern in patterns)
 
 
 def _held(start: Any, moment: Any, *, within: float) -> Trial:

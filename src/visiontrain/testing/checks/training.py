@@ -15,7 +15,7 @@ from visiontrain.handles import Run
 from visiontrain.protocol.events import CheckpointEvent, Event, MetricsEvent, ProgressEvent
 from visiontrain.protocol.metrics import is_canonical
 from visiontrain.protocol.tasks import PRIMARY_METRIC
-from visiontrain.testing.checks.case import Case, expect
+from visiontrain.testing.checks.case import Case, expect, to_the_end
 from visiontrain.testing.laboratory import Laboratory, Trial
 
 __all__ = ["Finished", "Training", "finish"]
@@ -45,7 +45,7 @@ class Training(Case):
         """A training that nobody disturbed."""
         before = laboratory.files(data)
         trial = laboratory.start(data, **cls.request())
-        events = tuple(trial.handle.events(timeout=cls.patience))
+        events = to_the_end(trial, within=cls.patience)
         return Finished(trial.handle.run, trial, events, before, laboratory.files(data))
 
     def test_training_completes(self, finished: Finished) -> None:
@@ -127,8 +127,7 @@ class Training(Case):
         """What is printed beside the training, by it and its children, goes to the log alone."""
         finish(finished.run)
         trial = start(noise=True)
-        for _ in trial.handle.events(timeout=self.patience):
-            pass
+        to_the_end(trial, within=self.patience)
         finish(trial.handle.run)
         rows, quiet = trial.handle.run.history, finished.run.history
         expect([row["epoch"] for row in rows] == [row["epoch"] for row in quiet], f"epochs were lost: {rows}")
@@ -136,8 +135,10 @@ class Training(Case):
 
 def finish(run: Run) -> None:
     """Fail with the run's own error where it did not complete."""
+    said: str | None = None
     try:
         run.raise_for_status()
     except VisiontrainError as error:
-        pytest.fail(f"the training did not complete: {error}\n{run.log[-2000:]}", pytrace=False)
+        said = str(error)
+    expect(said is None, f"the training did not complete: {said}")
     expect(run.status == "completed", f"the training ended as {run.status}: {run.record.reason}")

@@ -105,7 +105,7 @@ def _noise() -> Iterator[None]:
 
     def make() -> None:
         while True:
-            print(NOISE)  # noqa: T201 - what it is for
+            print((NOISE + "\n") * 2000)  # noqa: T201 - more than a pipe holds that nobody reads
             sys.stdout.write("no end of line")
             os.write(1, b"\xff\xfe" + NOISE.encode() + b"\n")
             child = f"import sys; print({NOISE!r}); sys.stdin.read(); sys.stderr.write('child')"

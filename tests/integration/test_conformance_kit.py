@@ -1,0 +1,142 @@
+"""The conformance kit passes a plugin that does what is asked of it, and fails one that breaks a rule, saying which."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+CASE = """
+from pathlib import Path
+
+import visiontrain_defects
+from visiontrain.plugin.manifest import Manifest, Option
+from visiontrain.protocol.tasks import Task
+from visiontrain.testing import PluginConformance
+
+
+class TestPlugin(PluginConformance):
+    manifest = Manifest(
+        name="defects",
+        summary="Walks at random",
+        licence="Apache-2.0",
+        tasks=(Task.classify,),
+        models=("walk_*",),
+        environment=Path(visiontrain_defects.__file__).parent / "environment",
+        trainer="visiontrain_defects.{trainer}",
+        packages=("visiontrain_defects",),
+    )
+    model = "walk_small"
+    stop_within = 10
+    {settings}
+"""
+
+WRITES = {"test_nothing_is_written_outside_of_the_run_s_folder"}
+NETWORK = {"test_nobody_is_reached_over_the_network"}
+IN_AN_EPOCH = {"test_a_stopped_training_goes_on[in-an-epoch]"}
+STOPS = {"test_a_stopped_training_goes_on[in-an-epoch]", "test_a_stopped_training_goes_on[after-an-epoch]"}
+KILLED = {"test_a_killed_training_goes_on"}
+NAMES = {"test_metrics_have_their_canonical_names"}
+PRIMARY = {"test_the_primary_metric_is_in_every_epoch"}
+NOISE = {"test_noise_does_not_break_the_protocol"}
+RESULT = {"test_the_result_is_the_best_epoch_s"}
+
+#: Trainer, further settings of the class, the tests that must fail, and what they must say.
+NONCONFORMING = [
+    ("WritesHome", "", WRITES, "litter.txt"),
+    ("WritesData", "", WRITES, "cache.txt"),
+    ("WritesBesideTheRun", "", WRITES, "notes.txt"),
+    ("WritesInAChild", "", WRITES, "litter.txt"),
+    ("LeavesTemporaryFiles", "", WRITES, "made "),
+    ("ConnectsQuietly", "", NETWORK, "192.0.2.1"),
+    ("LooksNamesUpInDescribe", "", NETWORK, "updates.example"),
+    ("IgnoresStop", "", STOPS, "asked to stop, the training ended as completed"),
+    ("StopsWithoutCheckpoint", "", IN_AN_EPOCH, "stopped in the middle of epoch 2, the checkpoint says that 1"),
+    ("StopsAtTheEndOfAnEpoch", "", IN_AN_EPOCH, "stopped in the middle of epoch 2, the checkpoint says that 2"),
+    ("ReportsNoProgress", "", {"test_progress_is_reported", *IN_AN_EPOCH, *KILLED}, "was never called"),
+    ("CountsEpochsFromZero", "", {"test_progress_is_reported", *IN_AN_EPOCH}, "progress says epoch 0 of 3"),
+    ("HasNamesOfItsOwn", "", NAMES | PRIMARY | RESULT, "loss/train, val_acc: not canonical names"),
+    ("HasNamesOfItsOwn", "own_metrics = ('*',)", PRIMARY | RESULT, "lack accuracy"),
+    ("TellsPercent", "", PRIMARY, "it goes from 0 to 1"),
+    ("GivesTheLastForTheBest", "", RESULT, "the best epoch's is"),
+    ("ForgetsItsGenerator", "", STOPS | KILLED, "though it is said to be exact: accuracy"),
+    ("LosesTheFractionOfAnEpoch", "", IN_AN_EPOCH, "the resumed training begins at step 5"),
+    ("ResumesWithoutAWord", "", STOPS | KILLED, "context.resumed() was called 0 times"),
+    ("BeginsAnew", "", STOPS | KILLED, "the resumed training begins at step 0"),
+    ("SaysInexact", "", STOPS | KILLED, "a walk is never the same twice"),
+    ("Talks", "exact = False", STOPS | KILLED, "this one claims to be exact"),
+    (
+        "FallsBackToTheCpu",
+        "",
+        {"test_a_device_that_is_not_there_is_refused", "test_a_file_that_holds_no_weights_is_refused"},
+        "did something else instead of failing",
+    ),
+    ("BreaksOnMissingFiles", "", {"test_an_image_that_is_gone_is_named"}, "ended with exit code 3"),
+    ("SwallowsOutput", "patience = 10", NOISE, "did not end within 10 s"),
+    ("DescribesNothing", "", {"test_the_environment_is_described"}, "no version of the framework"),
+    ("ListsAModelTwice", "", {"test_the_catalogue_has_the_model"}, "walk_small more than once"),
+    ("Talks", "model = 'walk_large'", None, "models() has no 'walk_large'; it has: walk_small"),
+]
+
+
+@pytest.fixture
+def conform(tmp_path_factory, tmp_path):
+    """Runs the kit on a trainer in a pytest of its own; gives what became of each test."""
+    # One home for all: the environment is built once.
+    root = tmp_path_factory.getbasetemp()
+    home = (root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root) / "conformance-home"
+
+    def conform(trainer: str, settings: str = "") -> dict[str, str]:
+        (tmp_path / "test_plugin.py").write_text(CASE.format(trainer=trainer, settings=settings), encoding="utf-8")
+        report = tmp_path / "report.xml"
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "VISIONTRAIN_HOME": str(home),
+        }
+        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_plugin.py"]
+        arguments = [f"--junitxml={report}", f"--basetemp={tmp_path / 'tmp'}", f"--rootdir={tmp_path}"]
+        done = subprocess.run(
+            [*command, *arguments], check=False, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=250
+        )
+        assert report.exists(), done.stdout + done.stderr
+        return outcomes(report)
+
+    return conform
+
+
+def outcomes(report: Path) -> dict[str, str]:
+    """What failed tests said, by test; the empty text for those that passed."""
+    found = {}
+    for case in ET.parse(report).iter("testcase"):
+        bad = [part for part in case if part.tag in ("failure", "error")]
+        found[case.attrib["name"]] = "\n".join(f"{part.get('message')}\n{part.text}" for part in bad)
+    return found
+
+
+@pytest.mark.parametrize("trainer", ["conforming:Conforming", "nonconforming:Talks"])
+def test_a_plugin_that_does_what_is_asked_passes(conform, trainer):
+    found = conform(trainer)
+    assert {name: said for name, said in found.items() if said} == {}
+    assert len(found) >= 19
+
+
+def test_an_honest_plugin_that_is_not_exact_passes(conform):
+    assert not any(conform("nonconforming:SaysInexact", "exact = False").values())
+
+
+@pytest.mark.parametrize(
+    ("trainer", "settings", "failing", "says"),
+    NONCONFORMING,
+    ids=[f"{case[0]}-{number}" for number, case in enumerate(NONCONFORMING)],
+)
+def test_a_plugin_that_breaks_a_rule_is_found_out(conform, trainer, settings, failing, says):
+    found = conform(f"nonconforming:{trainer}", settings)
+    failed = {name: said for name, said in found.items() if said}
+    if failing is not None:
+        assert set(failed) == failing, failed
+    assert any(says in said for said in failed.values()), failed
