@@ -39,9 +39,6 @@ class SupervisorLink:
         # A run that nobody holds any more is not left attached by chance. Not by __del__: where a traceback holds us in
         # a cycle, the socket would be found unclosed first.
         weakref.finalize(self, connection.close).atexit = False
-        # A run that nobody holds any more is not left attached by chance. Not by __del__: where a traceback holds us in
-        # a cycle, the socket would be found unclosed first.
-        weakref.finalize(self, connection.close).atexit = False
         #: The supervisor's last word, where the record could not take it.
         self.failure: ErrorInfo | None = None
 
