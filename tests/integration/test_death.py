@@ -22,6 +22,7 @@ from visiontrain.errors import (
     WorkerCrashedError,
 )
 from visiontrain.rundir.directory import is_being_worked_on
+from visiontrain.supervisor.stopping import URGENT
 
 LINUX = sys.platform == "linux"
 
@@ -213,7 +214,7 @@ class TestWorker:
 
 @pytest.mark.parametrize("then", ["complete", "crash", "stop"])
 def test_nothing_that_a_worker_started_outlives_it(start, then):
-    handle = start("leaves_children:Trainer", then=then)
+    handle = start("leaves_children:Trainer", then=then, deadlines=runs.Deadlines(shutdown=0.5))
     pids = pids_of(handle.run_dir)
     if then == "stop":
         handle.stop()
@@ -243,8 +244,8 @@ class TestHost:
 
     def test_the_promise_of_ten_seconds(self):
         deadlines = runs.Deadlines()
-        # The interrupt gets a second, ending what is left two.
-        assert deadlines.host_gone + 1 + 2 <= 10
+        # The interrupt gets a second and so does an end in good order, ending what is left two.
+        assert deadlines.host_gone + URGENT + URGENT + 2 <= 10
 
     def test_killed_a_trainer_that_looks_at_the_flag_leaves_its_checkpoint(self, host, tmp_path):
         process, line = host(HOST, tmp_path, "base:Steady", "attached", "steps=100000", "pause=0.01")
@@ -333,7 +334,7 @@ class TestSupervisor:
     @pytest.mark.skipif(not LINUX, reason="Linux alone gives orphans to the guard above")
     @pytest.mark.parametrize("then", ["go on", "hold the GIL"])
     def test_killed_nothing_is_left_over(self, start, then):
-        handle = start("leaves_children:Trainer", then=then)
+        handle = start("leaves_children:Trainer", then=then, deadlines=runs.Deadlines(shutdown=0.5))
         pids = pids_of(handle.run_dir)
         os.kill(handle.run.record.supervisor_pid, signal.SIGKILL)
         with pytest.raises(RunInterruptedError, match="its supervisor ended without a word"):
@@ -345,7 +346,7 @@ class TestSupervisor:
 
     @pytest.mark.skipif(not LINUX, reason="Linux alone gives orphans to the guard above")
     def test_a_signal_to_every_process_does_not_end_its_guard_before_it(self, start):
-        handle = start("leaves_children:Trainer", then="stop")
+        handle = start("leaves_children:Trainer", then="stop", deadlines=runs.Deadlines(shutdown=0.5))
         pids = pids_of(handle.run_dir)
         for pid in handle_processes(handle):
             os.kill(pid, signal.SIGTERM)

@@ -189,10 +189,13 @@ class Supervisor:
 
     def _shut_down(self, inbox: Inbox) -> None:
         self._request(SHUTDOWN, "shutdown", {})
-        deadline = time.monotonic() + self.launch.deadlines.shutdown
-        while self._exit_status is None and time.monotonic() < deadline:
+        began = time.monotonic()
+        while self._exit_status is None and time.monotonic() < began + self._shutdown_patience():
             self._wait()
             self._take(inbox)
+
+    def _shutdown_patience(self) -> float:
+        return self.launch.deadlines.shutdown if self._stop is None else self._stop.shutdown
 
     # -- waiting for a device ---------------------------------------------------------------------------------------
 

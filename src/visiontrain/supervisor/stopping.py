@@ -11,9 +11,12 @@ from typing import Literal
 from visiontrain.protocol.events import Status
 from visiontrain.supervisor.launch import Deadlines
 
-__all__ = ["Stop"]
+__all__ = ["URGENT", "Stop"]
 
 Step = Literal["flag", "interrupt", "kill"]
+
+#: Seconds for each step after the flag where nobody can wait: an interrupt, and then an end in good order.
+URGENT = 1.0
 
 
 class Stop:
@@ -24,36 +27,46 @@ class Stop:
         reason: Who asked.
         patience: Seconds until the interrupt.
         interrupt: Seconds from the interrupt until the worker is killed.
+        shutdown: Seconds for the worker to end by itself, once it has answered.
     """
 
-    def __init__(self, status: Status, reason: str, *, patience: float, interrupt: float) -> None:
+    def __init__(
+        self, status: Status, reason: str, *, patience: float, interrupt: float = URGENT, shutdown: float = URGENT
+    ) -> None:
         self.status = status
         self.reason = reason
         self._step: Step = "flag"
         self._deadline = time.monotonic() + patience
         self._interrupt = interrupt
+        self.shutdown = shutdown
 
     @classmethod
     def asked(cls, reason: str, deadlines: Deadlines) -> Stop:
         """Somebody wants the run to stop, and can wait for its next safe point."""
-        return cls("stopped", reason, patience=deadlines.stop, interrupt=deadlines.interrupt)
+        return cls(
+            "stopped",
+            reason,
+            patience=deadlines.stop,
+            interrupt=deadlines.interrupt,
+            shutdown=deadlines.shutdown,
+        )
 
     @classmethod
     def at_once(cls) -> Stop:
         """Somebody can't wait."""
-        return cls("stopped", "asked to end at once", patience=0.0, interrupt=1.0)
+        return cls("stopped", "asked to end at once", patience=0.0)
 
     @classmethod
     def disk_full(cls, deadlines: Deadlines) -> Stop:
         """The record can't be written: nobody would learn what the run goes on to do."""
         reason = "the run's record can't be written"
-        return cls("failed", reason, patience=deadlines.host_gone, interrupt=1.0)
+        return cls("failed", reason, patience=deadlines.host_gone)
 
     @classmethod
     def host_gone(cls, deadlines: Deadlines) -> Stop:
         """The process that the run is attached to has ended."""
         reason = "the process that started the run ended"
-        return cls("interrupted", reason, patience=deadlines.host_gone, interrupt=1.0)
+        return cls("interrupted", reason, patience=deadlines.host_gone)
 
     @property
     def is_forced(self) -> bool:
@@ -61,8 +74,10 @@ class Stop:
         return self._step != "flag"
 
     def hasten(self, patience: float) -> None:
-        """Wait no longer than `patience` seconds more for the step that comes next."""
+        """Wait no longer than `patience` seconds more for the step that comes next, and for none after it."""
         self._deadline = min(self._deadline, time.monotonic() + patience)
+        self._interrupt = min(self._interrupt, URGENT)
+        self.shutdown = min(self.shutdown, URGENT)
 
     def advance(self, worker: int) -> None:
         """Take the next step towards the process `worker`, if it is due."""

@@ -60,6 +60,15 @@ def test_hastening_never_gives_more_time(clock, patience, due):
     assert clock.sent == [(due, signal.SIGINT)]
 
 
+def test_after_hastening_nothing_is_waited_for_long(clock):
+    stop = Stop.asked("asked to stop", Deadlines(stop=100.0, interrupt=10.0, shutdown=5.0))
+    assert stop.shutdown == 5.0
+    stop.hasten(6.0)
+    walk(stop, clock, 6.0, 7.0)
+    assert clock.sent == [(6.0, signal.SIGINT), (7.0, signal.SIGKILL)]
+    assert stop.shutdown == 1.0
+
+
 def test_a_worker_that_is_gone(clock, monkeypatch):
     def gone(pid, number):
         raise ProcessLookupError

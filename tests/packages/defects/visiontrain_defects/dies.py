@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -13,18 +14,55 @@ from visiontrain_defects.base import Healthy
 
 class Trainer(Healthy):
     def train(self, context: RunContext) -> TrainResult:
-        how = context.params.options["how"]
         context.metrics({"train_loss": 1.0}, step=1, epoch=1)
         print("last words", flush=True)
-        if how == "sys.exit":
-            sys.exit(5)
-        if how == "os._exit":
-            os._exit(3)
-        os.kill(os.getpid(), signal.Signals[how])
-        raise AssertionError("the signal did not end the process")
+        die(context.params.options["how"])
 
 
 class InDescribe(Trainer):
     def describe(self):
         print("last words", flush=True)
         os._exit(4)
+
+
+class WhenAsked(Healthy):
+    """Does it when asked for its models, in the way that a variable says."""
+
+    def models(self):
+        print("last words", flush=True)
+        die(os.environ["VISIONTRAIN_TEST_HOW"])
+
+
+class AfterCheckpoint(Healthy):
+    """Leaves a checkpoint before."""
+
+    def train(self, context: RunContext) -> TrainResult:
+        path = context.checkpoints_dir / "last.txt"
+        path.write_text("state", encoding="utf-8")
+        context.checkpoint(path, kind="last", step=3, epoch=1.5)
+        print("last words", flush=True)
+        die(context.params.options["how"])
+
+
+class ClosesPipe(Healthy):
+    """Lives on without a way to answer."""
+
+    def models(self):
+        os.closerange(3, 256)
+        signal.pause()
+
+
+def die(how: str):
+    """Never returns."""
+    if how == "sys.exit":
+        sys.exit(5)
+    if how.startswith("os._exit"):
+        os._exit(int(how.partition(" ")[2]))
+    if how == "abort":
+        os.abort()
+    if how == "segfault":
+        ctypes.string_at(0)
+    if how == "raise":
+        raise ValueError("the failure")
+    os.kill(os.getpid(), signal.Signals[how])
+    raise AssertionError("the signal did not end the process")
