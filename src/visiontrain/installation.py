@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from visiontrain.errors import EnvironmentBuildError, PlatformError
 from visiontrain.home import Home
+from visiontrain.runners.variables import passthrough_patterns
 
 # Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
 if TYPE_CHECKING:
@@ -50,11 +51,12 @@ class Installation:
 
     Args:
         home: Where environments, runs and indexes live; by default ``VISIONTRAIN_HOME``, else the platform's folder.
-        passthrough: Names or patterns of environment variables that reach workers beside the allow-list.
+        passthrough: Names or patterns of environment variables that reach workers beside the allow-list, and beside
+            those that ``VISIONTRAIN_PASSTHROUGH`` names.
 
     Raises:
         PlatformError: the operating system is not Linux or macOS.
-        SpecError: `home` is no path.
+        SpecError: `home` is no path, or something in `passthrough` no name.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None, *, passthrough: Iterable[str] = ()) -> None:
@@ -64,7 +66,7 @@ class Installation:
                 instruction="Use Linux or macOS; on Windows, the Windows Subsystem for Linux works.",
             )
         self.home = Home.locate(home)
-        self._passthrough = tuple(passthrough)
+        self.passthrough = passthrough_patterns(passthrough)
 
     def plugins(self) -> tuple[Plugin, ...]:
         """Installed plugins; broken ones among them, with their error."""
@@ -208,4 +210,4 @@ class Installation:
         from visiontrain.runners.plan import Planner
 
         self.home.check_readable()
-        return Planner(self.home, self._frameworks, self._plugins, self._passthrough)
+        return Planner(self.home, self._frameworks, self._plugins, self.passthrough)

@@ -21,6 +21,9 @@ _RUN_NAME = re.compile(r"[\w][\w .,+=@()\[\]-]{0,99}")
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9_]{0,31}(@[A-Za-z0-9_.-]{1,64})?")
 _MODEL = re.compile(r"[\w][\w.:/+@-]{0,199}")
 
+#: Longest value that an error repeats whole, in characters.
+_SHOWN = 120
+
 #: Spellings that other tools have taught people.
 ALIASES = {"lr": "learning_rate", "lr0": "learning_rate", "batch": "batch_size", "imgsz": "image_size"}
 
@@ -35,15 +38,21 @@ _TASK_ALIASES = {
 }
 
 
+def _clipped(value: Any) -> str:
+    """A value for an error's message, which nobody reads where it has pages."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
 def _device(value: str) -> str:
     if not _DEVICE.fullmatch(value):
-        raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not {value!r}")
+        raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not {_clipped(value)}")
     return value
 
 
 def _model(value: str) -> str:
     if not _MODEL.fullmatch(value) or ".." in value:
-        raise ValueError(f"{value!r} is not a model's name")
+        raise ValueError(f"{_clipped(value)} is not a model's name")
     return value
 
 
@@ -51,14 +60,14 @@ def _run_name(value: str) -> str:
     if not _RUN_NAME.fullmatch(value) or value == "last" or value != value.strip():
         raise ValueError(
             "must be 1 to 100 letters, digits, spaces or any of _.,+=@()[]- starting with a letter or digit, "
-            f"and not the word last; got {value!r}"
+            f"and not the word last; got {_clipped(value)}"
         )
     return value
 
 
 def _environment(value: str) -> str:
     if not _ENVIRONMENT.fullmatch(value):
-        raise ValueError(f"must be NAME or NAME@GENERATION, not {value!r}")
+        raise ValueError(f"must be NAME or NAME@GENERATION, not {_clipped(value)}")
     return value
 
 
@@ -71,7 +80,7 @@ def _task(value: Any) -> Any:
         return Task(word)
     near = difflib.get_close_matches(value, [*known, *_TASK_ALIASES], n=1) if isinstance(value, str) else []
     hint = f"; did you mean {_TASK_ALIASES.get(near[0], near[0])}?" if near else ""
-    raise ValueError(f"must be one of {', '.join(known)}, not {value!r}{hint}")
+    raise ValueError(f"must be one of {', '.join(known)}, not {_clipped(value)}{hint}")
 
 
 def _no_truth(value: Any) -> Any:
@@ -179,7 +188,9 @@ def absolute_path(field: str, path: Any) -> Path:
         SpecError: it is no path, or an empty one, which would mean the current folder.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise SpecError(field, f"must be a path, not {path!r}")
+        raise SpecError(field, f"must be a path, not {_clipped(path)}")
+    if "\0" in os.fsdecode(path):
+        raise SpecError(field, "holds a null character, which no path may")
     if not os.fspath(path):
         raise SpecError(field, "is empty", instruction="Give a path; the current folder is written as a dot.")
     try:
@@ -218,5 +229,5 @@ def _as_spec_error(error: ValidationError) -> SpecError:
     cause = first.get("ctx", {}).get("error")
     message = str(cause) if isinstance(cause, ValueError) else first["msg"][:1].lower() + first["msg"][1:]
     if cause is None and first["type"] != "missing":
-        message += f", not {first['input']!r}"
+        message += f", not {_clipped(first['input'])}"
     return SpecError(field, message)

@@ -46,17 +46,19 @@ def complete_model(incomplete: str) -> Iterator[str]:
             if generation.current:
                 with suppress(OSError, ProtocolError):
                     catalog = structure(Catalog, loads(generation.catalog_path.read_bytes()))
-                    yield from (model.name for model in catalog.models if model.name.startswith(incomplete))
+                    names = (model.name for model in catalog.models if model.name.startswith(incomplete))
+                    yield from (name for name in names if name.isprintable())
 
 
 def complete_framework(incomplete: str) -> Iterator[tuple[str, str]]:
     """Frameworks of the installed plugins."""
+    from visiontrain.display.text import clean
     from visiontrain.plugin.discovery import discover
 
     for plugin in discover():
         for manifest in plugin.frameworks:
             if manifest.name.startswith(incomplete):
-                yield manifest.name, manifest.summary
+                yield manifest.name, clean(manifest.summary)
 
 
 def complete_environment(incomplete: str) -> Iterator[tuple[str, str]]:

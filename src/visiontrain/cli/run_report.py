@@ -14,6 +14,7 @@ from visiontrain.display.ending import next_commands, time_taken
 from visiontrain.display.metrics import ordered, per_class, primary_metric
 from visiontrain.display.text import duration, metric, plural
 from visiontrain.handles import Run
+from visiontrain.protocol.events import in_epochs, join_non_finite
 from visiontrain.protocol.structure import unstructure
 from visiontrain.supervisor.record import RunRecord
 
@@ -29,7 +30,7 @@ def list_row(run: Run) -> tuple[str, ...]:
     """Cells of a run in the list: id, status, model, best primary metric, data, name."""
     record = run.record
     name = primary_metric(record.task)
-    best = record.metrics.get(name) if name else None
+    best = join_non_finite(record.metrics, record.non_finite).get(name) if name else None
     shown = f"{name} {metric(best)}" if best is not None else ""
     return (run.run_id, record.status, record.model, shown, Path(record.data.path).name, record.name or "")
 
@@ -97,7 +98,7 @@ def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
     for label, kept in (("best", record.best), ("last", record.last)):
         if kept is not None:
             exact = "" if kept.exact or label == "best" else ", not exact"
-            yield label, f"{run.run_dir / kept.path} ({kept.epoch:.3g} epochs, step {kept.step:,}{exact})"
+            yield label, f"{run.run_dir / kept.path} ({in_epochs(kept.epoch)} epochs, step {kept.step:,}{exact})"
     yield "log", str(run.run_dir / "worker.log")
     if record.error is not None and record.error.instruction:
         yield "to do", record.error.instruction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ __all__ = ["Pin", "parse_lock", "torch_constraints"]
 
 #: Packages whose versions follow from the build of torch: another torch backend needs others.
 _ACCELERATOR_PREFIXES = ("nvidia-", "cuda-", "triton", "pytorch-triton", "intel-", "amd-", "rocm")
+
+_HASH = re.compile(r"sha(256|384|512):[0-9a-f]{64,128}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
     """Read a lock's text.
 
     Raises:
-        ValueError: a line is an option, an address or a path, is not pinned to one version, or has no hash.
+        ValueError: a line is an option, an address or a path, is not pinned to one version, or has no hash, or more
+            than hashes behind it.
     """
     return tuple(_parse_pin(line) for line in _logical_lines(text))
 
@@ -82,4 +86,9 @@ def _parse_pin(line: str) -> Pin:
         raise ValueError(f"{head.strip()!r} is not pinned to one version with ==")
     if not hashes:
         raise ValueError(f"{head.strip()!r} has no hash")
-    return Pin(requirement, tuple(value.strip() for value in hashes))
+    values = tuple(value.strip() for value in hashes)
+    for value in values:
+        # What follows a hash on its line is uv's to read: an option there would be smuggled in.
+        if not _HASH.fullmatch(value):
+            raise ValueError(f"{head.strip()!r} has something that is no SHA-2 hash: {value[:80]!r}")
+    return Pin(requirement, values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import traceback
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -53,12 +55,13 @@ def discover(found: Iterable[EntryPoint] | None = None) -> tuple[Plugin, ...]:
 
 
 def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
-    distribution = entry_point.dist.name if entry_point.dist else entry_point.module
-    version = entry_point.dist.version if entry_point.dist else "unknown"
+    distribution, version = _origin(entry_point)
     plugin = Plugin(name=entry_point.name, distribution=distribution, version=version)
     claimed = dict(taken)
     try:
-        manifests = _manifests(entry_point)
+        # What a plugin prints while it is loaded must not get between the lines that a program reads on stdout.
+        with contextlib.redirect_stdout(sys.stderr):
+            manifests = _manifests(entry_point)
         for manifest in manifests:
             _check(manifest, distribution, claimed)
             claimed.update(dict.fromkeys((manifest.name, *manifest.aliases), distribution))
@@ -67,11 +70,26 @@ def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        return plugin.model_copy(
-            update={"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-        )
+        return plugin.model_copy(update={"error": _in_words(error), "traceback": traceback.format_exc()})
     taken.update(claimed)
     return plugin.model_copy(update={"frameworks": tuple(manifests)})
+
+
+def _origin(entry_point: EntryPoint) -> tuple[str, str]:
+    """The distribution that an entry point is from, and its version; metadata may be damaged as code may."""
+    module = entry_point.value.partition(":")[0]
+    try:
+        name, version = (entry_point.dist.name, entry_point.dist.version) if entry_point.dist else (None, None)
+    except (KeyError, OSError, ValueError):
+        return module, "unknown"
+    return name or module, version or "unknown"
+
+
+def _in_words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception's own code may be broken too
+        return type(error).__name__
 
 
 def _manifests(entry_point: EntryPoint) -> list[Manifest]:

@@ -74,9 +74,9 @@ class RunDirectories:
         if found:
             listed = ", ".join(path.name for path in found[:10])
             raise UnknownRunError(
-                f"{len(found)} runs answer to {reference!r}: {listed}", instruction="Give a whole id."
+                f"{len(found)} runs answer to {reference[:100]!r}: {listed}", instruction="Give a whole id."
             )
-        raise UnknownRunError(f"no run answers to {reference!r}", instruction="See them: visiontrain runs")
+        raise UnknownRunError(f"no run answers to {reference[:100]!r}", instruction="See them: visiontrain runs")
 
 
 def is_being_worked_on(run_dir: Path) -> bool:

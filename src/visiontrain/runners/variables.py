@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["ALLOWED", "worker_variables"]
+from visiontrain.errors import SpecError
+
+__all__ = ["ALLOWED", "passthrough_patterns", "worker_variables"]
+
+#: Names of further variables that pass, for those who can't say it in Python: separated by commas.
+_VARIABLE = "VISIONTRAIN_PASSTHROUGH"
+
+#: A variable's name, or a pattern of names as `fnmatch` takes it.
+_PATTERN = re.compile(r"[A-Za-z_*?\[][A-Za-z0-9_*?\[\]!-]*")
 
 #: Patterns of the names that pass. Everything else does not: PYTHONPATH, VIRTUAL_ENV, PYTHONHOME, tokens...
 ALLOWED = (
@@ -31,6 +40,32 @@ ALWAYS = {"PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
 #: default; two trainings on one machine then take the cores from each other. Measured on 4 cores, resnet18 in bf16:
 #: alone no difference, two at once 26 s an epoch instead of 80 s.
 UNLESS_SET = {"GOMP_SPINCOUNT": "10000"}
+
+
+def passthrough_patterns(given: Iterable[str] = (), *, source: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Names and patterns that pass beside the allow-list: those `given`, then those of ``VISIONTRAIN_PASSTHROUGH``.
+
+    Args:
+        given: What a program asks for.
+        source: Where the variable is looked up; by default this process's environment.
+
+    Raises:
+        SpecError: something is neither a variable's name nor a pattern of names.
+    """
+    if isinstance(given, str):  # each letter would be taken for a name
+        raise SpecError("passthrough", f"must be a list of names, not the text {given[:80]!r}")
+    asked = tuple(given)
+    typed = (os.environ if source is None else source).get(_VARIABLE, "")
+    named = tuple(name.strip() for name in typed.split(",") if name.strip())
+    for field, names in (("passthrough", asked), (_VARIABLE, named)):
+        for name in names:
+            if not isinstance(name, str) or not _PATTERN.fullmatch(name):
+                raise SpecError(
+                    field,
+                    f"{str(name)[:80]!r} is not the name of an environment variable, or a pattern of names",
+                    instruction="Name variables, not their values: HF_TOKEN,MY_*",
+                )
+    return (*asked, *named)
 
 
 def worker_variables(
