@@ -183,7 +183,9 @@ def _environment(session: Session, framework: Framework, driver: str | None) -> 
 
 
 def _ask(session: Session, framework: Framework, environment: Generation) -> InitializeResult:
-    command = worker_command(framework.manifest, environment.python, links=session.home.links, passthrough=session.passthrough)
+    command = worker_command(
+        framework.manifest, environment.python, links=session.home.links, passthrough=session.passthrough
+    )
     with WorkerConnection(command) as worker:
         return worker.initialize()
 

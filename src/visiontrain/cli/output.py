@@ -53,7 +53,8 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right:
 
     from visiontrain.display.text import clean
 
-    table = [list(headers), *([clean(cell).replace("\n", " ") for cell in row] for row in rows)]
+    # Headers too: a metric's name is the framework's.
+    table = [[clean(cell).replace("\n", " ") for cell in row] for row in (headers, *rows)]
     widths = [max(cell_len(row[number]) for row in table) for number in range(len(headers))]
     if sys.stdout.isatty():
         widths = _fitted(widths, shutil.get_terminal_size().columns)

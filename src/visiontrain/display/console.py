@@ -19,7 +19,15 @@ from visiontrain.display.region import Region, bar
 from visiontrain.display.text import clean, duration, metric
 from visiontrain.environment.progress import BuildProgress
 from visiontrain.handles import Run
-from visiontrain.protocol.events import Event, LogEvent, ProgressEvent, ResumedEvent, StatusEvent, WorkerEvent
+from visiontrain.protocol.events import (
+    Event,
+    LogEvent,
+    ProgressEvent,
+    ResumedEvent,
+    StatusEvent,
+    WorkerEvent,
+    in_epochs,
+)
 from visiontrain.runners.plan import Plan
 from visiontrain.supervisor.record import RunRecord
 
@@ -139,7 +147,7 @@ class ConsoleObserver:
         if at is None:
             return bar(self._following.waiting_for, 0, 0, remaining)
         label = f"epoch {at.epoch}/{at.epochs}" if at.epochs else ""
-        label = " ".join(part for part in (label, at.phase if at.phase != "train" else "") if part)
+        label = " ".join(part for part in (label, clean(at.phase) if at.phase != "train" else "") if part)
         numbers = [f"{at.step}/{at.steps}" if at.steps else "", clean(at.message)]
         loss, speed = at.values.get("train_loss"), at.values.get("images_per_second")
         numbers.append(f"loss {metric(loss)}" if loss is not None else "")
@@ -155,6 +163,6 @@ class ConsoleObserver:
         if event.checkpoint is None:
             say(self.console, "There is no checkpoint: from the beginning.", "yellow")
             return
-        say(self.console, f"Resumed from {event.checkpoint}, with {event.epoch:.3g} epochs done.")
+        say(self.console, f"Resumed from {event.checkpoint}, with {in_epochs(event.epoch)} epochs done.")
         if not event.exact:
             say(self.console, f"Warning: not exactly as without the interruption: {event.reason}", "yellow")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rich.text import Text
 
-from visiontrain.display.text import metric
+from visiontrain.display.text import clean, metric
 from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
 
 __all__ = ["metrics_line", "ordered", "per_class", "primary_metric"]
@@ -39,11 +39,12 @@ def metrics_line(values: Mapping[str, float], primary: str | None, *, limit: int
     for name in ordered(values, primary):
         if name in _ASIDE:
             continue
-        part = f"{name} {metric(values[name])}"
+        shown = clean(name)
+        part = f"{shown} {metric(values[name])}"
         if line and len(line) + 2 + len(part) > limit:
             break
         line.append("  " if line else "")
-        line.append(f"{name} ", style="dim")
+        line.append(f"{shown} ", style="dim")
         line.append(metric(values[name]), style="bold" if name == primary else "")
     return line
 

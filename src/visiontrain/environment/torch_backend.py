@@ -23,8 +23,8 @@ def wanted_torch_backend(definition: EnvironmentDefinition, argument: str | None
     for variable in _VARIABLES:
         if value is None:
             field, value = variable, os.environ.get(variable) or None
-    if value is None or all(pin.name != "torch" for pin in definition.pins):
+    if value is None:
         return None
     if not re.fullmatch(r"[a-z][a-z0-9.]{1,15}", value):
         raise SpecError(field, f"{value!r} is not a torch backend such as cpu, cu128, rocm6.4 or auto")
-    return value
+    return value if any(pin.name == "torch" for pin in definition.pins) else None

@@ -18,6 +18,9 @@ __all__ = ["Defaults", "Manifest", "Option", "OptionValue"]
 
 OptionValue = bool | int | float | str
 
+#: Longest value that an error repeats whole, in characters.
+_SHOWN = 120
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
@@ -62,7 +65,7 @@ class Option(_Declared):
         converted = self._convert(value)
         number = converted if isinstance(converted, (int, float)) else None
         if self.choices and converted not in self.choices:
-            raise SpecError(self.name, f"must be one of {', '.join(self.choices)}, not {converted!r}")
+            raise SpecError(self.name, f"must be one of {', '.join(self.choices)}, not {_clipped(converted)}")
         below = self.minimum is not None and number is not None and not number >= self.minimum
         above = self.maximum is not None and number is not None and not number <= self.maximum
         if below or above:
@@ -106,7 +109,12 @@ class Option(_Declared):
                     return int(value)
             except (ValueError, OverflowError):
                 pass
-        raise SpecError(self.name, f"must be of type {self.type}, not {value!r}")
+        raise SpecError(self.name, f"must be of type {self.type}, not {_clipped(value)}")
+
+
+def _clipped(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
 class Defaults(_Declared):

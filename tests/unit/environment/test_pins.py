@@ -1,3 +1,4 @@
+import pytest
 from packaging.markers import default_environment
 
 from visiontrain.environment.pins import parse_lock, torch_constraints
@@ -35,3 +36,39 @@ def test_torch_constraints():
     )
     pins = parse_lock("".join(f"{name} {HASH}\n" for name in names))
     assert torch_constraints(pins).splitlines() == ["torch==2.15.0", 'numpy==2.1; sys_platform == "linux"']
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "--index-url=http://elsewhere",
+        "-e .",
+        "# a comment",
+        "; python_version < '3'",
+        "--hash=sha256:" + "0" * 63,
+        "--hash=md5:" + "0" * 32,
+        "--hash=",
+        "--hash=sha256:" + "0" * 64 + " -r other.txt",
+        "\\\n --extra-index-url http://elsewhere",
+    ],
+)
+def test_nothing_but_hashes_stands_behind_a_pin(behind):
+    with pytest.raises(ValueError, match=r"'numpy==2\.1' has something that is no SHA-2 hash"):
+        parse_lock(f"numpy==2.1 {HASH} {behind}\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--index-url=http://elsewhere",
+        "-r other.txt",
+        "-e .",
+        "./numpy",
+        "numpy @ file:///numpy",
+        "numpy==2.*",
+        "numpy>=2",
+    ],
+)
+def test_a_line_is_a_pin_and_nothing_else(line):
+    with pytest.raises(ValueError, match="is not"):
+        parse_lock(f"{line} {HASH}\n")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, distributions
 
 import pytest
 
@@ -9,6 +9,7 @@ from visiontrain.runners.routing import frameworks_of
 
 BROKEN = {
     "bad_manifest": ("its manifest is not valid", "name", "trainer"),
+    "broken_exception": ("_UnprintableError",),
     "crashes_on_import": ("ModuleNotFoundError", "a_framework_that_is_not_here"),
     "exits_on_import": ("SystemExit", "bye"),
     "not_a_manifest": ("registered a dict where a Manifest is due",),
@@ -100,6 +101,36 @@ def test_an_interrupt_is_not_taken_for_a_broken_plugin(installed, monkeypatch):
     monkeypatch.setattr(EntryPoint, "load", interrupted)
     with pytest.raises(KeyboardInterrupt):
         discover(entry_points("counter"))
+
+
+def test_what_a_plugin_prints_while_it_is_loaded_is_not_on_stdout(found, capfd):
+    assert found("prints_on_import")["prints_on_import"].error is None
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == '{"printed": "while imported"}\nwithout a newlinenull\n'
+
+
+@pytest.mark.parametrize(
+    "value", ["", "not a module!", "visiontrain_counter.plugin:", ":", "visiontrain_counter.nothing"]
+)
+def test_an_entry_point_that_names_nothing_harms_nobody(installed, value):
+    installed("counter")
+    broken, counter = discover([EntryPoint("a", value, "visiontrain"), *entry_points("counter")])
+    assert broken.error
+    assert counter.error is None
+
+
+def test_a_distribution_whose_metadata_is_damaged_harms_nobody(installed, tmp_path):
+    installed("counter")
+    info = tmp_path / "nameless-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("nothing of use", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[visiontrain]\nnameless = visiontrain_nameless.plugin\n", encoding="utf-8")
+    (nameless,) = [each for found in distributions(path=[str(tmp_path)]) for each in found.entry_points]
+    counter, broken = discover([nameless, *entry_points("counter")])
+    assert (broken.distribution, broken.version) == ("visiontrain_nameless.plugin", "unknown")
+    assert "ModuleNotFoundError" in broken.error
+    assert counter.error is None
 
 
 def test_without_plugins_there_are_none():

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from visiontrain.runners.variables import worker_variables
+from visiontrain.errors import SpecError
+from visiontrain.runners.variables import passthrough_patterns, worker_variables
+from visiontrain.session import Session
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,30 @@ def test_threads_do_not_spin_long_unless_the_person_says_how_they_wait():
     assert worker_variables(source={})["GOMP_SPINCOUNT"] == "10000"
     assert worker_variables(source={"GOMP_SPINCOUNT": "5"})["GOMP_SPINCOUNT"] == "5"
     assert "GOMP_SPINCOUNT" not in worker_variables(source={"OMP_WAIT_POLICY": "active"})
+
+
+class TestPassthrough:
+    def test_it_is_what_the_program_and_the_person_name(self):
+        source = {"VISIONTRAIN_PASSTHROUGH": " HF_TOKEN , MY_*,,_[AB]?"}
+        assert passthrough_patterns(iter(["ONE", "TWO_?"]), source=source) == (
+            "ONE",
+            "TWO_?",
+            "HF_TOKEN",
+            "MY_*",
+            "_[AB]?",
+        )
+        assert passthrough_patterns(source={}) == passthrough_patterns(source={"VISIONTRAIN_PASSTHROUGH": ""}) == ()
+
+    @pytest.mark.parametrize("name", ["HF_TOKEN=secret", "A B", "1A", "-A", "A;B", "A.B", "A\nB", "ä"])
+    def test_what_is_no_name_is_an_error(self, monkeypatch, name):
+        with pytest.raises(SpecError, match=r"passthrough: .* is not the name of an environment variable") as caught:
+            Session(passthrough=["FINE", name])
+        assert "Name variables, not their values" in caught.value.instruction
+        monkeypatch.setenv("VISIONTRAIN_PASSTHROUGH", f"FINE,{name}")
+        with pytest.raises(SpecError, match="VISIONTRAIN_PASSTHROUGH: "):
+            Session()
+
+    @pytest.mark.parametrize("given", [[""], [5], "HF_TOKEN"])
+    def test_a_list_of_names_is_due(self, given):
+        with pytest.raises(SpecError, match="passthrough: "):
+            Session(passthrough=given)

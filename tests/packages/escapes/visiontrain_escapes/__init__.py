@@ -1,0 +1,1 @@
+"""A framework whose every text tries to move a terminal's cursor."""

@@ -1,0 +1,1 @@
+"""A plugin that talks while it is loaded."""
