@@ -17,7 +17,7 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "types", "docs", "tests", "package", "integration", "plugin"]
+nox.options.sessions = ["lint", "types", "docs", "tests", "package", "integration", "plugin", "example"]
 
 
 def _version(python: str) -> str | None:
@@ -116,6 +116,15 @@ def plugin(session: nox.Session, framework: str) -> None:
     session.run(python, "-m", "pytest", *(session.posargs or targets), external=True)
     checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)
+
+
+@nox.session
+def example(session: nox.Session) -> None:
+    """The tutorial's plugin: installed as its reader installs it, and held to the conformance kit."""
+    _prepare(session, "testing")
+    session.install("-e", "examples/visiontrain_softmax[test]")
+    _share_cores(session)
+    _pytest(session, "examples/visiontrain_softmax/tests")
 
 
 @nox.session

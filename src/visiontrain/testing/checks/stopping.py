@@ -24,7 +24,9 @@ _MEASURED = ("images_per_second",)
 class Stopping(Training):
     """Stop and resume, at moments that the kit decides."""
 
-    @pytest.mark.parametrize("moment", ["mid-epoch", "metrics"], ids=["in-an-epoch", "after-an-epoch"])
+    @pytest.mark.parametrize(
+        "moment", ["start", "mid-epoch", "metrics"], ids=["at-the-start", "in-an-epoch", "after-an-epoch"]
+    )
     def test_a_stopped_training_goes_on(
         self, moment: Any, start: Any, laboratory: Laboratory, finished: Finished
     ) -> None:
