@@ -1,0 +1,160 @@
+"""The fake framework: an app's tests train with it through the real machinery, and it does what it is told."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from visiontrain_harness.processes import PATIENCE, alive, until
+
+import visiontrain as vt
+from visiontrain.protocol.events import LogEvent, MetricsEvent, ProgressEvent
+from visiontrain.testing import Crash, Failure, Hang, fake_framework, make_sample
+from visiontrain.testing.worker.script import VARIABLE
+
+
+def train(fake, **options):
+    return vt.train(fake.data, model="fake_model", progress=False, **{"epochs": 3, **options})
+
+
+def test_the_module_s_functions_train_with_it():
+    with fake_framework() as fake:
+        run = train(fake, name="mine")
+        assert run.status == "completed"
+        assert run.metrics["accuracy"] == pytest.approx(0.8)
+        assert [row["epoch"] for row in run.history] == [1, 2, 3]
+        assert run.best_checkpoint.is_file()
+        assert run.record.environment.python == sys.executable
+        assert vt.run("mine").run_id == run.run_id
+        assert [model.name for model in vt.models()] == ["fake_model"]
+        assert [plugin.name for plugin in vt.plugins()] == ["fake"]
+
+
+def test_events_come_as_from_a_real_one():
+    with fake_framework(steps=5, logs=["hello"]) as fake:
+        handle = vt.start(fake.data, model="fake_model", epochs=2)
+        events = list(handle.events(timeout=PATIENCE))
+    assert [event.message for event in events if isinstance(event, LogEvent)] == ["hello"]
+    assert {event.steps for event in events if isinstance(event, ProgressEvent)} == {5}
+    assert [event.epoch for event in events if isinstance(event, MetricsEvent)] == [1, 2]
+
+
+def test_metrics_and_output_are_those_that_were_declared():
+    rows = [{"train_loss": 2.0, "accuracy": 0.9}, {"train_loss": math.nan, "accuracy": 0.1}]
+    with fake_framework(metrics=rows, output="said by the trainer") as fake:
+        run = train(fake)
+        assert [row["accuracy"] for row in run.history] == [0.9, 0.1, 0.1]
+        assert math.isnan(run.history[1]["train_loss"])
+        assert run.metrics["accuracy"] == 0.9
+        assert run.log.strip().endswith("said by the trainer")
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "says"),
+    [
+        (Failure("no luck"), vt.RunFailedError, "RuntimeError: no luck"),
+        (Failure("no memory", error="torch.OutOfMemoryError"), vt.RunFailedError, "torch.OutOfMemoryError: no memory"),
+        (Failure("no such device", error="DeviceError", instruction="Buy one."), vt.DeviceError, "Buy one"),
+        (Failure("lr: is too high", error="SpecError"), vt.SpecError, "lr: is too high"),
+        (Failure("9", error="ZeroDivisionError"), vt.RunFailedError, "ZeroDivisionError: 9"),
+        (Crash(signal=signal.SIGKILL), vt.WorkerCrashedError, "SIGKILL"),
+        (Crash(exit_code=7), vt.WorkerCrashedError, "exit code 7"),
+    ],
+)
+def test_a_training_ends_as_declared(failure, error, says):
+    with fake_framework(ends=failure) as fake:
+        with pytest.raises(error, match=says):
+            train(fake)
+        assert vt.run().status == "failed"
+
+
+def test_it_fails_where_it_was_told_to_and_goes_on_when_that_is_changed():
+    with fake_framework(ends=Failure(epoch=2, step=3)) as fake:
+        with pytest.raises(vt.RunFailedError):
+            train(fake)
+        assert [row["epoch"] for row in vt.run().history] == [1]
+        fake.change()
+        assert [row["epoch"] for row in vt.resume(progress=False).history] == [1, 2, 3]
+
+
+def test_stop_and_resume():
+    with fake_framework(step_seconds=0.02) as fake:
+        handle = vt.start(fake.data, model="fake_model", epochs=500)
+        until(lambda: handle.run.history, "an epoch")
+        handle.stop()
+        assert handle.wait(timeout=PATIENCE).status == "stopped"
+        done = handle.run.record.last.epoch
+        fake.change(step_seconds=0.0)
+        assert vt.resume(handle.run_id, progress=False).history[-1]["epoch"] == 500
+        assert done < 500
+
+
+def test_a_session_with_a_home_of_its_own(tmp_path):
+    data = make_sample("shapes", tmp_path / "data", images_per_class={"train": 1, "val": 1}, image_size=16)
+    with fake_framework(["mine"]):
+        session = vt.Session(tmp_path / "home")
+        assert session.train(data, model="mine", epochs=1, progress=False).status == "completed"
+    assert (tmp_path / "home" / "runs").is_dir()
+
+
+def test_what_still_goes_on_at_the_end_is_killed_and_all_is_as_before():
+    before = {name: os.environ.get(name) for name in ("VISIONTRAIN_HOME", VARIABLE)}
+    with fake_framework(ends=Hang()) as fake:
+        handle = vt.start(fake.data, model="fake_model")
+        worker = until(lambda: handle.run.record.worker, "the worker answers").pid
+        home = fake.home
+    until(lambda: not alive(worker), "the worker ends")
+    assert not home.exists()
+    assert {name: os.environ.get(name) for name in before} == before
+    assert "fake" not in [plugin.name for plugin in vt.Session(home).plugins()]
+
+
+def test_a_hanging_training_ends_only_by_killing():
+    with fake_framework(ends=Hang(epoch=1, step=2)) as fake:
+        handle = vt.start(fake.data, model="fake_model")
+        until(lambda: handle.run.record.worker, "the worker answers")
+        handle.kill()
+        assert handle.wait(timeout=PATIENCE).status == "stopped"
+
+
+def test_like_an_installed_framework(installed):
+    installed("counter")
+    with fake_framework(["resnet18"], like="tally") as fake:
+        run = vt.train(fake.data, model="resnet18", steps=7, progress=False)
+        assert run.record.framework == "counter"
+        assert run.record.spec["options"]["steps"] == 7
+        assert len(run.history) == 2  # counter's default
+        with pytest.raises(vt.SpecError, match="stepz"):
+            vt.train(fake.data, model="resnet18", stepz=7, progress=False)
+
+
+def test_like_a_framework_that_is_not_there():
+    with (
+        pytest.raises(vt.SpecError, match="no installed plugin adds the framework 'nothing'"),
+        fake_framework(like="nothing"),
+    ):
+        pass
+
+
+def test_what_a_real_one_refuses_is_refused(tmp_path):
+    with fake_framework() as fake:
+        with pytest.raises(vt.UnknownModelError, match="other_model"):
+            vt.train(fake.data, model="other_model", progress=False)
+        with pytest.raises(vt.DeviceError):
+            train(fake, device="cuda")
+        with pytest.raises(vt.DatasetError):
+            vt.train(tmp_path, model="fake_model", progress=False)
+
+
+def test_it_needs_no_pytest():
+    import subprocess
+
+    code = (
+        "import sys; from visiontrain.testing import fake_framework, Hang, make_sample; print('pytest' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=Path("/"))
+    assert done.stdout.strip() == "False"
