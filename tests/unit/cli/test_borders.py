@@ -148,7 +148,7 @@ class TestTerminal:
         commands = [
             ("plugins",),
             ("models", "escape_small", "--options"),
-            ("data", "check", hostile_data),
+            ("dataset", "check", hostile_data),
             ("env", "build", "escapes"),
             ("doctor",),
             ("models",),
