@@ -84,11 +84,18 @@ class HostLink:
         """Say why the run has ended, where the record can't; wait for a host that is behind, but not for ever."""
         if self._socket is None:
             return
-        self._socket.settimeout(LAST_WORD)
-        line = dumps({"type": "failed", "error": unstructure(error)}) + b"\n"
-        with contextlib.suppress(OSError):
-            self._socket.sendall(self._unsent + line)
+        data = self._unsent + dumps({"type": "failed", "error": unstructure(error)}) + b"\n"
         self._unsent = b""
+        with contextlib.suppress(OSError):
+            # A host that has not read for long has a full buffer: make it larger (Linux doubles what it is asked for),
+            # and use that at once: it only counts as writable when it is nearly empty.
+            size = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+            self._socket.settimeout(0)
+            data = data[self._socket.send(data) :]
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(LAST_WORD)
+            self._socket.sendall(data)
 
     def grew(self) -> None:
         """Tell that the record has new lines."""

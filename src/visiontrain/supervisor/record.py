@@ -21,6 +21,7 @@ __all__ = [
     "DataRecord",
     "EnvironmentRecord",
     "RunRecord",
+    "discard_unfinished",
     "now",
     "read_record",
     "write_atomically",
@@ -112,6 +113,13 @@ def now() -> str:
 def write_record(path: Path, record: RunRecord) -> None:
     """Replace the record in one step: a reader sees the old one or the new one, whole."""
     write_atomically(path, dumps(unstructure(record)) + b"\n")
+
+
+def discard_unfinished(path: Path) -> None:
+    """Remove what writers of that file left who were killed; for whoever is its only writer now."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

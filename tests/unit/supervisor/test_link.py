@@ -6,6 +6,7 @@ import pytest
 
 from visiontrain.errors import ProtocolError
 from visiontrain.protocol.codec import loads
+from visiontrain.protocol.messages import ErrorInfo
 from visiontrain.supervisor.link import HostLink
 
 
@@ -65,3 +66,28 @@ def test_a_host_that_does_not_read_holds_up_nobody_and_gets_whole_lines(host, li
     kinds = [loads(line)["type"] for line in lines[:-1]]
     assert kinds[-1] == "grew"
     assert 10 < len(kinds) < 20_000
+
+
+def test_the_last_word_reaches_a_host_that_has_not_read_for_long(host, link):
+    ours = host[0]
+    ours.sendall(b"{}\n")
+    link.receive_launch()
+    for _ in range(10_000):
+        link.grew()
+    link.last_word(ErrorInfo(0, "why", "StorageError", "what to do"))
+    link.close()
+    said = b""
+    while chunk := ours.recv(1 << 16):
+        said += chunk
+    assert said.startswith(b'{"type":"grew"}\n{"type":"grew"}\n')
+    last = loads(said.splitlines()[-1])
+    assert (last["type"], last["error"]["message"]) == ("failed", "why")
+
+
+def test_the_last_word_to_a_host_that_is_gone(host, link):
+    host[0].sendall(b"{}\n")
+    link.receive_launch()
+    host[0].close()
+    link.last_word(ErrorInfo(0, "why", "StorageError"))
+    link.receive()
+    link.last_word(ErrorInfo(0, "why", "StorageError"))
