@@ -163,7 +163,7 @@ def lock(session: nox.Session) -> None:
         "from visiontrain.environment.lock import lock_environment\n"
         "lock_environment(pathlib.Path(sys.argv[1]), upgrade='--upgrade' in sys.argv)"
     )
-    for definition in sorted(REPO.glob("envs/*/environment.toml")):
+    for definition in sorted([*REPO.glob("envs/*/environment.toml"), *REPO.glob("examples/**/environment.toml")]):
         session.run("python", "-c", code, str(definition.parent), *session.posargs)
 
 

@@ -61,7 +61,11 @@ def test_no_machine_path_is_named():
     assert lines_with(MACHINE_PATHS) == []
 
 
-@pytest.mark.parametrize("lock", sorted(REPO.glob("envs/*/requirements.lock")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "lock",
+    sorted([*REPO.glob("envs/*/requirements.lock"), *REPO.glob("examples/**/requirements.lock")]),
+    ids=lambda path: path.relative_to(REPO).as_posix(),
+)
 def test_locks_hold_no_address(lock):
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text

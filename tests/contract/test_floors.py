@@ -23,6 +23,8 @@ REPO = Path(__file__).parents[2]
 #: Modules of each side, and what of visiontrain each side may load. `datasets` is a package without content.
 WORKER = ("errors", "storage", "protocol", "worker", "datasets.index")
 SUPERVISOR = ("errors", "storage", "protocol", "supervisor")
+#: What the conformance kit and the fake framework run inside of an environment.
+TESTING = (*WORKER, "testing.worker")
 #: What a plugin's worker half may use of visiontrain.
 INSIDE = ("errors", "storage", "protocol", "worker", "datasets.index", "torchkit")
 #: Packages that need an environment: the host has none of them.
@@ -65,7 +67,7 @@ def imports_of(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("parts", [WORKER, SUPERVISOR], ids=["worker", "supervisor"])
+@pytest.mark.parametrize("parts", [WORKER, SUPERVISOR, TESTING], ids=["worker", "supervisor", "testing"])
 def test_imports_without_site_packages(parts, tmp_path):
     links = tmp_path / "links"
     links.mkdir()
@@ -91,7 +93,7 @@ def test_imports_without_site_packages(parts, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "parts"),
-    [(name, parts) for parts in (WORKER, SUPERVISOR) for name in modules_of(parts)],
+    [(name, parts) for parts in (WORKER, SUPERVISOR, TESTING) for name in modules_of(parts)],
     ids=lambda value: value if isinstance(value, str) else value[-1],
 )
 def test_imports_inside_functions_stay_on_the_floor_as_well(name, parts):
@@ -104,12 +106,12 @@ def test_imports_inside_functions_stay_on_the_floor_as_well(name, parts):
 
 def plugin_files(*, host: bool) -> list[Path]:
     """Source files of a half of every plugin: ``plugin.py`` is the host's, the others are the worker's."""
-    files = REPO.glob("plugins/*/src/*/**/*.py")
+    files = [*REPO.glob("plugins/*/src/*/**/*.py"), *REPO.glob("examples/*/src/*/**/*.py")]
     return sorted(file for file in files if (file.name == "plugin.py") == host)
 
 
 def module_name(file: Path) -> str:
-    """A plugin's module, from ``plugins/<distribution>/src/<package>/...``."""
+    """A plugin's module, from ``<folder>/<distribution>/src/<package>/...``."""
     return ".".join(file.relative_to(REPO).with_suffix("").parts[3:])
 
 
@@ -123,7 +125,7 @@ def test_a_plugins_host_half_imports_no_framework(file):
 @pytest.mark.parametrize("file", plugin_files(host=False), ids=module_name)
 def test_a_plugins_worker_half_imports_what_its_environment_proves(file):
     own = module_name(file).partition(".")[0]
-    (definition,) = {EnvironmentDefinition.load(path) for path in REPO.glob(f"plugins/{own}/src/{own}/environment")}
+    (definition,) = {EnvironmentDefinition.load(path) for path in REPO.glob(f"*/{own}/src/{own}/environment")}
     provided = {name.partition(":")[0].partition(".")[0] for name in definition.imports}
     for name in imports_of(file):
         top = name.partition(".")[0]

@@ -11,7 +11,8 @@ import pytest
 
 from visiontrain import errors
 from visiontrain.environment import variables as uv_side
-from visiontrain.protocol.tasks import PRIMARY_METRIC
+from visiontrain.protocol.metrics import METRICS, is_canonical
+from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
 from visiontrain.runners import variables
 from visiontrain.supervisor import record
 
@@ -71,6 +72,14 @@ def test_the_fields_of_a_record():
 def test_the_primary_metrics():
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|$", section("reference/metrics.md", "Primary metrics"), re.MULTILINE)
     assert rows == [(str(task), name) for task, name in PRIMARY_METRIC.items()]
+
+
+def test_every_name_of_a_metric_is_canonical():
+    always = set(names_in_first_column(section("reference/metrics.md", "In every training")))
+    assert all(always < names for names in METRICS.values())
+    described = set(names_in_first_column(section("reference/metrics.md", "classify")))
+    assert {name for name in described if "/" not in name} | always == METRICS[Task.classify]
+    assert all(is_canonical(name, Task.classify) for name in described)
 
 
 def test_every_error_is_in_the_reference():

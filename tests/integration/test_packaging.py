@@ -65,7 +65,7 @@ def clone(tmp_path):
     folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"):
         shutil.copy2(REPO / name, folder)
-    for name in ("src", "plugins", "envs", "tests"):
+    for name in ("src", "plugins", "envs", "examples", "tests"):
         shutil.copytree(REPO / name, folder / name, symlinks=True, ignore=JUNK)
     return folder
 
@@ -119,7 +119,7 @@ def test_the_core_wheel_holds_every_module_and_no_tests(clone, tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in rest)
 
 
-@pytest.mark.parametrize("source", [".", "plugins/visiontrain_timm"])
+@pytest.mark.parametrize("source", [".", "plugins/visiontrain_timm", "examples/visiontrain_softmax"])
 def test_a_wheel_is_the_same_through_the_source_distribution(source, clone, tmp_path):
     direct = contents(build(clone / source, tmp_path / "direct"))
     assert contents(build(clone / source, tmp_path / "through", through_sdist=True)) == direct
