@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from visiontrain.supervisor.process import become_subreaper, kill_descendants
@@ -22,10 +22,14 @@ __all__ = ["run_guarded"]
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT)
 
 
-def run_guarded(work: Callable[[], None]) -> int:
+def run_guarded(work: Callable[[], None], *, let_go: Iterable[int] = ()) -> int:
     """Do `work` in a forked child; when that has ended, kill every process that it left.
 
     Call it while this process has one thread. Locks and sockets that are open stay so until the last process is gone.
+
+    Args:
+        work: What to do.
+        let_go: Descriptors that the guard shall not hold: pipes whose end tells somebody something.
 
     Returns:
         The child's wait status; its exit code is 1 where `work` raised, and the traceback is on stderr.
@@ -38,6 +42,8 @@ def run_guarded(work: Callable[[], None]) -> int:
             signal.signal(number, handler)
         become_subreaper()
         _exit_after(work)
+    for fd in let_go:
+        os.close(fd)
     status = _wait_for(child)
     kill_descendants()
     return status

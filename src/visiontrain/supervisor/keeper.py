@@ -51,7 +51,7 @@ def main() -> None:
     if not line:
         return  # the host went away before it said anything
     errand = Errand(*json.loads(line))
-    status = run_guarded(lambda: _keep(errand, lifeline))
+    status = run_guarded(lambda: _keep(errand, lifeline), let_go=(0, 1))
     if os.WIFSIGNALED(status):
         _tell(lifeline, Ending(failure=f"the worker's keeper was {exit_in_words(status)}"))
     import shutil  # here: the start must not wait for it
@@ -69,6 +69,8 @@ def _keep(errand: Errand, lifeline: int) -> None:
     except OSError as error:
         _tell(lifeline, Ending(failure=f"the worker could not be started: {error}"))
         return
+    for fd in (0, 1):
+        os.close(fd)  # they are the worker's alone: its end, or what it makes of them, is seen by the host
     status = None
     while status is None:
         ready, _, _ = select.select([lifeline, child_ended], [], [])
