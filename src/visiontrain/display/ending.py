@@ -11,6 +11,7 @@ from visiontrain.display.consoles import say, say_field
 from visiontrain.display.metrics import metrics_line, primary_metric
 from visiontrain.display.text import clean, duration
 from visiontrain.handles import Run
+from visiontrain.protocol.events import in_epochs
 from visiontrain.supervisor.record import RunRecord
 
 __all__ = ["next_commands", "say_ending", "time_taken"]
@@ -68,7 +69,7 @@ def _headline(run: Run, record: RunRecord) -> str:
     if record.status == "completed":
         epoch = _best_epoch(run, record)
         return f"Completed{after}" + (f"; the best epoch was {epoch} of {record.spec.get('epochs')}" if epoch else "")
-    done = f", {record.last.epoch:.3g} of {record.spec.get('epochs')} epochs done" if record.last else ""
+    done = f", {in_epochs(record.last.epoch)} of {record.spec.get('epochs'):,} epochs done" if record.last else ""
     if record.status == "stopped":
         return f"Stopped{after}{done}" + (f": {clean(record.reason)}" if record.reason else "")
     return f"{record.status.capitalize()}{after}{done}"

@@ -28,6 +28,7 @@ __all__ = [
     "WorkerEvent",
     "event_from_json",
     "event_to_json",
+    "in_epochs",
     "join_non_finite",
     "split_non_finite",
 ]
@@ -195,6 +196,11 @@ def split_non_finite(values: Mapping[str, float]) -> tuple[dict[str, float | Non
             finite[name] = None
             non_finite[name] = "NaN" if math.isnan(number) else ("Infinity" if number > 0 else "-Infinity")
     return finite, non_finite
+
+
+def in_epochs(epoch: float) -> str:
+    """Epochs done as a person reads them, to a hundredth: "3", "0.25", "1,850.5"."""
+    return f"{epoch:,.2f}".rstrip("0").rstrip(".")
 
 
 def join_non_finite(values: Mapping[str, float | None], non_finite: Mapping[str, str]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from visiontrain.errors import DatasetError, EnvironmentBuildError, InputError, RunBusyError, SpecError, StorageError
+from visiontrain.protocol.events import in_epochs
 from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams
 from visiontrain.protocol.structure import unstructure
 from visiontrain.rundir.directory import RECORD, RunDirectories, is_being_worked_on, read_current_record
@@ -252,7 +253,9 @@ def _check_total(record: RunRecord, spec: TrainSpec, *, is_new: bool) -> None:
         return
     done = record.last.epoch if record.last else 0.0
     if (spec.epochs or 0) <= done:
-        raise SpecError("epochs", f"{done:g} epochs are done already; the new total must be more, not {spec.epochs}")
+        raise SpecError(
+            "epochs", f"{in_epochs(done)} epochs are done already; the new total must be more, not {spec.epochs}"
+        )
 
 
 def _checkpoints(run_dir: Path, record: RunRecord) -> tuple[str, ...]:
@@ -268,7 +271,8 @@ def _checkpoints(run_dir: Path, record: RunRecord) -> tuple[str, ...]:
     found = tuple(str(path) for path in (last, before) if path.is_file())
     if not found:
         raise InputError(
-            f"the run {record.run_id} had reached {record.last.epoch:g} epochs, but its checkpoint {last} is gone",
+            f"the run {record.run_id} had reached {in_epochs(record.last.epoch)} epochs, "
+            f"but its checkpoint {last} is gone",
             instruction="Put it back, or start a new run.",
         )
     return found

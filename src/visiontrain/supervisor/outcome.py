@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from visiontrain.errors import VisiontrainError
-from visiontrain.protocol.events import Status
+from visiontrain.protocol.events import Status, in_epochs
 from visiontrain.protocol.messages import ErrorInfo, TrainResult
 from visiontrain.supervisor.record import CheckpointRecord
 from visiontrain.supervisor.stopping import Stop
@@ -48,7 +48,7 @@ class Outcome:
         if last is None:
             lost = "before its first checkpoint: resuming it begins anew"
         else:
-            lost = f"so the work since its last checkpoint, at {last.epoch:.3g} epochs, is lost"
+            lost = f"so the work since its last checkpoint, at {in_epochs(last.epoch)} epochs, is lost"
         return cls(stop.status, f"{stop.reason}; it reached no safe point in time, {lost}")
 
     @classmethod

@@ -19,6 +19,7 @@ from visiontrain.protocol.events import (
     WorkerEvent,
     event_from_json,
     event_to_json,
+    in_epochs,
     join_non_finite,
     split_non_finite,
 )
@@ -91,3 +92,10 @@ def test_what_is_no_number_is_refused():
 
 def test_a_null_of_unknown_reason_is_not_a_number():
     assert math.isnan(join_non_finite({"x": None}, {})["x"])
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"), [(0, "0"), (3.0, "3"), (20.0, "20"), (0.25, "0.25"), (1.0 / 3, "0.33"), (1850.5, "1,850.5")]
+)
+def test_epochs_in_words(epoch, words):
+    assert in_epochs(epoch) == words
