@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 import pytest
 from visiontrain_harness import runs
@@ -13,6 +14,7 @@ from visiontrain.errors import RunError, RunFailedError, StorageError, UnknownRu
 from visiontrain.protocol.messages import ResumeFrom
 from visiontrain.rundir.directory import RunDirectories
 from visiontrain.rundir.history import read_history
+from visiontrain.supervisor.main import BOOTSTRAP
 
 TRAINER = "fills_disk:Resumable"
 #: More than what is kept for a full disk, in bytes.
@@ -84,6 +86,33 @@ def test_what_a_run_says_last_comes_over_the_link_where_the_record_can_not_take_
     blocked.write_bytes(before)
     assert handle.run.status == "interrupted"
     assert go_on(start, handle, epochs=3).wait(timeout=PATIENCE).status == "completed"
+
+
+WITHOUT_LOCKS = """
+import errno, fcntl, sys
+def refuse(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
+"""
+
+
+def test_on_a_file_system_without_locks_nothing_is_begun(start, tmp_path, monkeypatch):
+    monkeypatch.setattr("visiontrain.runners.supervised.BOOTSTRAP", WITHOUT_LOCKS + BOOTSTRAP)
+    with pytest.raises(StorageError, match="lock can't be locked: No locks available") as caught:
+        start(TRAINER)
+    assert "VISIONTRAIN_HOME to a folder on a local disk" in caught.value.instruction
+    assert list(RunDirectories(tmp_path / "runs").paths()) == []
+
+
+def test_a_host_that_looks_late_is_told_too(start):
+    handle = start(TRAINER, **FOREVER)
+    under_way(handle)
+    pids = processes(handle)
+    time.sleep(1.0)  # nobody reads
+    shutil.rmtree(handle.run_dir, ignore_errors=True)
+    until(lambda: not any(map(alive, pids)), "the processes end", within=10.0)
+    with pytest.raises(RunError, match="was removed"):
+        handle.wait(timeout=PATIENCE)
 
 
 class TestRemovedFolder:

@@ -93,9 +93,10 @@ class HostLink:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
             self._socket.settimeout(0)
             data = data[self._socket.send(data) :]
-        with contextlib.suppress(OSError):
-            self._socket.settimeout(LAST_WORD)
-            self._socket.sendall(data)
+        if data:
+            with contextlib.suppress(OSError):
+                self._socket.settimeout(LAST_WORD)
+                self._socket.sendall(data)
 
     def grew(self) -> None:
         """Tell that the record has new lines."""
