@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import random
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from visiontrain.environment import interpreter
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.lock import lock_environment
 from visiontrain.environment.store import EnvironmentStore
@@ -77,6 +80,22 @@ def make_wheel(folder: Path, name: str, *, tag: str = "py3-none-any", code: str 
         for path, text in {**files, f"{info}/RECORD": record + f"{info}/RECORD,,\n"}.items():
             archive.writestr(zipfile.ZipInfo(path), text)
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def make_source(folder: Path, name: str, *, backend: str) -> str:
+    """Write a source distribution that brings its own build backend; returns its lock line."""
+    source = folder / f"{name}-1.0.tar.gz"
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": backend,
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+    }
+    with tarfile.open(source, "w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo(f"{name}-1.0/{path}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return f"{name}==1.0 --hash=sha256:{hashlib.sha256(source.read_bytes()).hexdigest()}\n"
 
 
 def write_definition(folder: Path, *, requirements: list[str], imports: list[str], lock: str) -> Path:
@@ -208,13 +227,30 @@ def test_wheel_for_another_platform(store, tmp_path):
     assert store.generations() == []
 
 
+def test_a_build_that_fails(store, tmp_path):
+    line = make_source(tmp_path / "wheels", "unbuildable", backend="raise OSError('no compiler: cc1plus not found')\n")
+    folder = write_definition(tmp_path / "unbuildable", requirements=["unbuildable"], imports=[], lock=line)
+    with pytest.raises(EnvironmentBuildError) as error:
+        store.build(EnvironmentDefinition.load(folder))
+    # The command, its output, and what to try.
+    assert "pip sync" in error.value.reason
+    assert "--require-hashes" in error.value.reason
+    assert "unbuildable" in error.value.reason
+    assert "cc1plus not found" in error.value.reason
+    assert error.value.instruction
+    assert store.generations() == []
+    assert not list((store._shelf.folder("tiny")).glob(".building-*"))
+
+
 def test_import_that_fails(store, tmp_path):
     line = make_wheel(
         tmp_path / "wheels", "broken", code="raise OSError('libGL.so.1: cannot open shared object file')\n"
     )
     folder = write_definition(tmp_path / "broken", requirements=["broken"], imports=["broken"], lock=line)
-    with pytest.raises(EnvironmentBuildError, match=r"the import of broken(.|\n)*libGL\.so\.1"):
+    with pytest.raises(EnvironmentBuildError, match=r"the import of broken(.|\n)*libGL\.so\.1") as error:
         store.build(EnvironmentDefinition.load(folder))
+    assert "python -I -B" in error.value.reason.replace("'", "")
+    assert "libgl" in str(error.value.instruction).lower()
     assert store.generations() == []
     assert not list((store._shelf.folder("tiny")).glob(".building-*"))
 
@@ -307,6 +343,59 @@ def test_a_lock_that_moves_leaves_the_old_generation_as_it_is(store, folder, def
     assert run_inside(second.python, "import second; print(second.ANSWER)") == "42"
     assert store.use("tiny", first.id).pinned
     assert store.ensure(moved).python == first.python
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"requirements": ["tinypackage>=1"]},
+        {"imports": ["tinypackage"]},
+        {"requires-python": ">=3.10,<4"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_definition_that_changes_gets_a_generation_of_its_own(store, folder, definition, change):
+    first = store.build(definition)
+    before = snapshot(first.path)
+    fields = {
+        "name": "tiny",
+        "requires-python": ">=3.10",
+        "requirements": ["tinypackage"],
+        "imports": ["tinypackage:ANSWER"],
+    }
+    lines = (f"{key} = {json.dumps(value)}\n" for key, value in {**fields, **change}.items())
+    (folder / "environment.toml").write_text("".join(lines))
+    changed = EnvironmentDefinition.load(folder)
+    assert store.resolve(changed) is None
+    second = store.ensure(changed)
+    assert second.id != first.id
+    assert snapshot(first.path) == before
+
+
+def test_another_interpreter_gets_a_generation_of_its_own(store, definition, tmp_path, monkeypatch):
+    first = store.build(definition)
+    before = snapshot(first.path)
+    mine = interpreter.own()
+    # The same program, found under another ABI: what an upgrade of the host's Python looks like.
+    monkeypatch.setattr(
+        "visiontrain.environment.store.choose", lambda *_, **__: mine.model_copy(update={"abi": "other"})
+    )
+    monkeypatch.setattr("visiontrain.environment.store.own", lambda: mine.model_copy(update={"abi": "other"}))
+    assert store.resolve(definition) is None
+    second = store.ensure(definition)
+    assert second.id != first.id
+    assert second.current
+    assert snapshot(first.path) == before
+
+
+@pytest.mark.parametrize("what", ["stamp.json", "venv/bin/python"])
+def test_a_generation_that_lost_a_part_is_built_anew(store, definition, what):
+    built = store.build(definition)
+    (built.path / what).unlink()
+    assert store.resolve(definition) is None
+    again = store.ensure(definition)
+    assert again.id == built.id
+    assert run_inside(again.python, "import tinypackage; print(tinypackage.ANSWER)") == "42"
 
 
 def test_an_environment_in_use_is_not_removed(store, definition):

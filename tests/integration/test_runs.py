@@ -339,6 +339,28 @@ class TestStop:
         assert session.follow(run_id).wait(timeout=PATIENCE).status == "completed"
 
 
+class TestEnvironmentInUse:
+    def test_while_a_run_goes_on_it_is_not_removed(self, session, under_way):
+        (environment,) = session.environments()
+        for generation in (None, environment.id):
+            with pytest.raises(InputError, match="is in use by a run") as caught:
+                Session(session.home.root).remove_environment("counter", generation)
+            assert "Stop the run first" in caught.value.instruction
+        assert under_way.status == "running"
+        under_way.stop()
+        to_the_end(under_way)
+        assert session.remove_environment("counter") == (environment.id,)
+        assert not environment.path.exists()
+
+    def test_another_generation_of_it_is(self, session, under_way):
+        (environment,) = session.environments()
+        kept = environment.path.parent / ("0" * len(environment.id))
+        shutil.copytree(environment.path, kept, symlinks=True)
+        assert session.remove_environment("counter", kept.name) == (kept.name,)
+        assert environment.path.exists()
+        assert under_way.status == "running"
+
+
 class TestThings:
     def test_models(self, session):
         session.build_environment("counter")

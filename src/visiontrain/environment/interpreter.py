@@ -15,6 +15,7 @@ from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from visiontrain.environment import probe
+from visiontrain.environment.advice import import_advice
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.uv import FoundPython, LineCallback, Uv
 from visiontrain.environment.variables import interpreter_variables, uv_variables
@@ -181,5 +182,5 @@ def _probe_failure(command: Sequence[str], ended: str, output: str) -> Environme
     shown = "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:]) or "  (no output)"
     return EnvironmentBuildError(
         f"{what}: {shlex.join(command)}\n{shown}",
-        instruction="The output says what is missing: often a system library, or packages that do not fit each other.",
+        instruction=import_advice(output),
     )
