@@ -61,7 +61,7 @@ class Session(Installation):
         """Train, and wait for the end.
 
         Args:
-            data: The dataset's folder.
+            data: The dataset's folder, or its label file (CSV or JSONL).
             model: The model's name.
             progress: Show what goes on, on stderr.
             options: Fields of `TrainSpec` and options of the plugin.
@@ -69,6 +69,7 @@ class Session(Installation):
         Raises:
             InputError: the request can't be carried out.
             RunError: the run did not complete.
+            StorageError: the disk is full or fails, before the run or while it went on.
             KeyboardInterrupt: after a Ctrl-C, once the run has stopped and left its checkpoint.
         """
         with self._observer(progress=progress) as observer:
@@ -86,7 +87,7 @@ class Session(Installation):
         """Start a training and return at once after its preparation.
 
         Args:
-            data: The dataset's folder.
+            data: The dataset's folder, or its label file (CSV or JSONL).
             model: The model's name.
             detach: Let the run go on when this process ends; otherwise it is stopped, leaving a checkpoint.
             observer: Is told what goes on before the start.
@@ -95,6 +96,7 @@ class Session(Installation):
         Raises:
             InputError: the request can't be carried out; nothing was started.
             EnvironmentBuildError: the environment could not be built.
+            StorageError: the disk is full or fails, or has no locks; nothing was started.
         """
         from visiontrain.specs import make_train_spec
 
