@@ -12,7 +12,8 @@ from visiontrain_harness import runs
 from visiontrain_harness.processes import PATIENCE, alive, until
 
 from visiontrain.errors import RunError
-from visiontrain.protocol.events import LogEvent
+from visiontrain.protocol.events import LogEvent, ResumedEvent
+from visiontrain.session import Session
 
 LONG = {"steps": 100_000, "pause": 0.01}
 
@@ -168,3 +169,39 @@ class TestSteps:
         handle.stop()
         events = to_the_end(handle)
         assert [event.message for event in events if isinstance(event, LogEvent)] == ["busy"]
+
+
+class TestGoingOn:
+    """After a stop that no safe point came in time for."""
+
+    @pytest.fixture
+    def impatient(self, session):
+        return Session(session.home.root, deadlines=runs.Deadlines(stop=0.2, interrupt=0.2))
+
+    @pytest.mark.parametrize("how", ["stop", "kill"])
+    def test_from_the_last_checkpoint(self, impatient, pictures, how):
+        handle = impatient.start(pictures, model="count_small", epochs=3, steps=2, pause=1.0)
+        until(lambda: handle.run.record.last, "the first checkpoint")
+        getattr(handle, how)()
+        to_the_end(handle)
+        record = handle.run.record
+        assert record.status == "stopped"
+        assert "the work since its last checkpoint, at 1 epochs, is lost" in record.reason
+        self.check_resumed(impatient.resume(), step=2)
+
+    def test_from_the_beginning_where_there_is_no_checkpoint(self, impatient, pictures):
+        handle = impatient.start(pictures, model="count_small", epochs=3, steps=2, pause=0.5)
+        under_way(handle)
+        handle.stop()
+        to_the_end(handle)
+        record = handle.run.record
+        assert (record.status, record.last) == ("stopped", None)
+        assert "before its first checkpoint: resuming it begins anew" in record.reason
+        self.check_resumed(impatient.resume(), step=0)
+
+    def check_resumed(self, handle, *, step):
+        until(lambda: b'"type":"resumed"' in (handle.run_dir / "events.jsonl").read_bytes(), "the trainer goes on")
+        handle.kill()
+        (resumed,) = [event for event in to_the_end(handle) if isinstance(event, ResumedEvent)]
+        assert resumed.step == step
+        assert (resumed.checkpoint is None) == (step == 0)

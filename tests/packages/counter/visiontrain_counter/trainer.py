@@ -28,6 +28,8 @@ class CountingTrainer:
         if params.resume is not None and params.resume.checkpoints:
             done = json.loads(Path(params.resume.checkpoints[0]).read_text(encoding="utf-8"))["step"]
             context.resumed(step=done, epoch=done / steps, checkpoint=context.run_dir / "checkpoints/last.json")
+        elif params.resume is not None:
+            context.resumed(step=0, epoch=0.0, checkpoint=None)
         context.log(f"{sum(context.dataset.splits.values())} images of {len(context.dataset.classes)} classes")
         while done < params.epochs * steps:
             if context.stop_requested:

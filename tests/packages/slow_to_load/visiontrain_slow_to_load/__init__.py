@@ -1,0 +1,1 @@
+"""A framework that does not get done with loading."""
