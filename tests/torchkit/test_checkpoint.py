@@ -177,3 +177,23 @@ def test_wherever_a_bit_flips_the_content_is_the_same_or_it_is_told(tmp_path):
             assert torch.equal(found["weights"], PAYLOAD["weights"])
             assert {**found, "weights": 0, "format": 0} == {**PAYLOAD, "weights": 0, "format": 0}
     assert told > len(whole) / 13 / 2
+
+
+class Exploit:
+    """What runs code when a file is read without care: it leaves a mark."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    path, mark = tmp_path / "last.pt", tmp_path / "mark"
+    torch.save({"format": checkpoint.FORMAT, "weights": Exploit(mark)}, path)
+    with pytest.raises(ValueError, match="can't be used"):
+        read_checkpoint(path)
+    with pytest.raises(RunFailedError, match="no checkpoint of the run can be read"):
+        read_first([path], warn=lambda _: None)
+    assert not mark.exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,10 +90,14 @@ def _read(path: Path) -> tuple[State, tuple[str, ...] | None]:
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path)), None
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
             checked = read_checkpoint(path)
             return dict(checked["model"]), tuple(checked["metadata"]["classes"])
+    except pickle.UnpicklingError as e:
+        raise WeightsError(f"{path} {_refusal(str(e))}", instruction=instruction) from e
     except (SafetensorError, ValueError) as e:
         raise WeightsError(f"{path} can't be read: {e}", instruction=instruction) from e
     except Exception as e:  # torch's unpickler raises many kinds on bytes that are not its own
@@ -102,6 +109,14 @@ def _read(path: Path) -> tuple[State, tuple[str, ...] | None]:
     if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise WeightsError(f"{path} holds no weights by name", instruction=instruction)
     return {str(k).removeprefix("module.").removeprefix("_orig_mod."): v for k, v in content.items()}, None
+
+
+def _refusal(said: str) -> str:
+    """Why torch refused a file, without its advice: to load it nevertheless would run the code in it."""
+    named = re.search(r"(?:GLOBAL|class) ([\w.]+)", said)
+    if named is None:
+        return "can't be read: it is no file of tensors and plain values"
+    return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
 
 
 def _classifiers(model: nn.Module) -> tuple[str, ...]:
