@@ -355,6 +355,13 @@ class TestSupervisor:
         assert handle.status == "stopped"
         assert [pid for pid in pids if alive(pid)] == []
 
+    @pytest.mark.skipif(not LINUX, reason="the guard's process id is read from /proc")
+    def test_without_its_guard_it_goes_on(self, start):
+        handle = start("base:Steady", steps=50, pause=0.01)
+        until(lambda: handle.run.record.worker, "the worker's answer")
+        os.kill(handle_processes(handle)[0], signal.SIGKILL)
+        assert handle.wait(timeout=PATIENCE).status == "completed"
+
     def test_after_that_the_run_can_be_taken_up_again(self, start):
         first = start("base:Steady", steps=100_000, pause=0.01)
         os.kill(first.run.record.supervisor_pid, signal.SIGKILL)

@@ -5,6 +5,9 @@ import subprocess
 import pytest
 from visiontrain_harness.json_lines import lines_of
 
+from visiontrain.cli.results import result
+from visiontrain.display.errors import error_lines
+from visiontrain.errors import RunFailedError
 from visiontrain.session import Session
 
 TRAIN = ("train", "--model", "count_small")
@@ -69,6 +72,26 @@ def test_a_failed_run_says_why_and_how_to_go_on(counting, shapes):
     assert "Error: ValueError: step 5 failed" in done.stderr
     assert done.stderr.splitlines()[-1] == f"Go on from its last checkpoint: visiontrain resume {result['run_id']}"
     assert "cli/training.py" not in done.stderr  # no traceback of ours
+
+
+def test_an_error_of_a_run_is_whole_in_json_and_on_the_screen():
+    error = RunFailedError(
+        "ValueError: m", instruction="Do this.", remote_traceback="Traceback...", log_tail="last words"
+    )
+    assert result(None, error)["error"] == {
+        "type": "RunFailedError",
+        "message": "ValueError: m",
+        "instruction": "Do this.",
+        "traceback": "Traceback...",
+        "log_tail": "last words",
+    }
+    assert [line.plain for line in error_lines(error)] == [
+        "Error: ValueError: m",
+        "Traceback...",
+        "Last lines of the worker's log:",
+        "last words",
+        "Do this.",
+    ]
 
 
 @pytest.mark.parametrize(
