@@ -96,7 +96,7 @@ class TrainSpec(BaseModel):
     """A training, as asked for. None means: decided by the plugin, the model or the data.
 
     Args:
-        data: The dataset's folder.
+        data: The dataset's folder, or its label file (CSV or JSONL).
         model: The model's name, as its framework spells it.
         task: The vision problem; by default what the data is.
         framework: The framework's name; by default the one that knows the model.

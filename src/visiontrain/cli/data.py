@@ -33,7 +33,9 @@ def _group() -> None:
 @dataset.command("check", context_settings=CONTEXT)
 @guarded
 def check(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="The dataset's folder.", show_default=False)],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="The dataset's folder, or its label file.", show_default=False)
+    ],
     task: Annotated[
         str | None, typer.Option(metavar="T", help="Read it for this task; by default as its layout says.")
     ] = None,
@@ -92,7 +94,8 @@ def sample(
 def _print_report(report: DatasetReport) -> None:
     from visiontrain.cli.output import print_table, print_text
 
-    print_text(f"{report.root}: {report.format}, for {report.task}")
+    several = ", multi-label" if report.multi_label else ""
+    print_text(f"{report.source}: {report.format}, for {report.task}{several}")
     splits = list(report.splits)
     rows = [(name, *(f"{counts.get(split, 0):,}" for split in splits)) for name, counts in report.classes.items()]
     rows.append(("all", *(f"{report.splits[split]:,}" for split in splits)))

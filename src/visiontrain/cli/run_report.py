@@ -29,7 +29,7 @@ _COLUMN = 2
 def list_row(run: Run) -> tuple[str, ...]:
     """Cells of a run in the list: id, status, model, best primary metric, data, name."""
     record = run.record
-    name = primary_metric(record.task)
+    name = primary_metric(record.task, multi_label=record.data.multi_label)
     best = join_non_finite(record.metrics, record.non_finite).get(name) if name else None
     shown = f"{name} {metric(best)}" if best is not None else ""
     return (run.run_id, record.status, record.model, shown, Path(record.data.path).name, record.name or "")
@@ -51,13 +51,15 @@ def print_report(run: Run) -> None:
     for label, value in _fields(run, record):
         say_field(console, label, value, whole=label in _PATHS)
     metrics = run.metrics
-    name = primary_metric(record.task)
+    name = primary_metric(record.task, multi_label=record.data.multi_label)
     if metrics:
         print_text("\nMetrics of the best epoch")
         for key in ordered(metrics, name):
             print_text(f"  {key:<22}{metric(metrics[key])}")
     _print_per_class(per_class(metrics))
     _print_history(run, name)
+    for warning in record.data.warnings:
+        print_text(f"\nWarning about the data: {warning}")
     print_text("\nNext")
     for command in next_commands(record, shown=True):
         print_text(f"  {command}")

@@ -25,7 +25,9 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def train(  # noqa: PLR0917 - typer reads the command line from its parameters
-    data: Annotated[str | None, typer.Argument(metavar="DATA", help="The dataset's folder.")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="The dataset's folder, or its label file (CSV or JSONL).")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The model's name: visiontrain models.", autocompletion=complete_model),

@@ -27,7 +27,7 @@ def check_dataset(
     """Read a dataset, decode every image, and report what it holds and what is odd about it.
 
     Args:
-        data: The data's folder; never written to.
+        data: The data's folder, or its label file; never written to.
         folder: Where what is known about each image is kept, for all datasets.
         task: The task to read it for; None: what the layout says.
         seed: Decides which images become val where there is no val split.

@@ -22,19 +22,25 @@ from visiontrain.errors import DatasetError
 __all__ = ["FORMAT_VERSION", "SCHEMA", "DatasetIndex", "Image"]
 
 #: Kept in the file as SQLite's ``user_version``; an index of another version is made anew.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE images (
     split TEXT NOT NULL,
     position INTEGER NOT NULL,   -- 0, 1, 2... within the split
-    path TEXT NOT NULL,          -- JSON string, relative to the root, with /; not UTF-8: surrogate escapes
+    path TEXT NOT NULL,          -- JSON string, relative to the root or absolute; not UTF-8: surrogate escapes
     width INTEGER NOT NULL,      -- pixels as shown: after EXIF orientation
     height INTEGER NOT NULL,
-    label INTEGER,               -- class index; NULL where the task has no label an image
+    label INTEGER,               -- class index; NULL where an image has several labels or none
     sha256 BLOB NOT NULL,        -- of the file's bytes
     PRIMARY KEY (split, position)
+) WITHOUT ROWID;
+CREATE TABLE labels (            -- of multi-label data: a row for each label of each image
+    split TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    label INTEGER NOT NULL,
+    PRIMARY KEY (split, position, label)
 ) WITHOUT ROWID;
 """
 
@@ -43,13 +49,15 @@ CREATE TABLE images (
 class Image:
     """One image.
 
-    `path` is absolute; `width` and `height` are in pixels, after EXIF orientation; `label` is a class index.
+    `path` is absolute; `width` and `height` are in pixels, after EXIF orientation; `labels` are class indices,
+    ascending. `label` is the only one of data whose images have one each; None in multi-label data.
     """
 
     path: str
     width: int
     height: int
     label: int | None
+    labels: tuple[int, ...] = ()
 
 
 class DatasetIndex:
@@ -86,6 +94,8 @@ class DatasetIndex:
         self.classes: tuple[str, ...] = tuple(json.loads(meta["classes"]))
         #: Number of images by split; the splits are named train, val and test.
         self.splits: dict[str, int] = json.loads(meta["splits"])
+        #: Whether an image has any number of labels, none among them, instead of one.
+        self.multi_label = meta.get("multi_label") == "true"
 
     def image(self, split: str, position: int) -> Image:
         """The image at `position` (0 to the split's size - 1).
@@ -101,23 +111,39 @@ class DatasetIndex:
         )
         if row is None:
             raise IndexError(f"{split} has {self.splits.get(split, 0)} images, no number {position}")
-        return self._image(row)
+        return self._image(row, self._labels(split, position) if self.multi_label else ())
 
     def images(self, split: str) -> Iterator[Image]:
         """All images of a split in the order of their positions."""
         for row in self._execute(
-            "SELECT path, width, height, label FROM images WHERE split = ? ORDER BY position", (split,)
+            "SELECT position, path, width, height, label FROM images WHERE split = ? ORDER BY position", (split,)
         ):
-            yield self._image(row)
+            yield self._image(row[1:], self._labels(split, row[0]) if self.multi_label else ())
 
     def labels(self, split: str) -> array.array[int]:
-        """Class indices of a split by position, 8 bytes each; for tasks with one label an image."""
+        """Class indices of a split by position, 8 bytes each; for data whose images have one label each.
+
+        Raises:
+            DatasetError: they have several.
+        """
+        if self.multi_label:
+            raise DatasetError(
+                "the images have several labels each, and this trainer takes one",
+                instruction="Train with a framework that takes multi-label data, such as timm.",
+            )
         rows = self._execute("SELECT label FROM images WHERE split = ? ORDER BY position", (split,))
         return array.array("q", (row[0] for row in rows))
 
-    def _image(self, row: tuple[str, int, int, int | None]) -> Image:
+    def _labels(self, split: str, position: int) -> tuple[int, ...]:
+        rows = self._execute(
+            "SELECT label FROM labels WHERE split = ? AND position = ? ORDER BY label", (split, position)
+        )
+        return tuple(label for (label,) in rows)
+
+    def _image(self, row: tuple[str, int, int, int | None], labels: tuple[int, ...]) -> Image:
         path, width, height, label = row
-        return Image(f"{self.root}/{json.loads(path)}", width, height, label)
+        place = os.path.join(self.root, json.loads(path))
+        return Image(place, width, height, label, labels if label is None else (label,))
 
     def _execute(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[Any]:
         # SQLite connections must not cross a fork, and are not shared between threads.

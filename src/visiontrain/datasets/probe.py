@@ -38,16 +38,16 @@ def probe_images(
     Raises:
         VisiontrainError: no decoder could be started.
     """
-    prefix = os.fsencode(root).rstrip(b"/") + b"/"
+    folder = os.fsencode(root)
     done = 0
     with ProbeCache(cache, importlib.metadata.version("pillow")) as known:
         for chunk in staging.unprobed():
-            found = known.find((prefix + path, size, mtime_ns) for _, path, size, mtime_ns in chunk)
+            found = known.find((os.path.join(folder, path), size, mtime_ns) for _, path, size, mtime_ns in chunk)
             hits = [(row[0], probe) for row, probe in zip(chunk, found, strict=True) if probe is not None]
             staging.set_probes(hits)
             done += len(hits)
             progress(IndexProgress("probe", done, staging.listed))
-        todo = ((number, prefix + path) for chunk in staging.unprobed() for number, path, _, _ in chunk)
+        todo = ((number, os.path.join(folder, path)) for chunk in staging.unprobed() for number, path, _, _ in chunk)
         batch: list[tuple[int, bytes, Probe]] = []
         last_kept = last_told = time.monotonic()
 

@@ -11,7 +11,10 @@ from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.report import MAX_FILES, DatasetReport, Problem, Severity
 from visiontrain.datasets.survey import VAL_SHARE, Survey
 
-__all__ = ["make_report"]
+__all__ = ["SKIPPABLE", "make_report"]
+
+#: Errors that are warnings where unreadable images are to be left out.
+SKIPPABLE = frozenset({"unreadable", "unreadable-folder", "missing-images"})
 
 _IMBALANCE = 10  # the largest class to the smallest
 _TINY = 16  # pixels, of the shorter side
@@ -28,17 +31,21 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
         skip_unreadable: Unreadable files are left out with a warning, instead of being an error.
     """
     rows = survey.staging.rows(
-        "SELECT class.name, split, COUNT(*) FROM kept JOIN class ON class.id = kept.class GROUP BY class.id, split"
+        "SELECT class.name, split, COUNT(*) FROM label JOIN kept ON kept.id = label.image"
+        " JOIN class ON class.id = label.class GROUP BY class.id, split"
+        if survey.multi_label
+        else "SELECT class.name, split, COUNT(*) FROM kept JOIN class ON class.id = kept.class GROUP BY class.id, split"
     )
     names = sorted({name for name, _, _ in rows})
-    splits = [split for split in ("train", "val", "test") if any(row[1] == split for row in rows)]
+    sizes = dict(survey.staging.rows("SELECT split, COUNT(*) FROM kept GROUP BY split"))
+    totals = {split: sizes[split] for split in ("train", "val", "test") if split in sizes}
     counts = {(name, split): count for name, split, count in rows}
-    classes = {name: {split: counts.get((name, split), 0) for split in splits} for name in names}
-    totals = {split: sum(of_class[split] for of_class in classes.values()) for split in splits}
+    classes = {name: {split: counts.get((name, split), 0) for split in totals} for name in names}
     problems = [
         *_unreadable(survey, "warning" if skip_unreadable else "error"),
         *_left_out(survey),
         *_structure(survey, classes, totals),
+        *_several_labels(survey),
         *_balance(classes, totals, batch_size),
         *_contents(survey),
         *_appearance(survey),
@@ -46,8 +53,10 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
     problems.sort(key=lambda problem: _SEVERITIES.index(problem.severity))
     return DatasetReport(
         root=Path(survey.root),
+        source=Path(survey.source),
         format=survey.format,
         task=survey.task,
+        multi_label=survey.multi_label,
         splits=totals,
         classes=classes,
         problems=tuple(problems),
@@ -71,6 +80,8 @@ def _unreadable(survey: Survey, severity: Severity) -> Iterator[Problem]:
     yield from _paths_left_out(
         survey, "denied", "unreadable-folder", "can't be opened", severity=severity, noun="folder"
     )
+    message = f"named in {_name(survey.source)} can't be found; paths are taken from {printable(survey.root)}"
+    yield from _paths_left_out(survey, "missing", "missing-images", message, severity=severity, noun="image")
 
 
 def _left_out(survey: Survey) -> Iterator[Problem]:
@@ -88,6 +99,7 @@ _LEFT_OUT: tuple[tuple[LeftOut, Severity, str, str, str], ...] = (
     ),
     ("loose", "warning", "loose-images", "image", "left out: outside of any class folder"),
     ("folder", "warning", "ignored-folders", "folder", "left out: beside the splits"),
+    ("repeated", "warning", "repeated-rows", "row", "left out: another row said the same"),
     ("other", "note", "ignored-files", "file", "left out: no image"),
 )
 
@@ -97,9 +109,17 @@ def _paths_left_out(
 ) -> Iterator[Problem]:
     ((count,),) = survey.staging.rows("SELECT COUNT(*) FROM left_out WHERE why = ?", why)
     if count:
-        rows = survey.staging.rows("SELECT path FROM left_out WHERE why = ? ORDER BY path LIMIT ?", why, MAX_FILES)
+        rows = survey.staging.rows(
+            "SELECT path, reason FROM left_out WHERE why = ? ORDER BY path LIMIT ?", why, MAX_FILES
+        )
+        reasons = tuple(reason for _, reason in rows)
         yield Problem(
-            severity=severity, code=code, message=f"{_number(count, noun)} {message}:", files=_shown(rows), count=count
+            severity=severity,
+            code=code,
+            message=f"{_number(count, noun)} {message}:",
+            files=_shown(rows),
+            reasons=reasons if any(reasons) else (),
+            count=count,
         )
 
 
@@ -110,7 +130,12 @@ def _structure(
         yield Problem(
             severity="error",
             code="too-few-classes",
-            message=f"readable images of {_number(len(classes), 'class')}: two are needed to tell one from another",
+            message=f"readable images of {_number(len(classes), 'class')}: two are needed"
+            + (
+                "; for a single label, make two classes of what has it and what has not"
+                if survey.multi_label
+                else " to tell one from another"
+            ),
             count=len(classes),
         )
     for split in ("train", "val"):
@@ -141,6 +166,30 @@ def _structure(
             message=f"there is no val split: {VAL_SHARE:.0%} of each class in train became val, "
             f"{_number(survey.carved, 'image')} with seed {survey.seed}",
             count=survey.carved,
+        )
+
+
+def _several_labels(survey: Survey) -> Iterator[Problem]:
+    """What a person should know of multi-label data, and of images that lie elsewhere."""
+    staging = survey.staging
+    if survey.multi_label:
+        ((several,),) = staging.rows("SELECT COUNT(*) FROM kept WHERE labels LIKE '%,%'")
+        ((none,),) = staging.rows("SELECT COUNT(*) FROM kept WHERE labels = ''")
+        yield Problem(
+            severity="note",
+            code="multi-label",
+            message=f"read as multi-label data: {_number(several, 'image')} with several labels, {none:,} with none",
+            count=several,
+        )
+    ((count,),) = staging.rows("SELECT COUNT(*) FROM kept WHERE substr(path, 1, 1) = x'2f'")
+    if count:
+        rows = staging.rows("SELECT path FROM kept WHERE substr(path, 1, 1) = x'2f' ORDER BY path LIMIT ?", MAX_FILES)
+        yield Problem(
+            severity="warning",
+            code="outside-of-folder",
+            message=f"{_number(count, 'image')} outside of {printable(survey.root)}: a copy of that folder lacks them:",
+            files=_shown(rows),
+            count=count,
         )
 
 
@@ -183,7 +232,9 @@ def _contents(survey: Survey) -> Iterator[Problem]:
             "split",
             "found in more than one split, so that the measured accuracy is too good",
         ),
-        ("same-image-two-classes", "class", "found in more than one class"),
+        ("same-image-two-label-sets", "labels", "found with different labels")
+        if survey.multi_label
+        else ("same-image-two-classes", "class", "found in more than one class"),
     ):
         groups = f"SELECT sha256 FROM kept GROUP BY sha256 HAVING COUNT(DISTINCT {column}) > 1"  # noqa: S608
         ((count,),) = survey.staging.rows(f"SELECT COUNT(*) FROM ({groups})")  # noqa: S608
@@ -223,6 +274,10 @@ def _appearance(survey: Survey) -> Iterator[Problem]:
 
 def _shown(rows: Sequence[tuple[bytes, ...]]) -> tuple[str, ...]:
     return tuple(printable(os.fsdecode(row[0])) for row in rows)
+
+
+def _name(path: str) -> str:
+    return printable(os.path.basename(path))
 
 
 def _number(count: int, noun: str) -> str:

@@ -55,16 +55,20 @@ class DatasetReport(_Frozen):
 
     Args:
         root: The data's folder, absolute.
+        source: What says what there is, absolute: a label file, or the folder itself.
         format: The layout's name.
         task: The task that the data is read for.
+        multi_label: Whether an image may have any number of classes, instead of one.
         splits: Number of readable images by split: train, val and, where there is one, test.
         classes: Number of readable images by class and split, in the order of the class indices.
         problems: Errors first, then warnings, then notes.
     """
 
     root: Path
+    source: Path
     format: str
     task: Task
+    multi_label: bool
     splits: dict[str, int]
     classes: dict[str, dict[str, int]]
     problems: tuple[Problem, ...]
@@ -85,8 +89,10 @@ class IndexedDataset(_Frozen):
     Args:
         path: The index's file; `visiontrain.datasets.index.DatasetIndex` reads it.
         root: The data's folder, absolute.
+        source: What says what there is, absolute: a label file, or the folder itself.
         format: The layout's name.
         task: The task that the data was read for.
+        multi_label: Whether an image may have any number of classes, instead of one.
         fingerprint: SHA-256 (64 hex digits) over names, contents, splits, labels, classes and task; not over the root.
         splits: Number of images by split.
         classes: Class names by class index.
@@ -95,8 +101,10 @@ class IndexedDataset(_Frozen):
 
     path: Path
     root: Path
+    source: Path
     format: str
     task: Task
+    multi_label: bool
     fingerprint: str
     splits: dict[str, int]
     classes: tuple[str, ...]

@@ -13,15 +13,17 @@ from visiontrain.datasets.probe_cache import Probe
 
 __all__ = ["Staging"]
 
-# `kept` is what training will see; unreadable images stay in `image` to be reported.
+# `kept` is what training will see; unreadable images stay in `image` to be reported. An image has a class; or, in
+# multi-label data, `labels`: the ids of all its classes, in order, with commas between, and each in `label` once more.
 _SCHEMA = """
 CREATE TABLE class (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE image (
-    id INTEGER PRIMARY KEY, split TEXT NOT NULL, class INTEGER NOT NULL, path BLOB NOT NULL,
+    id INTEGER PRIMARY KEY, split TEXT NOT NULL, class INTEGER, labels TEXT, path BLOB NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     width INTEGER, height INTEGER, mode TEXT, sha256 BLOB, reason TEXT
 );
-CREATE TABLE left_out (why TEXT NOT NULL, path BLOB NOT NULL);
+CREATE TABLE label (image INTEGER, class INTEGER, PRIMARY KEY (image, class)) WITHOUT ROWID;
+CREATE TABLE left_out (why TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
 CREATE VIEW kept AS SELECT * FROM image WHERE reason IS NULL;
 """
 _CHUNK = 2000
@@ -43,6 +45,7 @@ class Staging:
         self._connection.execute("BEGIN")
         self._classes: dict[str, int] = {}
         self.listed = 0  # images so far
+        self.multi_label = False
 
     def __enter__(self) -> Staging:
         return self
@@ -64,9 +67,20 @@ class Staging:
         )
         self.listed += 1
 
-    def leave_out(self, path: str, why: LeftOut) -> None:
-        """There is a file or folder that is not read."""
-        self._connection.execute("INSERT INTO left_out VALUES (?, ?)", (why, os.fsencode(path)))
+    def add_labelled_image(self, split: Split, names: tuple[str, ...], path: str, *, size: int, mtime_ns: int) -> None:
+        """There is an image that has these labels, of classes that were added before."""
+        self.multi_label = True
+        self.listed += 1
+        numbers = sorted(self._classes[name] for name in names)
+        self._connection.execute(
+            "INSERT INTO image (id, split, labels, path, size, mtime_ns) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.listed, split, ",".join(map(str, numbers)), os.fsencode(path), size, mtime_ns),
+        )
+        self._connection.executemany("INSERT INTO label VALUES (?, ?)", ((self.listed, number) for number in numbers))
+
+    def leave_out(self, path: str, why: LeftOut, reason: str = "") -> None:
+        """There is a file, folder or row that is not read."""
+        self._connection.execute("INSERT INTO left_out VALUES (?, ?, ?)", (why, os.fsencode(path), reason))
 
     def unprobed(self) -> Iterator[list[tuple[int, bytes, int, int]]]:
         """Images that nothing is known about yet, in chunks of (id, path, size, mtime_ns)."""
@@ -91,11 +105,18 @@ class Staging:
         """Move a share of each class's readable train images to val, the same ones for the same contents and seed.
 
         Equal contents go together. Each class with two contents or more keeps one in train and gets one in val.
+
+        In multi-label data the rarest class comes first: it gets its share, and what then lies on either side stays
+        there when the next class gets its own, so that rare ones are not left to chance. Images without any label come
+        last.
         """
         self._connection.create_function(
             "shuffled", 1, lambda content: hashlib.sha256(b"%d:" % seed + content).digest()
         )
         self._connection.execute("CREATE TABLE moved (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
+        if self.multi_label:
+            self._carve_labelled(share)
+            return
         for number in self._classes.values():
             ((contents,),) = self.rows(
                 "SELECT COUNT(DISTINCT sha256) FROM kept WHERE class = ? AND split = 'train'", number
@@ -112,6 +133,39 @@ class Staging:
                 number,
             )
             self.rows("DELETE FROM moved")
+
+    def _carve_labelled(self, share: float) -> None:
+        self._connection.execute("CREATE TABLE settled (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._connection.execute("CREATE INDEX label_class ON label (class, image)")
+        having = "FROM kept WHERE split = 'train' AND id IN (SELECT image FROM label WHERE class = ?)"
+        counts = [
+            (self.rows(f"SELECT COUNT(DISTINCT sha256) {having}", number)[0][0], number)
+            for number in self._classes.values()
+        ]
+        for contents, number in sorted(counts):
+            self._settle(having, (number,), contents, share)
+        without = "FROM kept WHERE split = 'train' AND labels = ''"
+        contents = self.rows(f"SELECT COUNT(DISTINCT sha256) {without}")[0][0]
+        self._settle(without, (), contents, share)
+        self.rows(
+            "UPDATE image SET split = 'val' WHERE split = 'train' AND reason IS NULL"
+            " AND sha256 IN (SELECT sha256 FROM moved)"
+        )
+
+    def _settle(self, having: str, parameters: tuple[int, ...], contents: int, share: float) -> None:
+        """Let `contents` contents that a query's images have lie on one side or the other."""
+        wanted = max(min(max(round(share * contents), 1), contents - 1), 0)
+        ((there,),) = self.rows(
+            f"SELECT COUNT(DISTINCT sha256) {having} AND sha256 IN (SELECT sha256 FROM moved)",  # noqa: S608
+            *parameters,
+        )
+        self.rows(
+            f"INSERT INTO moved SELECT sha256 {having} AND sha256 NOT IN (SELECT sha256 FROM settled)"  # noqa: S608
+            " GROUP BY sha256 ORDER BY shuffled(sha256) LIMIT ?",
+            *parameters,
+            max(wanted - there, 0),
+        )
+        self.rows(f"INSERT OR IGNORE INTO settled SELECT sha256 {having}", *parameters)
 
     def index_contents(self) -> None:
         """Make looking for equal contents fast; once all probes are set."""

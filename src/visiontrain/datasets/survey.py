@@ -34,6 +34,7 @@ class Survey:
 
     Args:
         root: The data's folder, absolute.
+        source: What says what there is: a file in the folder, or the folder itself.
         format: The layout's name.
         task: The task that it was read for.
         staging: Every image with its split, class and probe.
@@ -42,11 +43,17 @@ class Survey:
     """
 
     root: str
+    source: str
     format: str
     task: Task
     staging: Staging
     seed: int
     carved: int | None
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have any number of classes, instead of one."""
+        return self.staging.multi_label
 
 
 @contextlib.contextmanager
@@ -61,7 +68,7 @@ def survey_dataset(
     """Read a dataset; the survey is gone when the context ends.
 
     Args:
-        data: The data's folder; never written to.
+        data: The data's folder, or its label file; never written to.
         folder: Where the probes are kept, shared by all datasets.
         task: The task to read it for; None: what the layout says.
         seed: Decides which images are carved.
@@ -72,8 +79,9 @@ def survey_dataset(
         StorageError: `folder`, or the one for temporary files, can't be written to or has no room.
         VisiontrainError: no decoder could be started.
     """
-    root = _existing_folder(data)
-    layout, task = choose_format(root, task)
+    given = _existing(data)
+    layout, task = choose_format(given, task)
+    source, root = layout.locate(given)
     tell = progress or (lambda _: None)
     known = folder / f"probes-{decoder.VERSION}.sqlite"
     with explained("what is known about the data can't be kept"):
@@ -81,7 +89,7 @@ def survey_dataset(
     try:
         with Staging() as staging:
             tell(IndexProgress("scan", 0, 0))
-            layout.read(root, task, _Telling(staging, tell))
+            layout.read(source, task, _Telling(staging, tell))
             tell(IndexProgress("scan", staging.listed, staging.listed))
             probe_images(staging, root, known, tell)
             staging.index_contents()
@@ -89,7 +97,7 @@ def survey_dataset(
             if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
                 staging.carve(seed, VAL_SHARE)
                 carved = staging.rows("SELECT COUNT(*) FROM kept WHERE split = 'val'")[0][0]
-            yield Survey(root, layout.name, task, staging, seed, carved)
+            yield Survey(root, source, layout.name, task, staging, seed, carved)
     except sqlite3.Error as e:
         raise StorageError(
             f"what is known about the data can't be kept: {e}",
@@ -98,13 +106,10 @@ def survey_dataset(
         ) from e
 
 
-def _existing_folder(data: str | os.PathLike[str]) -> str:
+def _existing(data: str | os.PathLike[str]) -> str:
     root = os.path.abspath(os.path.expanduser(os.fspath(data)))
     if os.path.isfile(root):
-        raise DatasetError(
-            f"{printable(root)} is a file, not a folder of images",
-            instruction="Give the folder; unpack an archive first.",
-        )
+        return root
     try:
         with os.scandir(root):
             return root
@@ -134,5 +139,12 @@ class _Telling:
 
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         self._staging.add_image(split, name, path, size=size, mtime_ns=mtime_ns)
+        self._listed()
+
+    def add_labelled_image(self, split: Split, names: tuple[str, ...], path: str, *, size: int, mtime_ns: int) -> None:
+        self._staging.add_labelled_image(split, names, path, size=size, mtime_ns=mtime_ns)
+        self._listed()
+
+    def _listed(self) -> None:
         if self._staging.listed % _TOLD_EVERY == 0:
             self._tell(IndexProgress("scan", self._staging.listed, 0))

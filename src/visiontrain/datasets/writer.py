@@ -10,9 +10,10 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
-from visiontrain.datasets.problems import make_report
+from visiontrain.datasets.problems import SKIPPABLE, make_report
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import DatasetReport, IndexedDataset
 from visiontrain.datasets.survey import Survey, survey_dataset
@@ -38,7 +39,7 @@ def index_dataset(
     """Read a dataset, check it, and write its index where there is none yet.
 
     Args:
-        data: The data's folder; never written to.
+        data: The data's folder, or its label file; never written to.
         folder: Where indexes are kept, and what is known about each image.
         task: The task to read it for; None: what the layout says.
         seed: Decides which images become val where there is no val split.
@@ -65,8 +66,10 @@ def index_dataset(
     return IndexedDataset(
         path=path,
         root=report.root,
+        source=report.source,
         format=report.format,
         task=report.task,
+        multi_label=report.multi_label,
         fingerprint=fingerprint,
         splits=report.splits,
         classes=classes,
@@ -90,34 +93,52 @@ def _locked(path: Path) -> Iterator[None]:
 def _refuse_errors(report: DatasetReport) -> None:
     errors = report.of("error")
     if errors:
-        skippable = any(problem.code.startswith("unreadable") for problem in errors)
+        skippable = all(problem.code in SKIPPABLE for problem in errors)
         raise DatasetError(
             "\n".join(str(problem) for problem in errors),
             instruction="Repair or remove what is named, or leave it out: --skip-unreadable, or skip_unreadable=True."
             if skippable
-            else "Add what is missing and try again.",
+            else "Mend or add what is named and try again.",
         )
 
 
 def _fingerprint(survey: Survey, classes: tuple[str, ...]) -> str:
     """SHA-256 over all images in order (path, content, split, label), class names and task."""
-    digest = hashlib.sha256(json.dumps([str(survey.task), classes]).encode())
-    for split, _, path, _, _, label, sha256 in _images(survey, classes):
-        digest.update(b"%s\0%d\0%d\0%s%s" % (split.encode(), label, len(path), path, sha256))
+    what = [str(survey.task), classes, "multi-label"] if survey.multi_label else [str(survey.task), classes]
+    digest = hashlib.sha256(json.dumps(what).encode())
+    for image in _images(survey, classes):
+        labels = b",".join(b"%d" % label for label in image.labels)
+        head = b"%s\0%s\0%d\0" % (image.split.encode(), labels, len(image.path))
+        digest.update(b"%s%s%s" % (head, image.path, image.sha256))
     return digest.hexdigest()
 
 
-def _images(survey: Survey, classes: tuple[str, ...]) -> Iterator[tuple[str, int, bytes, int, int, int, bytes]]:
-    """(split, position, path, width, height, label, sha256) of all images, in an order that depends on paths alone."""
-    labels = {name: label for label, name in enumerate(classes)}
+class _Image(NamedTuple):
+    """A row of the index; made a million times."""
+
+    split: str
+    position: int
+    path: bytes
+    width: int
+    height: int
+    labels: tuple[int, ...]
+    sha256: bytes
+
+
+def _images(survey: Survey, classes: tuple[str, ...]) -> Iterator[_Image]:
+    """All images, in an order that depends on paths alone."""
+    of_name = {name: label for label, name in enumerate(classes)}
+    rows = survey.staging.rows("SELECT id, name FROM class")
+    of_class = {str(number): of_name[name] for number, name in rows if name in of_name}
     position, last = 0, ""
-    for split, path, width, height, name, sha256 in survey.staging.stream(
-        "SELECT split, path, width, height, name, sha256 FROM kept JOIN class ON class.id = kept.class"
+    for split, path, width, height, held, sha256 in survey.staging.stream(
+        "SELECT split, path, width, height, COALESCE(labels, CAST(class AS TEXT)), sha256 FROM kept"
         " ORDER BY split, path"
     ):
         position = position + 1 if split == last else 0
         last = split
-        yield split, position, path, width, height, labels[name], sha256
+        labels = tuple(sorted(of_class[number] for number in held.split(","))) if held else ()
+        yield _Image(split, position, path, width, height, labels, sha256)
 
 
 def _is_written(path: Path, fingerprint: str, root: str) -> bool:
@@ -155,11 +176,13 @@ def _fill(
     total = sum(report.splits.values())
     classes = tuple(report.classes)
 
-    def told() -> Iterator[tuple[str, int, str, int, int, int, bytes]]:
-        for done, (split, position, name, width, height, label, sha256) in enumerate(_images(survey, classes)):
+    def told() -> Iterator[tuple[str, int, str, int, int, int | None, bytes]]:
+        for done, image in enumerate(_images(survey, classes)):
             if done % _TOLD_EVERY == 0:
                 progress(IndexProgress("write", done, total))
-            yield split, position, json.dumps(os.fsdecode(name)), width, height, label, sha256
+            name = json.dumps(os.fsdecode(image.path))
+            label = None if survey.multi_label else image.labels[0]
+            yield image.split, image.position, name, image.width, image.height, label, image.sha256
 
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")
@@ -178,9 +201,16 @@ def _fill(
                 "splits": json.dumps(report.splits),
                 "seed": str(survey.seed),
                 "carved": json.dumps(survey.carved),
+                "multi_label": json.dumps(survey.multi_label),
+                "warnings": json.dumps([str(problem) for problem in report.of("warning")]),
             }.items(),
         )
         connection.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", told())
+        if survey.multi_label:
+            connection.executemany(
+                "INSERT INTO labels VALUES (?, ?, ?)",
+                ((image.split, image.position, label) for image in _images(survey, classes) for label in image.labels),
+            )
         connection.execute("COMMIT")
 
 

@@ -83,13 +83,13 @@ class ConsoleObserver:
         for line in plan_warnings(plan):
             say(self.console, line)
         self._following = Following(plan.epochs)
-        self._primary = primary_metric(plan.task)
+        self._primary = primary_metric(plan.task, multi_label=plan.dataset.multi_label)
 
     def joined(self, record: RunRecord) -> None:
         """A run that is going on, or over, will be followed."""
         epochs = record.spec.get("epochs")
         self._following = Following(epochs if isinstance(epochs, int) else None)
-        self._primary = primary_metric(record.task)
+        self._primary = primary_metric(record.task, multi_label=record.data.multi_label)
 
     def event(self, event: Event) -> None:
         """Take an event; print what a person wants to keep of it."""

@@ -27,7 +27,8 @@ def say_ending(console: Console, run: Run) -> None:
     say(console, Text(_headline(run, record), _STYLES.get(record.status, "")))
     metrics = run.metrics
     if metrics:
-        say_field(console, "metrics", metrics_line(metrics, primary_metric(record.task), limit=_WIDTH).plain)
+        primary = primary_metric(record.task, multi_label=record.data.multi_label)
+        say_field(console, "metrics", metrics_line(metrics, primary, limit=_WIDTH).plain)
     say_field(console, "run folder", str(run.run_dir), whole=True)
     best = run.best_checkpoint
     if best is not None:
@@ -76,6 +77,6 @@ def _headline(run: Run, record: RunRecord) -> str:
 
 
 def _best_epoch(run: Run, record: RunRecord) -> int | None:
-    name = primary_metric(record.task)
+    name = primary_metric(record.task, multi_label=record.data.multi_label)
     rows = [row for row in run.history if name in row and row[name] == row[name]]
     return int(max(rows, key=lambda row: (row[name], -row["epoch"]))["epoch"]) if name and rows else None

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from rich.text import Text
 
 from visiontrain.display.text import clean, metric
-from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
+from visiontrain.protocol import tasks
+from visiontrain.protocol.tasks import Task
 
 __all__ = ["metrics_line", "ordered", "per_class", "primary_metric"]
 
@@ -17,10 +18,10 @@ _FIRST = ("train_loss", "val_loss")
 _ASIDE = ("learning_rate", "images_per_second")
 
 
-def primary_metric(task: str) -> str | None:
-    """The metric that picks a task's best checkpoint; None for a task that this version does not know."""
+def primary_metric(task: str, *, multi_label: bool = False) -> str | None:
+    """The metric that picks a run's best checkpoint; None for a task that this version does not know."""
     try:
-        return PRIMARY_METRIC[Task(task)]
+        return tasks.primary_metric(Task(task), multi_label=multi_label)
     except ValueError:
         return None
 

@@ -30,7 +30,7 @@ def plan_fields(plan: Plan) -> list[tuple[str, str]]:
         ("environment", _environment(plan.environment)),
         ("task", str(plan.task)),
         ("data", _data(plan.dataset)),
-        ("", _classes(plan.dataset.classes)),
+        ("", _classes(plan.dataset.classes) + (", any number an image" if plan.dataset.multi_label else "")),
         ("training", training),
         ("device", "auto: the best one here" if spec.device == "auto" else spec.device),
     ]
@@ -77,7 +77,7 @@ def _environment(environment: Generation) -> str:
 
 def _data(dataset: IndexedDataset) -> str:
     splits = ", ".join(f"{name} {count:,}" for name, count in dataset.splits.items())
-    return f"{dataset.root}: {splits}"
+    return f"{dataset.source}: {splits}"
 
 
 def _classes(classes: tuple[str, ...]) -> str:

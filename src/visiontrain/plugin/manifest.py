@@ -134,6 +134,7 @@ class Manifest(_Declared):
         summary: One line for ``visiontrain plugins``.
         licence: SPDX identifier of the plugin, shown where people choose it and kept in each run's record.
         tasks: What it can train; the first is taken where neither person nor data decide.
+        multi_label: Whether it trains classifiers on images that have any number of classes.
         aliases: Other names that ``--framework`` accepts.
         models: Patterns (as `fnmatch` takes them) that the framework's model names match. They route a name while the
             environment is not built; the catalogue, read from the built environment, has the last word.
@@ -150,6 +151,7 @@ class Manifest(_Declared):
     summary: str
     licence: str
     tasks: tuple[Task, ...] = Field(min_length=1)
+    multi_label: bool = False
     aliases: tuple[str, ...] = ()
     models: tuple[str, ...] = Field(min_length=1)
     options: tuple[Option, ...] = ()

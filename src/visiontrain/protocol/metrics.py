@@ -19,7 +19,10 @@ def _heads(*heads: str) -> tuple[str, ...]:
 METRICS: dict[Task, frozenset[str]] = {
     task: frozenset({*_ALWAYS, *names})
     for task, names in {
-        Task.classify: ("accuracy", "accuracy_top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted"),
+        Task.classify: (
+            *("accuracy", "accuracy_top5", "precision_macro", "recall_macro", "f1_macro", "f1_weighted"),
+            "map",  # of multi-label data
+        ),
         Task.detect: _heads("box"),
         Task.segment: _heads("box", "mask"),
         Task.semantic: ("miou", "pixel_accuracy"),

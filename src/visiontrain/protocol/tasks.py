@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["PRIMARY_METRIC", "Task"]
+__all__ = ["PRIMARY_METRIC", "PRIMARY_METRIC_MULTI_LABEL", "Task", "primary_metric"]
 
 
 class Task(str, Enum):
@@ -34,3 +34,11 @@ PRIMARY_METRIC: dict[Task, str] = {
     Task.embed: "recall_at_1",
     Task.vlm: "exact_match",
 }
+
+#: Of classify, where an image may have any number of classes.
+PRIMARY_METRIC_MULTI_LABEL = "map"
+
+
+def primary_metric(task: Task, *, multi_label: bool = False) -> str:
+    """The metric that picks the best checkpoint of a run on such data."""
+    return PRIMARY_METRIC_MULTI_LABEL if multi_label and task is Task.classify else PRIMARY_METRIC[task]

@@ -215,12 +215,14 @@ def _resolved_spec(plan: Plan) -> TrainSpec:
 def _data_record(plan: Plan) -> DataRecord:
     dataset = plan.dataset
     return DataRecord(
-        path=str(dataset.root),
+        path=str(dataset.source),
         index=str(dataset.path),
         format=dataset.format,
         fingerprint=dataset.fingerprint,
         splits=dict(dataset.splits),
         classes=tuple(dataset.classes),
+        multi_label=dataset.multi_label,
+        warnings=tuple(str(problem) for problem in dataset.report.of("warning")),
     )
 
 

@@ -13,7 +13,7 @@ from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.generation import Generation
 from visiontrain.environment.progress import BuildProgress
 from visiontrain.environment.store import EnvironmentStore
-from visiontrain.errors import EnvironmentBuildError, PluginError, SpecError
+from visiontrain.errors import DatasetError, EnvironmentBuildError, PluginError, SpecError
 from visiontrain.home import Home
 from visiontrain.plugin.discovery import Plugin
 from visiontrain.plugin.manifest import OptionValue
@@ -112,6 +112,11 @@ class Planner:
             skip_unreadable=spec.skip_unreadable,
             progress=observer.indexing,
         )
+        if dataset.multi_label and not manifest.multi_label:
+            raise DatasetError(
+                f"{dataset.source} gives images several labels each, and the framework {manifest.name} takes one",
+                instruction="Give each image one label, or name a framework that takes multi-label data, such as timm.",
+            )
         environment = self.environment(framework, spec.environment, observer.building)
         return Plan(
             spec=spec,

@@ -33,7 +33,10 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class DataRecord:
-    """The data that a run was trained on. `fingerprint` identifies names, contents, splits and labels."""
+    """The data that a run was trained on. `fingerprint` identifies names, contents, splits and labels.
+
+    `multi_label` says that an image may have any number of classes; `warnings` is what was odd about the data.
+    """
 
     path: str
     index: str
@@ -41,6 +44,8 @@ class DataRecord:
     fingerprint: str
     splits: dict[str, int]
     classes: tuple[str, ...]
+    multi_label: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

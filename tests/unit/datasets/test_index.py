@@ -54,7 +54,7 @@ def test_an_index_that_can_not_be_read(tmp_path):
     with pytest.raises(DatasetError, match=r"(?s)none\.sqlite can't be read.*made anew"):
         DatasetIndex(tmp_path / "none.sqlite")
     (tmp_path / "empty.sqlite").touch()
-    with pytest.raises(DatasetError, match="has format 0, this version reads 1"):
+    with pytest.raises(DatasetError, match="has format 0, this version reads 2"):
         DatasetIndex(tmp_path / "empty.sqlite")
 
 

@@ -26,11 +26,18 @@ def a_plan(*, adopted=None, stale=False, warnings=(), problems=(), classes=("a",
     )  # fmt: skip
     splits = {"train": 1200, "val": 300}
     report = DatasetReport(
-        root=Path("/d"), format="class-folders", task=Task.classify, splits=splits, classes={}, problems=problems
+        root=Path("/d"),
+        source=Path("/d"),
+        multi_label=False,
+        format="class-folders",
+        task=Task.classify,
+        splits=splits,
+        classes={},
+        problems=problems,
     )
     dataset = IndexedDataset(
-        path=Path("/i"), root=Path("/d"), format="class-folders", task=Task.classify, fingerprint="0", splits=splits,
-        classes=classes, report=report,
+        path=Path("/i"), root=Path("/d"), source=Path("/d"), multi_label=False, format="class-folders",
+        task=Task.classify, fingerprint="0", splits=splits, classes=classes, report=report,
     )  # fmt: skip
     manifest = Manifest(
         name="timm", summary="s", licence="MIT", tasks=(Task.classify,), models=("*",), environment=Path("/d"),

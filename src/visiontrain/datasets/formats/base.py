@@ -1,4 +1,4 @@
-"""What a format is: one module that turns one layout on disk into images with a split and a class."""
+"""What a format is: one module that turns one layout on disk into images with a split and a class, or several."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ __all__ = ["Format", "LeftOut", "Listing", "Split"]
 
 Split = Literal["train", "val", "test"]
 
-#: Why a file or folder is left out:
+#: Why a file, folder or row is left out:
 #: ``other`` is no image by its name, ``unsupported`` an image of a kind that can't be read, ``loose`` an image outside
-#: of any class, ``folder`` a folder that is not part of the layout, ``denied`` a folder that may not be opened.
-LeftOut = Literal["other", "unsupported", "loose", "folder", "denied"]
+#: of any class, ``folder`` a folder that is not part of the layout, ``denied`` a folder that may not be opened,
+#: ``missing`` an image that is named and is not there, ``repeated`` a row that says what another one said.
+LeftOut = Literal["other", "unsupported", "loose", "folder", "denied", "missing", "repeated"]
 
 
 class Listing(Protocol):
     """Takes what a format finds, a file at a time and in any order, so that a million files need little memory.
 
-    All paths are relative to the root, with ``/``, as `os.fsdecode` gives them.
+    All paths are relative to the data's folder, with ``/``, as `os.fsdecode` gives them; those of images that lie
+    elsewhere are absolute. Either all images have one class, or all have labels: any number of classes.
     """
 
     def add_class(self, name: str) -> None:
@@ -28,8 +30,11 @@ class Listing(Protocol):
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image of class `name`; `size` is in bytes, -1 where the file can't be looked at."""
 
-    def leave_out(self, path: str, why: LeftOut) -> None:
-        """There is a file or folder that is not read."""
+    def add_labelled_image(self, split: Split, names: tuple[str, ...], path: str, *, size: int, mtime_ns: int) -> None:
+        """There is an image that has these labels, each once: all that apply, or none."""
+
+    def leave_out(self, path: str, why: LeftOut, reason: str = "") -> None:
+        """There is a file, folder or row that is not read; `reason` says more about this one."""
 
 
 class Format(Protocol):
@@ -47,11 +52,18 @@ class Format(Protocol):
     def tasks(self) -> tuple[Task, ...]:
         """The tasks that it can be read for; the first is taken where the person names none."""
 
-    def recognises(self, root: str) -> bool:
-        """Whether the folder has this layout, from a look at few files."""
+    def recognises(self, source: str) -> bool:
+        """Whether what the person gave, a folder or a file, has this layout, from a look at few files."""
 
-    def read(self, root: str, task: Task, listing: Listing) -> None:
-        """List everything in the folder. Splits that are missing are carved from train later.
+    def locate(self, source: str) -> tuple[str, str]:
+        """The file or folder that says what there is, and the data's folder: what paths are relative to.
+
+        Raises:
+            DatasetError: there are several to choose from.
+        """
+
+    def read(self, source: str, task: Task, listing: Listing) -> None:
+        """List everything that `source`, as `locate` gives it, holds. Splits that are missing are carved later.
 
         Raises:
             DatasetError: it is not a dataset: says what was found, and what was expected in its place.

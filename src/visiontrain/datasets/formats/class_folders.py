@@ -41,16 +41,21 @@ class ClassFolders:
     summary: ClassVar[str] = "a folder a class, with or without train/val/test above"
     tasks: ClassVar[tuple[Task, ...]] = (Task.classify,)
 
-    def recognises(self, root: str) -> bool:
+    def recognises(self, source: str) -> bool:
         """Any folder that shows no sign of annotation files."""
-        return sign_of_annotations(root) is None
+        return os.path.isdir(source) and sign_of_annotations(source) is None
 
-    def read(self, root: str, task: Task, listing: Listing) -> None:  # noqa: ARG002 - one task only
+    def locate(self, source: str) -> tuple[str, str]:
+        """The folder itself."""
+        return source, source
+
+    def read(self, source: str, task: Task, listing: Listing) -> None:  # noqa: ARG002 - one task only
         """List a tree of class folders.
 
         Raises:
             DatasetError: there are no images or no classes, one class only, or two folders for one split.
         """
+        root = source
         folders = folders_in(root)
         splits = {name: SPLIT_NAMES[name.lower()] for name in folders if name.lower() in SPLIT_NAMES}
         if _are_splits(root, folders, list(splits)):
