@@ -121,7 +121,7 @@ def plugin(session: nox.Session, framework: str) -> None:
 @nox.session
 def example(session: nox.Session) -> None:
     """The tutorial's plugin: installed as its reader installs it, and held to the conformance kit."""
-    _prepare(session, "testing")
+    _prepare(session, "test")
     session.install("-e", "examples/visiontrain_softmax[test]")
     _share_cores(session)
     _pytest(session, "examples/visiontrain_softmax/tests")

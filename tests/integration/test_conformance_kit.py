@@ -41,6 +41,7 @@ IN_AN_EPOCH = {"test_a_stopped_training_goes_on[in-an-epoch]"}
 AT_THE_START = {"test_a_stopped_training_goes_on[at-the-start]"}
 STOPS = AT_THE_START | IN_AN_EPOCH | {"test_a_stopped_training_goes_on[after-an-epoch]"}
 KILLED = {"test_a_killed_training_goes_on"}
+DAMAGED = {"test_a_damaged_checkpoint_is_not_trusted"}
 NAMES = {"test_metrics_have_their_canonical_names"}
 PRIMARY = {"test_the_primary_metric_is_in_every_epoch"}
 NOISE = {"test_noise_does_not_break_the_protocol"}
@@ -55,10 +56,10 @@ NONCONFORMING = [
     ("LeavesTemporaryFiles", "", WRITES, "made "),
     ("ConnectsQuietly", "", NETWORK, "192.0.2.1"),
     ("LooksNamesUpInDescribe", "", NETWORK, "updates.example"),
-    ("IgnoresStop", "", STOPS, "asked to stop, the training ended as completed"),
+    ("IgnoresStop", "", STOPS | DAMAGED, "asked to stop, the training ended as completed"),
     ("StopsWithoutCheckpoint", "", AT_THE_START | IN_AN_EPOCH, "stopping left no checkpoint of kind last"),
     ("StopsAtTheEndOfAnEpoch", "", IN_AN_EPOCH, "stopped in the middle of epoch 2, the checkpoint says that 2"),
-    ("ReportsNoProgress", "", {"test_progress_is_reported", *IN_AN_EPOCH, *KILLED}, "was never called"),
+    ("ReportsNoProgress", "", {"test_progress_is_reported", *IN_AN_EPOCH, *KILLED, *DAMAGED}, "was never called"),
     ("CountsEpochsFromZero", "", {"test_progress_is_reported", *IN_AN_EPOCH}, "progress says epoch 0 of 3"),
     ("HasNamesOfItsOwn", "", NAMES | PRIMARY | RESULT, "loss/train, val_acc: not canonical names"),
     ("HasNamesOfItsOwn", "own_metrics = ('*',)", PRIMARY | RESULT, "lack accuracy"),
@@ -68,6 +69,8 @@ NONCONFORMING = [
     ("LosesTheFractionOfAnEpoch", "", IN_AN_EPOCH, "the resumed training begins at step 5"),
     ("ResumesWithoutAWord", "", STOPS | KILLED, "context.resumed() was called 0 times"),
     ("BeginsAnew", "", (STOPS | KILLED) - AT_THE_START, "the resumed training begins at step 0"),
+    ("TrustsWhatItReads", "", DAMAGED, "though it is said to be exact"),
+    ("DiesOnDamage", "", DAMAGED, "the worker broke on a checkpoint that is cut short"),
     ("SaysInexact", "", STOPS | KILLED, "a walk is never the same twice"),
     ("Talks", "exact = False", STOPS | KILLED, "this one claims to be exact"),
     (
@@ -123,7 +126,7 @@ def outcomes(report: Path) -> dict[str, str]:
 def test_a_plugin_that_does_what_is_asked_passes(conform, trainer):
     found = conform(trainer)
     assert {name: said for name, said in found.items() if said} == {}
-    assert len(found) >= 19
+    assert len(found) >= 21
 
 
 def test_an_honest_plugin_that_is_not_exact_passes(conform):

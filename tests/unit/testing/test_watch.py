@@ -52,6 +52,7 @@ def found(tmp_path):
         ("open('a', 'w').close(); os.rename('a', sys.argv[3] + '/a')", "os.rename OUT/a"),
         ("os.rename(sys.argv[3] + '/old.txt', 'a')", "os.rename OUT/old.txt"),
         ("os.symlink('a', sys.argv[3] + '/c')", "os.symlink OUT/c"),
+        ("os.remove('old.txt', dir_fd=os.open(sys.argv[3], os.O_RDONLY))", "os.remove OUT/old.txt"),
         ("if os.fork() == 0: open(sys.argv[3] + '/child', 'w'); os._exit(0)\nos.wait()", "open OUT/child"),
     ],
 )
@@ -65,6 +66,7 @@ def test_writing_elsewhere_is_told(found, code, expected):
         "open('a', 'w'); os.mkdir('b'); os.rename('a', 'b/a'); shutil.rmtree('b')",
         "open(sys.argv[3] + '/old.txt').read(); os.listdir(sys.argv[3])",
         "open(os.devnull, 'w').write('x')",
+        "os.mkdir('d'); open('d/a', 'w').close(); os.chdir(sys.argv[3]); shutil.rmtree(sys.argv[2] + '/d')",
         "fd = os.open('a', os.O_CREAT | os.O_WRONLY); os.fdopen(fd, 'w').write('x')",
         "a, b = socket.socketpair(); a.sendall(b'x'); b.recv(1)",
         "s = socket.socket(socket.AF_UNIX); s.bind('s'); s.listen(); c = socket.socket(socket.AF_UNIX); c.connect('s')",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from visiontrain.protocol.events import CheckpointEvent, MetricsEvent, ResumedEvent
+from visiontrain.protocol.events import CheckpointEvent, Event, MetricsEvent, ResumedEvent
 from visiontrain.testing.checks.case import expect, to_the_end, until
 from visiontrain.testing.checks.contents import checkpoint_contents
 from visiontrain.testing.checks.training import Finished, Training, finish
@@ -32,14 +32,7 @@ class Stopping(Training):
     ) -> None:
         """A stop leaves a checkpoint; resumed from it, the training gives what it would have given undisturbed."""
         trial = _held(start, moment, within=self.patience)
-        trial.handle.stop()
-        events = to_the_end(trial, within=self.patience)
-        record = trial.handle.run.record
-        expect(
-            record.status == "stopped" and record.reason == "asked to stop",
-            f"asked to stop, the training ended as {record.status} ({record.reason}). Look at context.stop_requested "
-            "before every batch, write a checkpoint, and return TrainResult('stopped', ...).",
-        )
+        events = self._stop(trial)
         saved = [event for event in events if isinstance(event, CheckpointEvent) and event.kind == "last"]
         expect(saved != [], "stopping left no checkpoint of kind last")
         last = trial.handle.run.last_checkpoint
@@ -58,6 +51,37 @@ class Stopping(Training):
         to_the_end(trial, within=self.patience)
         last = trial.handle.run.record.last
         self._goes_on(laboratory, trial, finished, step=last.step if last else 0)
+
+    def test_a_damaged_checkpoint_is_not_trusted(self, start: Any, laboratory: Laboratory, finished: Finished) -> None:
+        """One that is cut short is told, or passed over for an earlier one; the result is never another one."""
+        trial = _held(start, "mid-epoch", within=self.patience)
+        self._stop(trial)
+        last = trial.handle.run.last_checkpoint
+        if last is None:
+            pytest.fail("stopping left no checkpoint of kind last", pytrace=False)
+        whole = last.read_bytes()
+        last.write_bytes(whole[: len(whole) // 2])
+        resumed = laboratory.resume(trial)
+        to_the_end(resumed, within=self.patience)
+        record = resumed.handle.run.record
+        if record.status == "failed":
+            died = record.error is None or record.error.type == "WorkerCrashedError"
+            expect(not died, f"the worker broke on a checkpoint that is cut short: {record.reason}")
+            return
+        finish(resumed.handle.run)
+        if self.exact:
+            self._is_the_same(laboratory, resumed.handle.run, finished)
+
+    def _stop(self, trial: Trial) -> tuple[Event, ...]:
+        trial.handle.stop()
+        events = to_the_end(trial, within=self.patience)
+        record = trial.handle.run.record
+        expect(
+            record.status == "stopped" and record.reason == "asked to stop",
+            f"asked to stop, the training ended as {record.status} ({record.reason}). Look at context.stop_requested "
+            "before every batch, write a checkpoint, and return TrainResult('stopped', ...).",
+        )
+        return events
 
     def _goes_on(self, laboratory: Laboratory, trial: Trial, finished: Finished, *, step: int) -> None:
         finish(finished.run)

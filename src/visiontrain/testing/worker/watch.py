@@ -20,16 +20,16 @@ FINDINGS = "findings.jsonl"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: Files of the system that writing to changes nothing on disk.
 _NO_FILES = ("/dev", "/proc")
-#: Audit events, and which of their arguments are paths that change.
-_CHANGES = {
-    "os.mkdir": (0,),
-    "os.remove": (0,),
-    "os.rmdir": (0,),
-    "os.rename": (0, 1),
-    "os.link": (1,),
-    "os.symlink": (1,),
-    "os.truncate": (0,),
-    "shutil.rmtree": (0,),
+#: Audit events, and which of their arguments are paths that change; each with the argument that says what folder's
+#: descriptor the path is relative to, or None.
+_CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
 }
 #: Audit events of somebody being reached or waited for, and which argument is the address.
 _NETWORK = {
@@ -72,8 +72,9 @@ class Watch:
             elif event == "open":
                 self._hear_open(*arguments)
             else:
-                for number in _CHANGES[event]:
-                    self._hear_change(arguments[number], event)
+                for number, descriptor in _CHANGES[event]:
+                    folder = arguments[descriptor] if descriptor is not None else -1
+                    self._hear_change(arguments[number], event, folder if isinstance(folder, int) else -1)
         finally:
             self._inside.busy = False
 
@@ -81,10 +82,14 @@ class Watch:
         if isinstance(flags, int) and flags & _WRITING:
             self._hear_change(path, "open")
 
-    def _hear_change(self, path: object, event: str) -> None:
+    def _hear_change(self, path: object, event: str, folder: int = -1) -> None:
         if not isinstance(path, (str, bytes, os.PathLike)):  # a descriptor: told when it was opened
             return
         text = os.fsdecode(os.fspath(path))
+        if folder >= 0 and not os.path.isabs(text):  # noqa: PTH117 - cheap
+            if not sys.platform.startswith("linux"):  # where no path leads to a descriptor's folder
+                return
+            text = f"/proc/self/fd/{folder}/{text}"
         real = os.path.join(os.path.realpath(os.path.dirname(text)), os.path.basename(text))  # noqa: PTH118, PTH119, PTH120 - cheap
         # Bytecode is written by the interpreter, into environments that are ours.
         if f"{os.sep}__pycache__{os.sep}" in real:
