@@ -287,8 +287,8 @@ class TestEnd:
             pids = [int(pid) for pid in until(lambda: path.exists() and path.read_text().split(), "the children")]
             worker.process.stdin.close()
             assert worker.process.wait() == -signal.SIGKILL
-            itself, child, in_session, forked, orphan = pids
-            until(lambda: not alive(child) and not alive(forked), "the group ends")
+            itself, child, in_session, forked, spawned, orphan = pids
+            until(lambda: not any(map(alive, (child, forked, spawned))), "the group ends")
             for pid in (in_session, orphan):  # sessions of their own: their supervisor's to find
                 os.kill(pid, signal.SIGKILL)
             assert itself == worker.process.pid
