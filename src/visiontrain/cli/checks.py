@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
@@ -18,12 +19,13 @@ from visiontrain.environment.generation import Generation
 from visiontrain.environment.progress import format_size
 from visiontrain.environment.store import EnvironmentStore
 from visiontrain.environment.uv import Uv
-from visiontrain.errors import EnvironmentBuildError, VisiontrainError
+from visiontrain.errors import EnvironmentBuildError, StorageError, VisiontrainError
 from visiontrain.protocol.messages import Device, InitializeResult
 from visiontrain.runners.command import worker_command
 from visiontrain.runners.connection import WorkerConnection
 from visiontrain.runners.routing import Framework, frameworks_of
 from visiontrain.session import Session
+from visiontrain.storage import flock
 
 __all__ = ["Check", "examine"]
 
@@ -99,11 +101,14 @@ def _home(root: Path, uv: Uv) -> Iterator[Check]:
     mend = "Set VISIONTRAIN_HOME to a folder that can be written to."
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=root, prefix=".doctor-"):
-            pass
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".doctor-") as file:
+            flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB, Path(file.name))
         free = shutil.disk_usage(root).free
     except OSError as error:
         yield Check("home", "fail", f"{root} can't be written to: {error}", mend)
+        return
+    except StorageError as error:
+        yield Check("home", "fail", error.reason, error.instruction)
         return
     if free < _LITTLE_SPACE:
         yield Check(

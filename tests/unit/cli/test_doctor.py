@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -101,6 +102,17 @@ def test_no_uv_fails(only_counter, monkeypatch):
     monkeypatch.setattr(Uv, "version", missing)
     monkeypatch.setattr(Uv, "cache_folder", missing)
     assert (found("uv").level, found("uv").instruction) == ("fail", "Install it again.")
+
+
+def test_a_home_without_locks_fails(only_counter, home, monkeypatch):
+    def refuse(_descriptor, _operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("visiontrain.storage.fcntl.flock", refuse)
+    check = found("home")
+    assert check.level == "fail"
+    assert "can't be locked" in check.message
+    assert "local disk" in check.instruction
 
 
 def test_the_home_is_left_as_it_was(only_counter, home):
