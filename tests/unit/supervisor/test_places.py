@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 
 import pytest
+from visiontrain_harness.queueing import join_and_die, join_and_stay
 
 from visiontrain.protocol.messages import Device
 from visiontrain.supervisor.launch import DeviceLimit
@@ -83,13 +83,8 @@ def test_a_device_is_the_same_one_whatever_a_process_calls_it(queue):
     assert queue("c", Device("cuda:0", id="GPU-b")).waits_for() is None
 
 
-def _join_and_die(folder):
-    join(DeviceLimit(folder, 1), "dead", [CPU])
-    os._exit(9)
-
-
 def test_a_dead_holder_frees_its_place(tmp_path):
-    child = multiprocessing.get_context("spawn").Process(target=_join_and_die, args=(str(tmp_path),))
+    child = multiprocessing.get_context("spawn").Process(target=join_and_die, args=(str(tmp_path),))
     child.start()
     child.join()
     assert child.exitcode == 9
@@ -100,17 +95,11 @@ def test_a_dead_holder_frees_its_place(tmp_path):
     place.leave()
 
 
-def _join_and_stay(folder, told, all_told, number):
-    place = join(DeviceLimit(folder, 1), f"r{number}", [CPU])
-    told.put(place.waits_for() is None)
-    all_told.wait(60)
-
-
 def test_processes_that_join_at_once_get_different_places(tmp_path):
     context = multiprocessing.get_context("spawn")
     told, all_told = context.Queue(), context.Event()
     arguments = [(str(tmp_path), told, all_told, number) for number in range(4)]
-    children = [context.Process(target=_join_and_stay, args=each) for each in arguments]
+    children = [context.Process(target=join_and_stay, args=each) for each in arguments]
     for child in children:
         child.start()
     answers = [told.get(timeout=60) for _ in children]
