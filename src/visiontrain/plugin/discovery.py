@@ -80,7 +80,7 @@ def _origin(entry_point: EntryPoint) -> tuple[str, str]:
     module = entry_point.value.partition(":")[0]
     try:
         name, version = (entry_point.dist.name, entry_point.dist.version) if entry_point.dist else (None, None)
-    except (KeyError, OSError, ValueError):
+    except Exception:  # noqa: BLE001 - what a reader of damaged metadata raises depends on the Python
         return module, "unknown"
     return name or module, version or "unknown"
 
