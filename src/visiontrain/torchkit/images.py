@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngImageFile
 
 from visiontrain.errors import DatasetError
 
@@ -47,7 +48,7 @@ def read_rgb(path: str, *, share: float = 1.0) -> Image.Image:
 
 def _scale_of_transparent_grey(image: Image.Image) -> int:
     """What to multiply a PNG's transparent grey by: Pillow spreads pixels of 2 and 4 bits over 0..255, and not this."""
-    if image.format != "PNG" or not isinstance(image.info.get("transparency"), int) or not image.tile:
+    if not isinstance(image, PngImageFile) or not isinstance(image.info.get("transparency"), int) or not image.tile:
         return 1
     return {"L;2": 255 // 3, "L;4": 255 // 15}.get(str(image.tile[0][3]), 1)
 
@@ -68,8 +69,9 @@ def _upright(image: Image.Image) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any of Pillow's modes to RGB.
 
-    Transparency is laid over white, one transparent grey or colour as well. 16-bit grey (and 32-bit integers, which Pillow makes of some 16-bit files) is
-    scaled from 0..65535; floating point from 0..1, or clipped to 0..255 where a value is above 1.
+    Transparency is laid over white, one transparent grey or colour as well. 16-bit grey (and 32-bit integers, which
+    Pillow makes of some 16-bit files) is scaled from 0..65535; floating point from 0..1, or clipped to 0..255 where a
+    value is above 1.
     """
     mode = image.mode
     if mode.startswith("I;16") or mode == "I":
