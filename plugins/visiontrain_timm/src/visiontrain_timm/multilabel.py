@@ -1,0 +1,111 @@
+"""Classification of images that have any number of labels: each label is a question of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from visiontrain.errors import SpecError
+from visiontrain.protocol import tasks
+from visiontrain.torchkit.data import ImageBatch
+from visiontrain.torchkit.metrics_multilabel import MultiLabelMetrics
+from visiontrain_timm.classify import Classifier
+from visiontrain_timm.options import TimmOptions
+
+__all__ = ["MultiLabelClassifier", "primary_metric", "refuse_single_label_options"]
+
+#: What only one of the two kinds of data has.
+_OF_ONE_LABEL = ("accuracy", "accuracy_top5")
+_OF_SEVERAL = ("map",)
+
+
+def primary_metric(options: TimmOptions, *, multi_label: bool) -> str:
+    """What picks the best epoch: the option, else the task's.
+
+    Raises:
+        SpecError: data of this kind has no such metric.
+    """
+    wanted = options.primary_metric
+    if wanted is None:
+        return tasks.primary_metric(tasks.Task.classify, multi_label=multi_label)
+    if wanted in (_OF_ONE_LABEL if multi_label else _OF_SEVERAL):
+        kind = "any number of labels" if multi_label else "one class"
+        other = ("map", "f1_macro") if multi_label else ("accuracy", "f1_macro")
+        raise SpecError(
+            "primary_metric",
+            f"can't be {wanted}: the images have {kind} each",
+            instruction=f"Set {' or '.join(other)}, or leave it out.",
+        )
+    return wanted
+
+
+def refuse_single_label_options(options: TimmOptions) -> None:
+    """Refuse what has a meaning only where an image has one class.
+
+    Raises:
+        SpecError: names the option.
+    """
+    if options.balanced_sampling:
+        raise SpecError(
+            "balanced_sampling",
+            "needs images of one class each, and the data is multi-label: an image that is drawn for one label brings "
+            "its others",
+            instruction="Leave it out; class_weights with a number for each class works.",
+        )
+    if options.class_weights == "balanced":
+        raise SpecError(
+            "class_weights",
+            "can't be balanced with multi-label data: a label's images have others as well",
+            instruction="Give a number for each class, or leave it out.",
+        )
+
+
+class MultiLabelClassifier(Classifier):
+    """A model that gives a row of scores an image; each score's sigmoid is the probability of one label."""
+
+    def loss(self, batch: ImageBatch) -> tuple[torch.Tensor, int]:
+        """Binary cross entropy, the mean over images and labels, with labels as they are smoothed, mixed, weighted."""
+        batch = batch.to(self._device)
+        targets = batch.labels * (1 - self._smoothing) + self._smoothing / len(self._classes)
+        if self._mixer is None:
+            logits = self.logits(batch)
+        else:
+            images, targets = self._mixer(self._normalize(batch.pixels), targets)
+            logits = self.model(images).float()
+        losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(0)
+        if self._weight is None:
+            return losses.mean(), len(batch)
+        return (losses * self._weight).sum() / self._weight.sum(), len(batch)
+
+    def evaluation(self) -> MultiLabelEvaluation:  # type: ignore[override]  # neither evaluation is the other
+        """Begin a pass over the validation split."""
+        return MultiLabelEvaluation(self, self._classes, self._device)
+
+
+class MultiLabelEvaluation:
+    """Binary cross entropy with the labels as they are, and the canonical metrics."""
+
+    def __init__(self, classifier: MultiLabelClassifier, classes: tuple[str, ...], device: torch.device) -> None:
+        self._classifier, self._device = classifier, device
+        self._metrics = MultiLabelMetrics(classes, device)
+        self._loss = torch.zeros((), dtype=torch.float32, device=device)
+        self._images = 0
+
+    def update(self, batch: ImageBatch) -> None:
+        """Count a batch."""
+        batch = batch.to(self._device)
+        logits = self._classifier.logits(batch)
+        losses = functional.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
+        self._loss += losses.mean(1).sum()
+        self._images += len(batch)
+        self._metrics.update(logits, batch.labels)
+
+    def compute(self) -> dict[str, float]:
+        """``val_loss`` and the canonical metrics of multi-label classification."""
+        return {"val_loss": self._loss.item() / max(1, self._images), **self._metrics.compute()}
+
+    def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:  # noqa: ARG002 - none to write
+        """None: where an image has several labels there is no matrix of confusion."""
+        return []
