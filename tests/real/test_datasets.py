@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import warnings
 from collections import Counter
+from dataclasses import astuple
 
 import pytest
 from PIL import Image, ImageOps
@@ -50,6 +52,43 @@ def test_clothing_without_its_splits(real_data, home):
     found = index_dataset(real_data / "clothing10" / "train", folder=home, seed=3)
     assert found.splits == {"train": 280, "val": 70}
     assert all(counts == {"train": 28, "val": 7} for counts in found.report.classes.values())
+
+
+@pytest.mark.parametrize("extension", ["csv", "jsonl"])
+def test_clothing_as_a_list_is_the_same_data(real_data, home, tmp_path, extension):
+    root = real_data / "clothing10"
+    folders = DatasetIndex(index_dataset(root, folder=home).path)
+    rows = [(path, path.parts[-2], path.parts[-3]) for path in sorted(root.glob("*/*/*.jpg"))]
+    source = tmp_path / f"list.{extension}"
+    if extension == "csv":
+        lines = ["Image Path,Class,Set", *(",".join(map(str, row)) for row in rows)]
+    else:
+        names = ("file", "label", "split")
+        lines = [json.dumps(dict(zip(names, map(str, row), strict=True))) for row in rows]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    before = snapshot(root)
+    found = index_dataset(source, folder=home)
+    assert snapshot(root) == before
+    assert found.classes == folders.classes
+    index = DatasetIndex(found.path)
+    for split in ("train", "val", "test"):
+        assert sorted(map(astuple, index.images(split))) == sorted(map(astuple, folders.images(split)))
+    assert [problem.code for problem in found.report.problems] == ["outside-of-folder"]
+
+
+def test_every_awkward_file_in_a_list_is_named_or_read(real_data, home, tmp_path):
+    folder = real_data / "nasty_pillow"
+    rows = manifest(folder)
+    lines = [f"{folder / row['file']},{'odd' if number % 2 else 'even'}|all" for number, row in enumerate(rows)]
+    source = tmp_path / "list.csv"
+    source.write_text("\n".join(["path,tags", *lines, "gone.png,all"]), encoding="utf-8")
+    report = check_dataset(source, folder=home)
+    bad = [row["file"] for row in rows if (row["open"], row["load"]) != ("ok", "ok")]
+    problems = {problem.code: problem for problem in report.of("error")}
+    assert problems["unreadable"].count == len(bad) > 10
+    assert problems["missing-images"].files == ("gone.png",)
+    found = index_dataset(source, folder=home, skip_unreadable=True)
+    assert sum(found.splits.values()) == len(rows) - len(bad)
 
 
 def probe(paths):

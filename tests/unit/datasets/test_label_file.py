@@ -105,7 +105,7 @@ def test_a_folder_with_one_label_file(images, read, home):
 def test_a_folder_with_several_label_files_names_them(images, home):
     csv_file(images, table())
     csv_file(images, table(), "other.csv")
-    with pytest.raises(DatasetError, match=r"(?s)several label files: labels\.csv and other\.csv.*Give the one"):
+    with pytest.raises(DatasetError, match=r"(?s)several label files: labels\.csv, other\.csv.*Give the one"):
         check_dataset(images, folder=home)
     assert check_dataset(images / "other.csv", folder=home).trainable
 

@@ -90,7 +90,7 @@ def _files_in(folder: str) -> list[str]:
 def _only_file(folder: str) -> str:
     found = _files_in(folder)
     if len(found) > 1:
-        names = " and ".join(printable(os.path.basename(file)) for file in found)
+        names = ", ".join(printable(os.path.basename(file)) for file in found)
         raise DatasetError(
             f"{printable(folder)} has several label files: {names}",
             instruction=f"Give the one that counts, such as {printable(found[0])}; to use them together put all rows "
