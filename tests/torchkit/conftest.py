@@ -14,9 +14,9 @@ if importlib.util.find_spec("torch") is None:
 
 @pytest.fixture
 def make_index(tmp_path):
-    """Index files that exist: `make_index({"train": [(path, label), ...]}, classes)`."""
+    """Index files that exist: `make_index({"train": [(path, label), ...]}, classes)`; or tuples, with `multi_label`."""
 
-    def make(splits, classes=("a", "b")):
+    def make(splits, classes=("a", "b"), *, multi_label=False):
         from PIL import Image
 
         from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
@@ -33,10 +33,14 @@ def make_index(tmp_path):
                 except OSError:
                     size = (1, 1)
                 name = json.dumps(str(file.relative_to(tmp_path)))
-                database.execute(
-                    "INSERT INTO images VALUES (?,?,?,?,?,?,?)", (split, position, name, *size, label, b"")
+                one = None if multi_label else label
+                database.execute("INSERT INTO images VALUES (?,?,?,?,?,?,?)", (split, position, name, *size, one, b""))
+                database.executemany(
+                    "INSERT INTO labels VALUES (?,?,?)",
+                    [(split, position, each) for each in label] if multi_label else [],
                 )
         meta = {"fingerprint": "0", "task": "classify", "format": "folder", "root": json.dumps(str(tmp_path))}
+        meta |= {"multi_label": json.dumps(multi_label)}
         meta |= {"classes": json.dumps(classes), "splits": json.dumps({k: len(v) for k, v in splits.items()})}
         database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         database.commit()

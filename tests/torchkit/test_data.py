@@ -76,6 +76,20 @@ def test_loading(five, workers):
     assert torch.equal(before["torch"], capture_rng(CPU)["torch"])
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_several_labels_an_image_are_ones_in_a_row(tmp_path, make_index, workers):
+    for number in range(3):
+        Image.new("RGB", (20, 10), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    rows = [(tmp_path / f"{number}.png", labels) for number, labels in enumerate([(0, 2), (), (1,)])]
+    index = make_index({"train": rows}, ("a", "b", "c"), multi_label=True)
+    source = loader(index, workers, batch=3)
+    (batch,) = list(source.epoch(0))
+    source.close()
+    assert batch.labels.dtype == torch.float32
+    wanted = torch.tensor([[1.0, 0, 1], [0, 0, 0], [0, 1, 0]])
+    assert torch.equal(batch.labels, wanted[batch.pixels[:, 0, 0, 0].long()])
+
+
 def test_a_signal_to_every_process_leaves_loading_to_go_on_and_to_be_closed(five):
     source = loader(five, 2)
     epoch = source.epoch(0)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from visiontrain.torchkit.metrics import ClassificationMetrics
-from visiontrain.torchkit.schedule import CosineSchedule
 
 CPU = torch.device("cpu")
 
@@ -46,12 +45,3 @@ def test_two_classes():
     metrics = ClassificationMetrics(("a", "b"), CPU)
     metrics.update(scores([0, 1, 1, 1], 2), torch.tensor([0, 0, 1, 1]))
     assert metrics.compute()["accuracy"] == 0.75
-
-
-def test_schedule():
-    schedule = CosineSchedule(peak=1.0, steps=110, warmup=10, final=0.0)
-    assert [schedule(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
-    assert schedule(10) == pytest.approx(1.0)
-    assert schedule(60) == pytest.approx(0.5)
-    assert schedule(110) == schedule(1000) == pytest.approx(0.0)
-    assert all(schedule(s) > schedule(s + 1) for s in range(10, 109))

@@ -37,15 +37,15 @@ def draw(shape, rng, side):
     return image
 
 
-def make_index(folder: Path, *, train: int, val: int, side: int, classes=SHAPES) -> Path:
-    """A data set of shapes and its index; `train` and `val` are images of each class."""
+def make_index(folder: Path, *, train: int, val: int, side: int, classes=SHAPES, uneven=False) -> Path:
+    """A data set of shapes and its index; `train` and `val` are images of each class, unless `uneven`."""
     rng = random.Random(1)
     path = folder / "index.sqlite"
     rows, splits = [], {}
     for split, count in (("train", train), ("val", val)):
         splits[split] = count * len(classes)
         for position in range(splits[split]):
-            label = position % len(classes)
+            label = 0 if uneven and position % 4 else position % len(classes)
             name = f"{split}/{position}.{'jpg' if position % 2 else 'png'}"
             (folder / split).mkdir(parents=True, exist_ok=True)
             image = draw(SHAPES[label % 3], rng, side)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from visiontrain_timm.optimizers import OPTIMIZERS
+
 CHILD = Path(__file__).with_name("child.py")
 BATCHES = 5  # of an epoch, as conftest makes the data
 
@@ -39,7 +41,7 @@ def assert_same(left, right, where=""):
 
 def assert_same_run(harness, straight, interrupted):
     one, other = harness.last(straight), harness.last(interrupted)
-    for part in ("model", "optimizer", "rng"):
+    for part in ("model", "optimizer", "updates", "rng"):
         assert_same(one[part], other[part], part)
     assert one["position"]["step"] == other["position"]["step"]
     assert_same(harness.best(straight)["model"], harness.best(interrupted)["model"], "best")
@@ -63,7 +65,21 @@ CASES = {
         "model": "test_efficientnet",
         "options": {"drop_rate": 0.2, "drop_path_rate": 0.2, "clip_grad": 1.0},
     },
-}
+    "resnet, accumulated, averaged, mixup and cutmix, sgd, 2 workers": {
+        "options": {
+            "optimizer": "sgd", "accumulate": 3, "ema_decay": 0.9, "mixup": 0.4, "cutmix": 1.0, "clip_grad": 1.0,
+            "primary_metric": "val_loss", "workers": 2,
+        },
+    },
+    "vit, balanced, weighted, strong augmentation, layer decay, lion, averaged": {
+        "model": "test_vit",
+        "options": {
+            "optimizer": "lion", "balanced_sampling": True, "class_weights": "circle=2,square=0.5", "mixup": 0.4,
+            "mix_probability": 0.5, "augmentation": "strong", "layer_decay": 0.7, "ema_decay": 0.99,
+            "schedule": "multistep", "precision": "bf16",
+        },
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(params=CASES.values(), ids=CASES.keys())
@@ -124,6 +140,48 @@ def test_stopped_at_random_steps(harness, case):
     assert_same_run(harness, "straight", "stopped")
 
 
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in ("adamw", "sgd", "lion")])
+def test_every_optimizer_goes_on_as_it_was(harness, optimizer):
+    options = {"optimizer": optimizer}
+    harness.train("straight", options=options)
+    for attempt in range(2):
+        harness.train("stopped", resume=attempt > 0, interrupt=at("train", attempt + 1, 2), options=options)
+    harness.train("stopped", resume=True, options=options)
+    assert_same_run(harness, "straight", "stopped")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_stopped_between_batches_of_one_step(harness, batch):
+    options = {"accumulate": 3, "ema_decay": 0.9}
+    harness.train("straight", options=options)
+    harness.train("stopped", interrupt=at("train", 2, batch), options=options)
+    under_way = harness.last("stopped")["updates"]
+    assert (under_way["batches"], under_way["images"]) == (batch % 3, 8 * (batch % 3))
+    assert len(under_way["gradients"]) > 10
+    harness.train("stopped", resume=True, options=options)
+    assert_same_run(harness, "straight", "stopped")
+
+
+def test_patience_is_counted_over_a_stop(harness):
+    changes = {"epochs": 9, "learning_rate": 1e-12, "options": {"patience": 3}}
+    _, straight = harness.train("straight", **changes)
+    _, first = harness.train("stopped", interrupt=at("train", 3, 2), **changes)
+    result, second = harness.train("stopped", resume=True, **changes)
+    assert (result.status, result.epochs) == ("completed", 4.0)
+    assert first.rows + second.rows == straight.rows
+    assert_same_run(harness, "straight", "stopped")
+
+
+def test_a_compiled_run_goes_on_as_it_was(harness):
+    options = {"compile": True, "ema_decay": 0.9}
+    harness.train("straight", options=options)
+    torch._dynamo.reset()
+    harness.train("stopped", interrupt=at("train", 1, BATCHES - 1), options=options)
+    torch._dynamo.reset()
+    harness.train("stopped", resume=True, options=options)
+    assert_same_run(harness, "straight", "stopped")
+
+
 @pytest.mark.parametrize(
     "interrupt",
     [at("train", 1, BATCHES), at("val", 1, 1), at("val", 1, 2), at("val", 2, 1), at("train", 1, 1)],
@@ -165,7 +223,14 @@ def kill_at(harness, name, step, tmp_path, **changes):
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("name", ["resnet, fp32", "vit with dropout and drop path, bf16, 2 workers"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet, fp32",
+        "vit with dropout and drop path, bf16, 2 workers",
+        "resnet, accumulated, averaged, mixup and cutmix, sgd, 2 workers",
+    ],
+)
 def test_killed_at_random_steps(harness, tmp_path, name):
     case = CASES[name]
     case = {**case, "options": {**case["options"], "checkpoint_minutes": 0}}

@@ -139,8 +139,8 @@ def test_fewer_images_than_a_batch(harness, make_index, tmp_path, images):
 
 def test_the_learning_rate_follows_start_and_batch_size(harness):
     _, context = harness.train(epochs=1, batch_size=32, options={"warmup_epochs": 0})
-    assert "Learning rate 0.002: the default for random weights and batch norm at batch size 32." in context.logged
+    assert "Learning rate 0.002: adamw's default for random weights and batch norm at batch size 32." in context.logged
     _, context = harness.train("vit", model="test_vit", epochs=1)
-    assert "Learning rate 0.00025: the default for random weights without batch norm at batch size 8." in context.logged
+    assert "Learning rate 0.00025: adamw's default for random weights without batch norm" in context.logged
     _, context = harness.train("other", epochs=1, learning_rate=0.5, options={"warmup_epochs": 0})
     assert "default" not in context.logged

@@ -151,7 +151,7 @@ def test_our_own_checkpoints(harness, kind):
     path = harness.folder / "first" / "checkpoints" / f"{kind}.pt"
     _, context = harness.train("second", epochs=1, weights=Weights("file", str(path)))
     assert "Not loaded" not in context.logged
-    assert "the default for trained weights" in context.logged
+    assert "adamw's default for trained weights" in context.logged
 
 
 def test_our_own_checkpoint_of_other_classes(harness, make_index, tmp_path_factory):

@@ -16,6 +16,7 @@ from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError
 from visiontrain.torchkit.images import read_rgb
 from visiontrain.torchkit.randomness import derive_seed, sample_rng
+from visiontrain.torchkit.sampling import balanced_order
 from visiontrain.torchkit.transforms import Transform
 
 __all__ = ["EpochLoader", "EpochSampler", "ImageBatch", "LabelledImages", "default_workers"]
@@ -38,11 +39,11 @@ def default_workers(device: torch.device) -> int:
 
 @dataclass
 class ImageBatch:
-    """Images with one label each.
+    """Images with their labels.
 
     Args:
         pixels: uint8, (batch, height, width, 3).
-        labels: int64, (batch).
+        labels: Class indices, int64, (batch); of multi-label data float32, (batch, classes), 1 where an image has it.
         error: What a loader could not read; the batch is then empty.
     """
 
@@ -76,20 +77,29 @@ class LabelledImages(Dataset[ImageBatch]):
         self.index, self.split, self.transform, self.seed = index, split, transform, seed
 
     def __getitem__(self, keys: Sequence[SampleKey]) -> ImageBatch:
-        pixels, labels = [], []
+        pixels: list[torch.Tensor] = []
+        labels: list[tuple[int, ...]] = []
         try:
             for epoch, position in keys:
                 image = self.index.image(self.split, position)
-                if image.label is None:
+                if image.label is None and not self.index.multi_label:
                     raise DatasetError(f"{image.path}: has no label")
                 decoded = read_rgb(image.path, share=self.transform.decode_share(image.width, image.height))
                 with sample_rng(self.seed, epoch, position):
                     pixels.append(torch.from_numpy(self.transform(decoded).copy()))
-                labels.append(image.label)
+                labels.append(image.labels)
         except DatasetError as e:
             # As text: torch would wrap an exception in a traceback of the loader's process.
             return ImageBatch(torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), str(e))
-        return ImageBatch(torch.stack(pixels), torch.tensor(labels, dtype=torch.int64))
+        return ImageBatch(torch.stack(pixels), self._targets(labels))
+
+    def _targets(self, labels: list[tuple[int, ...]]) -> torch.Tensor:
+        if not self.index.multi_label:
+            return torch.tensor([label for (label,) in labels], dtype=torch.int64)
+        targets = torch.zeros(len(labels), len(self.index.classes))
+        for row, chosen in enumerate(labels):
+            targets[row, list(chosen)] = 1
+        return targets
 
 
 class EpochSampler(Sampler[list[SampleKey]]):
@@ -97,10 +107,20 @@ class EpochSampler(Sampler[list[SampleKey]]):
 
     Set `epoch` (from 0) and `start` (batches to leave out at the beginning) before each iteration. A last batch of a
     single image is left out where there are others, because batch norm can't train on it.
+
+    Args:
+        size: Images of the split.
+        batch_size: Images of a batch; the last one may have fewer.
+        seed: The run's.
+        train: In random order, another one each epoch.
+        balance: Class indices by position, to draw each class as often as the others. An epoch is as long as before.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, *, train: bool) -> None:
+    def __init__(
+        self, size: int, batch_size: int, seed: int, *, train: bool, balance: Sequence[int] | None = None
+    ) -> None:
         self.size, self.batch_size, self.seed, self.train = size, batch_size, seed, train
+        self._balance = None if balance is None else torch.tensor(balance, dtype=torch.int64)
         self.epoch = 0
         self.start = 0
         whole, rest = divmod(size, batch_size)
@@ -114,7 +134,10 @@ class EpochSampler(Sampler[list[SampleKey]]):
         epoch = self.epoch
         if self.train:
             generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
-            order = torch.randperm(self.size, generator=generator).tolist()
+            if self._balance is None:
+                order = torch.randperm(self.size, generator=generator).tolist()
+            else:
+                order = balanced_order(self._balance, generator)
         else:
             order = list(range(self.size))
         for batch in range(self.start, self.batches):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import nn
 from torch.utils import deterministic
 
 from visiontrain.errors import RunFailedError
 from visiontrain.protocol.messages import TrainResult
+from visiontrain.torchkit.freezing import begin_training
 from visiontrain.torchkit.learning import BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.state import CheckpointKeeper, Position
+from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import RunContext
 
 __all__ = ["LoopSettings", "TrainingLoop"]
@@ -35,9 +36,10 @@ class LoopSettings:
     Args:
         epochs: To be done in all.
         learning_rate: The highest of the schedule, for advice.
-        primary_metric: Name of the number that picks the best epoch; higher is better.
+        primary_metric: Name of the number that picks the best epoch.
         precision: Of forward pass and loss.
-        clip_grad: Largest norm of all gradients together; 0 leaves them as they are.
+        lower_is_better: Of the primary metric.
+        patience: Epochs without a better one after which the run ends; 0: it never does for that.
         checkpoint_minutes: Within an epoch, write last.pt this often.
     """
 
@@ -45,7 +47,8 @@ class LoopSettings:
     learning_rate: float
     primary_metric: str
     precision: Precision
-    clip_grad: float = 0.0
+    lower_is_better: bool = False
+    patience: int = 0
     checkpoint_minutes: float = 10.0
 
 
@@ -57,8 +60,7 @@ class TrainingLoop(Generic[B]):
         learner: What is trained.
         train: Training batches.
         val: Validation batches.
-        optimizer: Steps after every batch.
-        schedule: Learning rate by optimizer step, counted from 0; a pure function.
+        updates: Makes new weights of losses.
         keeper: Writes and restores checkpoints.
         settings: How it runs.
         device: Where the model is.
@@ -71,14 +73,13 @@ class TrainingLoop(Generic[B]):
         learner: Learner[B],
         train: BatchSource[B],
         val: BatchSource[B],
-        optimizer: torch.optim.Optimizer,
-        schedule: Callable[[int], float],
+        updates: Updates,
         keeper: CheckpointKeeper,
         settings: LoopSettings,
         device: torch.device,
     ) -> None:
         self._context, self._learner, self._train, self._val = context, learner, train, val
-        self._optimizer, self._schedule, self._keeper = optimizer, schedule, keeper
+        self._updates, self._keeper = updates, keeper
         self._settings, self._device = settings, device
         self._saved_at = time.monotonic()
 
@@ -96,15 +97,29 @@ class TrainingLoop(Generic[B]):
             self._val.close()
 
     def _run(self, at: Position) -> TrainResult:
-        while at.epoch < self._settings.epochs:
+        while at.epoch < self._settings.epochs and not self._out_of_patience(at):
             if not self._train_epoch(at):
                 return self._stop(at)
             self._keeper.pin_rng()
-            evaluation = self._validate(at)
+            with self._updates.averaged():
+                evaluation = self._validate(at)
+                if evaluation is not None:
+                    self._record(at, evaluation)
             if evaluation is None:
                 return self._stop(at)
-            self._finish_epoch(at, evaluation)
+            at.next_epoch()
+            self._save(at)
         return self._result("completed", at)
+
+    def _out_of_patience(self, at: Position) -> bool:
+        patience, name = self._settings.patience, self._settings.primary_metric
+        if not patience or not at.best or at.epoch - at.best_epoch < patience:
+            return False
+        self._context.log(
+            f"Ended early, after epoch {at.epoch} of {self._settings.epochs}: {name} has not been better than epoch "
+            f"{at.best_epoch}'s {at.best[name]:.4g} for {at.epoch - at.best_epoch} epochs."
+        )
+        return True
 
     def _stop(self, at: Position) -> TrainResult:
         self._save(at)
@@ -121,15 +136,17 @@ class TrainingLoop(Generic[B]):
         if self._context.stop_requested:
             return False
         meter = _Meter(at, self._device)
-        self._learner.model.train()
+        begin_training(self._learner.model)
         for batch in self._train.epoch(at.epoch, at.batch):
             if self._context.stop_requested:
                 meter.read()
                 return False
-            meter.add(*self._step(batch, at.step))
+            with autocast(self._device, self._settings.precision):
+                loss, images = self._learner.loss(batch)
             at.batch += 1
-            at.step += 1
             last = at.batch == self._train.batches
+            at.step += self._updates.add(loss, images, step=at.step, last=last)
+            meter.add(loss.detach(), images)
             if at.batch == 1 or last or meter.due():
                 self._look(at, meter)
             if not last and time.monotonic() - self._saved_at >= 60 * self._settings.checkpoint_minutes:
@@ -137,18 +154,6 @@ class TrainingLoop(Generic[B]):
                 self._refuse_non_finite(at)
                 self._save(at)
         return True
-
-    def _step(self, batch: B, step: int) -> tuple[torch.Tensor, int]:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._schedule(step)
-        with autocast(self._device, self._settings.precision):
-            loss, images = self._learner.loss(batch)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self._settings.clip_grad > 0:
-            nn.utils.clip_grad_norm_(self._learner.model.parameters(), self._settings.clip_grad)
-        self._optimizer.step()
-        return loss.detach(), images
 
     def _look(self, at: Position, meter: _Meter) -> None:
         meter.read()
@@ -165,7 +170,7 @@ class TrainingLoop(Generic[B]):
     def _training_values(self, at: Position) -> dict[str, float]:
         return {
             "train_loss": at.loss_sum / max(1, at.images),
-            "learning_rate": self._schedule(max(0, at.step - 1)),
+            "learning_rate": self._updates.learning_rate(max(0, at.step - 1)),
             "images_per_second": at.images / at.seconds if at.seconds > 0 else 0.0,
         }
 
@@ -185,20 +190,18 @@ class TrainingLoop(Generic[B]):
                 )
         return evaluation
 
-    def _finish_epoch(self, at: Position, evaluation: Evaluation[B]) -> None:
+    def _record(self, at: Position, evaluation: Evaluation[B]) -> None:
         epoch = at.epoch + 1
         row = {**self._training_values(at), **evaluation.compute()}
         self._context.metrics(row, step=at.step, epoch=epoch)
         if not math.isfinite(row["val_loss"]):
             self._context.log(f"Epoch {epoch}: the validation loss is not a number. {self._advice()}", level="warning")
-        name = self._settings.primary_metric
-        if not at.best or _is_better(row[name], at.best[name]):
+        name, sign = self._settings.primary_metric, -1 if self._settings.lower_is_better else 1
+        if not at.best or _is_better(sign * row[name], sign * at.best[name]):
             at.best, at.best_epoch = row, epoch
             self._keeper.save_best(at)
             for path, kind in evaluation.write_artifacts(self._context.artifacts_dir, epoch=epoch):
                 self._context.artifact(path, kind=kind)
-        at.next_epoch()
-        self._save(at)
 
     def _save(self, at: Position) -> None:
         self._refuse_non_finite(at)

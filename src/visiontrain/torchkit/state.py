@@ -16,11 +16,12 @@ from visiontrain.errors import RunFailedError, SpecError
 from visiontrain.torchkit.checkpoint import Payload, read_checkpoint, read_first, write_checkpoint
 from visiontrain.torchkit.device import describe_cpu
 from visiontrain.torchkit.randomness import capture_rng, restore_rng
+from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import RunContext
 
 __all__ = ["CheckpointKeeper", "Facts", "Position"]
 
-_HYPERPARAMETERS = ("weight_decay", "betas", "eps", "momentum", "nesterov", "amsgrad")
+_HYPERPARAMETERS = ("weight_decay", "betas", "eps", "alpha", "momentum", "nesterov", "amsgrad", "lr_scale")
 _INEXACT_ON_GPU = "a GPU adds in another order each time: a resumed run agrees within rounding, not bit by bit"
 
 
@@ -79,7 +80,8 @@ class CheckpointKeeper:
         context: The run.
         model: What is trained.
         optimizer: Its optimizer.
-        device: Where both are.
+        updates: What else changes the weights and has a state.
+        device: Where all of them are.
         facts: What the files say about the run.
     """
 
@@ -88,11 +90,13 @@ class CheckpointKeeper:
         context: RunContext,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
+        *,
+        updates: Updates,
         device: torch.device,
         facts: Facts,
     ) -> None:
         self._context, self._model, self._optimizer, self._device = context, model, optimizer, device
-        self._facts = facts
+        self._updates, self._facts = updates, facts
         self._last = context.checkpoints_dir / "last.pt"
         self._previous = context.checkpoints_dir / "previous.pt"
         self._best = context.checkpoints_dir / "best.pt"
@@ -123,6 +127,7 @@ class CheckpointKeeper:
             "position": asdict(position),
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "updates": self._updates.state_dict(),
             "rng": rng,
         }
         # A damaged last.pt must not take the place of the whole file before it.
@@ -204,6 +209,7 @@ class CheckpointKeeper:
         try:
             self._model.load_state_dict(payload["model"], strict=True)
             self._optimizer.load_state_dict(payload["optimizer"])
+            self._updates.load_state_dict(payload["updates"])
         except (RuntimeError, ValueError, KeyError) as e:
             raise RunFailedError(
                 f"{path} does not fit the model as this environment builds it: {e}",

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 
-__all__ = ["Augmentation", "EvalTransform", "ImageConfig", "LightAugmentation", "Normalize", "Pixels", "Transform"]
+__all__ = ["EvalTransform", "ImageConfig", "LightAugmentation", "Normalize", "Pixels", "Transform"]
 
-Augmentation = Literal["none", "light"]
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 _RESAMPLING = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def build_model(
         classes: Class names by class index.
         image_size: In pixels, both sides; None for the model's own.
         weights: Where the first weights come from.
-        options: Dropout rates.
+        options: Dropout rates, and what the images are to be otherwise.
         log: Takes a sentence for the person.
 
     Raises:
@@ -66,6 +66,7 @@ def build_model(
     if weights.source == "pretrained":
         _announce(name, log)
     model, config = _create(name, image_size, weights.source == "pretrained", arguments)
+    config = _adjust(config, options)
     if weights.source == "file":
         load_weights(model, Path(weights.path or ""), classes=classes, log=log)
     _try(model, name, config)
@@ -152,6 +153,13 @@ def _create(
     )
     _check_patches(model, name, config)
     return model, config
+
+
+def _adjust(config: ImageConfig, options: TimmOptions) -> ImageConfig:
+    """What the options say, where they do, instead of what the model says."""
+    changes: dict[str, Any] = {"mean": options.channels("mean"), "std": options.channels("std")}
+    changes |= {"interpolation": options.interpolation, "crop_pct": options.crop_pct}
+    return replace(config, **{name: value for name, value in changes.items() if value is not None})
 
 
 def _check_patches(model: nn.Module, name: str, config: ImageConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from visiontrain.torchkit.data import ImageBatch
 from visiontrain.torchkit.metrics import ClassificationMetrics
+from visiontrain.torchkit.mixing import Mixer, soft_cross_entropy, soft_targets
 from visiontrain.torchkit.transforms import Normalize
 
 __all__ = ["Classifier"]
@@ -24,6 +26,8 @@ class Classifier:
         normalize: Pixels to the model's input.
         device: The model's.
         label_smoothing: Share of each training label that is spread over all classes.
+        mixer: Mixes training images and their labels.
+        weights: What an image counts in the training loss, by class index. None: all the same.
     """
 
     def __init__(
@@ -34,9 +38,12 @@ class Classifier:
         device: torch.device,
         *,
         label_smoothing: float,
+        mixer: Mixer | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         self.model, self._classes, self._normalize, self._device = model, classes, normalize, device
-        self._smoothing = label_smoothing
+        self._smoothing, self._mixer = label_smoothing, mixer
+        self._weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
 
     def logits(self, batch: ImageBatch) -> torch.Tensor:
         """Class scores in float32, (batch, classes)."""
@@ -44,9 +51,16 @@ class Classifier:
         return scores.float()
 
     def loss(self, batch: ImageBatch) -> tuple[torch.Tensor, int]:
-        """Cross entropy with smoothed labels."""
+        """Cross entropy with labels as they are smoothed, mixed and weighted."""
         batch = batch.to(self._device)
-        return functional.cross_entropy(self.logits(batch), batch.labels, label_smoothing=self._smoothing), len(batch)
+        if self._mixer is None:
+            logits, labels = self.logits(batch), batch.labels
+            loss = functional.cross_entropy(logits, labels, self._weight, label_smoothing=self._smoothing)
+        else:
+            targets = soft_targets(batch.labels, len(self._classes), self._smoothing)
+            images, targets = self._mixer(self._normalize(batch.pixels), targets)
+            loss = soft_cross_entropy(self.model(images).float(), targets, self._weight)
+        return loss, len(batch)
 
     def evaluation(self) -> ClassifierEvaluation:
         """Begin a pass over the validation split."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
 from visiontrain_timm.build import Built, build_model  # isort: skip - sets huggingface_hub's variables before timm
@@ -11,38 +10,43 @@ from visiontrain_timm.build import Built, build_model  # isort: skip - sets hugg
 import timm
 import torch
 from timm.models import get_pretrained_cfg
-from timm.optim._param_groups import param_groups_weight_decay
 from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult, Weights
-from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
+from visiontrain.protocol.tasks import Task
+from visiontrain.torchkit.augmentation import augmentation
+from visiontrain.torchkit.averaging import WeightAverage
+from visiontrain.torchkit.compiling import compile_model
 from visiontrain.torchkit.data import EpochLoader, EpochSampler, LabelledImages, default_workers
 from visiontrain.torchkit.device import describe_cpu, describe_devices, resolve_device
+from visiontrain.torchkit.freezing import freeze
 from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
+from visiontrain.torchkit.mixing import Mixer
 from visiontrain.torchkit.precision import resolve_precision
 from visiontrain.torchkit.randomness import seed_everything
-from visiontrain.torchkit.schedule import CosineSchedule
+from visiontrain.torchkit.sampling import balanced_weights
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
-from visiontrain.torchkit.transforms import EvalTransform, LightAugmentation, Normalize, Transform
+from visiontrain.torchkit.transforms import EvalTransform, Normalize, Transform
+from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_timm.classify import Classifier
+from visiontrain_timm.multilabel import MultiLabelClassifier, primary_metric, refuse_single_label_options
+from visiontrain_timm.optimize import build_optimizer, build_schedule, choose_learning_rate
 from visiontrain_timm.options import TimmOptions
+from visiontrain_timm.parts import parameters_to_freeze
 
 __all__ = ["TimmTrainer"]
 
 _PACKAGES = ("timm", "torch", "torchvision", "torchmetrics", "pillow", "numpy")
 
-#: Highest learning rates at `_BATCH_SIZE`; they grow with the batch size's square root, as Adam's noise asks for.
-#: Batch norm makes high rates safe; transformers and their like diverge or stall there.
-_FROM_SCRATCH_BATCH_NORM = 2e-3
-_FROM_SCRATCH = 5e-4
-_FINE_TUNING = 2e-4
-_BATCH_SIZE = 32
+#: Primary metrics of which lower is better.
+_LOSSES = ("val_loss",)
 
-_LONGEST_WARMUP = 5
+#: Classes that the top five have to be fewer than.
+_TOP = 5
 
 
 class TimmTrainer:
@@ -67,7 +71,8 @@ class TimmTrainer:
         """Train a classifier."""
         params, data = context.params, context.dataset
         options = TimmOptions.from_params(params.options)
-        _check(params, data)
+        _check(params, data, options)
+        metric = primary_metric(options, multi_label=data.multi_label)
         device = resolve_device(params.device)
         precision = resolve_precision(options.precision, device)
         seed_everything(params.seed)
@@ -84,22 +89,36 @@ class TimmTrainer:
         model = built.model.to(device)
         if options.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        learning_rate = _learning_rate(context, model)
+        _freeze(model, params, options, context.log)
+        normalize = Normalize(built.image, device, channels_last=options.channels_last)
+        if options.compile:
+            pixels = torch.zeros(params.batch_size, *built.image.size, 3, dtype=torch.uint8, device=device)
+            compile_model(model, normalize(pixels), precision)
+        learning_rate = choose_learning_rate(params, options, model, context.log)
         train, val = _loaders(data, params, options, built, device)
-        schedule = _schedule(params.epochs, train.batches, learning_rate, options)
+        schedule = build_schedule(params.epochs, -(-train.batches // options.accumulate), learning_rate, options)
         height, width = built.image.size
         context.log(
             f"{params.model}: {sum(p.numel() for p in model.parameters()):,} parameters, {height} x {width} px, "
             f"{precision} on {device}, learning rate {learning_rate:.2g}, "
             f"warmup {schedule.warmup} of {schedule.steps} steps."
         )
-        optimizer = _optimizer(model, learning_rate, options.weight_decay)
+        optimizer = build_optimizer(model, learning_rate, options)
+        updates = Updates(
+            model,
+            optimizer,
+            schedule,
+            accumulate=options.accumulate,
+            clip_grad=options.clip_grad,
+            average=WeightAverage(model, options.ema_decay) if options.ema_decay > 0 else None,
+        )
         keeper = CheckpointKeeper(
             context,
             model,
             optimizer,
-            device,
-            _facts(
+            updates=updates,
+            device=device,
+            facts=_facts(
                 params=params,
                 data=data,
                 built=built,
@@ -110,24 +129,26 @@ class TimmTrainer:
         seed_everything(params.seed)
         loop = TrainingLoop(
             context=context,
-            learner=Classifier(
+            learner=(MultiLabelClassifier if data.multi_label else Classifier)(
                 model,
                 data.classes,
-                Normalize(built.image, device, channels_last=options.channels_last),
+                normalize,
                 device,
                 label_smoothing=options.label_smoothing,
+                mixer=_mixer(options),
+                weights=_class_weights(data, options),
             ),
             train=train,
             val=val,
-            optimizer=optimizer,
-            schedule=schedule,
+            updates=updates,
             keeper=keeper,
             settings=LoopSettings(
                 epochs=params.epochs,
                 learning_rate=learning_rate,
-                primary_metric=PRIMARY_METRIC[Task.classify],
+                primary_metric=metric,
+                lower_is_better=metric in _LOSSES,
+                patience=options.patience,
                 precision=precision,
-                clip_grad=options.clip_grad,
                 checkpoint_minutes=options.checkpoint_minutes,
             ),
             device=device,
@@ -135,29 +156,60 @@ class TimmTrainer:
         return loop.run()
 
 
-def _check(params: TrainParams, data: DatasetIndex) -> None:
+def _check(params: TrainParams, data: DatasetIndex, options: TimmOptions) -> None:
     if params.task != Task.classify:
         raise SpecError("task", f"timm trains {Task.classify}, not {params.task}")
     if len(data.classes) < 2:  # noqa: PLR2004
         raise DatasetError(f"a classifier needs two classes or more; the data has {len(data.classes)}")
+    if options.primary_metric == "accuracy_top5" and len(data.classes) <= _TOP:
+        raise SpecError(
+            "primary_metric",
+            f"accuracy_top5 is always 1 with {len(data.classes)} classes",
+            instruction="Set accuracy, or another one.",
+        )
+    unknown = [name for name in options.weights_by_class() or () if name not in data.classes]
+    if unknown:
+        raise SpecError(
+            "class_weights",
+            f"names {', '.join(unknown)}, which is no class of the data",
+            instruction=f"There is {', '.join(data.classes)}.",
+        )
+    if data.multi_label:
+        refuse_single_label_options(options)
     for split in ("train", "val"):
         if not data.splits.get(split):
             raise DatasetError(f"the data has no images in its split {split}")
 
 
-def _learning_rate(context: RunContext, model: nn.Module) -> float:
-    params = context.params
-    if params.learning_rate is not None:
-        return params.learning_rate
-    if params.weights.source != "scratch":
-        base, what = _FINE_TUNING, "trained weights"
-    elif any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # noqa: SLF001
-        base, what = _FROM_SCRATCH_BATCH_NORM, "random weights and batch norm"
-    else:
-        base, what = _FROM_SCRATCH, "random weights without batch norm"
-    rate = base * math.sqrt(params.batch_size / _BATCH_SIZE)
-    context.log(f"Learning rate {rate:.2g}: the default for {what} at batch size {params.batch_size}.")
-    return rate
+def _freeze(model: nn.Module, params: TrainParams, options: TimmOptions, log: Callable[[str], None]) -> None:
+    frozen = parameters_to_freeze(model, options.freeze)
+    if not frozen:
+        return
+    if params.weights.source == "scratch":
+        raise SpecError(
+            "freeze",
+            "would keep random weights as they are",
+            instruction="Begin with trained ones (--pretrained or --weights PATH), or leave freeze out.",
+        )
+    freeze(model, frozen)
+    count = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    log(f"Frozen: {len(frozen)} of {len(list(model.parameters()))} weights, {count:,} parameters.")
+
+
+def _mixer(options: TimmOptions) -> Mixer | None:
+    if options.mixup == 0 and options.cutmix == 0:
+        return None
+    probability = 1.0 if options.mix_probability is None else options.mix_probability
+    return Mixer(mixup=options.mixup, cutmix=options.cutmix, probability=probability)
+
+
+def _class_weights(data: DatasetIndex, options: TimmOptions) -> tuple[float, ...] | None:
+    if options.class_weights == "none":
+        return None
+    if options.class_weights == "balanced":
+        return balanced_weights(data.labels("train"), len(data.classes))
+    given = options.weights_by_class() or {}
+    return tuple(given.get(name, 1.0) for name in data.classes)
 
 
 def _loaders(
@@ -165,27 +217,21 @@ def _loaders(
 ) -> tuple[EpochLoader, EpochLoader]:
     workers = default_workers(device) if options.workers is None else options.workers
     evaluate = EvalTransform(built.image)
-    augment: Transform = LightAugmentation(built.image) if options.augmentation == "light" else evaluate
+    augment = augmentation(options.augmentation, built.image)
+    balance = data.labels("train") if options.balanced_sampling else None
 
     def loader(split: str, transform: Transform) -> EpochLoader:
         dataset = LabelledImages(data, split, transform, params.seed)
-        sampler = EpochSampler(data.splits[split], params.batch_size, params.seed, train=split == "train")
+        sampler = EpochSampler(
+            data.splits[split],
+            params.batch_size,
+            params.seed,
+            train=split == "train",
+            balance=balance if split == "train" else None,
+        )
         return EpochLoader(dataset, sampler, workers=min(workers, sampler.batches), device=device)
 
     return loader("train", augment), loader("val", evaluate)
-
-
-def _schedule(epochs: int, batches: int, learning_rate: float, options: TimmOptions) -> CosineSchedule:
-    warmup = min(_LONGEST_WARMUP, epochs / 10) if options.warmup_epochs is None else options.warmup_epochs
-    if warmup > epochs:
-        raise SpecError("warmup_epochs", f"must be at most the {epochs} epochs of the run, not {warmup:g}")
-    return CosineSchedule(learning_rate, steps=epochs * batches, warmup=round(warmup * batches))
-
-
-def _optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    without: set[str] = getattr(model, "no_weight_decay", set)()
-    groups = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=without)
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
 def _facts(
@@ -200,6 +246,7 @@ def _facts(
             "seed": params.seed,
             "batch_size": params.batch_size,
             "image_size": image["size"],
+            **options.identity(),
         },
         conditions={
             **options.conditions(),
@@ -212,6 +259,7 @@ def _facts(
             "task": params.task,
             "model": params.model,
             "classes": list(data.classes),
+            "multi_label": data.multi_label,
             "image": image,
         },
     )

@@ -17,6 +17,7 @@ from torch import nn
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
+from visiontrain_timm.parts import classifiers
 
 __all__ = ["load_weights"]
 
@@ -45,7 +46,7 @@ def load_weights(model: nn.Module, path: Path, *, classes: tuple[str, ...], log:
     """
     state, file_classes = _read(path)
     wanted = model.state_dict()
-    heads = _classifiers(model)
+    heads = classifiers(model)
     state = _adapt(model, state)
     head = [k for k in wanted if any(k == h or k.startswith(f"{h}.") for h in heads)]
     other_size = any(k in state and state[k].shape != wanted[k].shape for k in head)
@@ -117,14 +118,6 @@ def _refusal(said: str) -> str:
     if named is None:
         return "can't be read: it is no file of tensors and plain values"
     return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
-
-
-def _classifiers(model: nn.Module) -> tuple[str, ...]:
-    configured = getattr(model, "pretrained_cfg", None) or {}
-    found = configured.get("classifier")
-    if found is None:
-        return ()
-    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _adapt(model: nn.Module, state: State) -> State:

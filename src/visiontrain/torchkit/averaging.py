@@ -1,0 +1,80 @@
+"""The moving average of the weights: smoother than the weights themselves, and often better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["WeightAverage"]
+
+#: How fast the decay grows in the beginning: the average of a short run is not ruled by its random first weights.
+_WARMUP_POWER = 2 / 3
+
+
+class WeightAverage:
+    """An exponential moving average of a model's parameters and buffers, on the model's device.
+
+    Args:
+        model: Whose present values it begins with.
+        decay: Share of the average that is kept at each step, above 0 and below 1. In the beginning it is smaller:
+            ``1 - (step + 1) ** (-2 / 3)`` for the step counted from 0, as long as that is below `decay`.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._model, self._decay = model, decay
+        self._values = {name: tensor.detach().clone() for name, tensor in self._tensors()}
+
+    def decay(self, step: int) -> float:
+        """Share of the average that is kept after optimizer step `step`, counted from 0."""
+        return min(self._decay, 1 - math.pow(1 + step, -_WARMUP_POWER))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Count the weights as they are after optimizer step `step`, counted from 0."""
+        averages, values = [], []
+        for name, tensor in self._tensors():
+            average = self._values[name]
+            if average.is_floating_point():
+                averages.append(average)
+                values.append(tensor.detach())
+            else:  # a counter
+                average.copy_(tensor)
+        torch._foreach_lerp_(averages, values, 1 - self.decay(step))
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within it the model has the average's values, after it its own again. Not to be trained in between."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for name, tensor in self._tensors():
+            # .data, not a copy: nothing is computed, and optimizer and compiled graphs keep their parameters
+            tensor.data, self._values[name] = self._values[name], tensor.data
+
+    def _tensors(self) -> list[tuple[str, torch.Tensor]]:
+        kept = self._model.state_dict().keys()
+        tensors = [*self._model.named_parameters(), *self._model.named_buffers()]
+        return [(name, tensor) for name, tensor in tensors if name in kept]
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The averages by name."""
+        return dict(self._values)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`'s values.
+
+        Raises:
+            KeyError: a name is missing.
+            RuntimeError: a tensor has another shape.
+        """
+        for name, average in self._values.items():
+            average.copy_(state[name])
