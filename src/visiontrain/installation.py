@@ -116,6 +116,8 @@ class Installation:
     ) -> DatasetReport:
         """Read a dataset, decode every image, and report what is wrong with it.
 
+        Images of formats that not every Pillow reads are decoded by those of the built environments as well.
+
         Raises:
             SpecError: `data` is no path, or there is no such task.
             DatasetError: it is no dataset of a known layout.
@@ -132,6 +134,7 @@ class Installation:
             seed=seed,
             batch_size=batch_size,
             progress=progress,
+            others=self._planner.pillows,
         )
 
     def environments(self) -> list[Generation]:

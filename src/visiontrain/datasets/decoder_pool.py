@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import selectors
@@ -13,10 +12,10 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, cast
 
 from visiontrain.datasets import decoder as program
+from visiontrain.datasets.pillow import Pillow, host_pillow
 from visiontrain.datasets.probe_cache import Probe
 from visiontrain.errors import VisiontrainError
 
@@ -39,7 +38,12 @@ class _Job:
 
 
 def decode_all(
-    files: Iterator[tuple[int, bytes]], count: int, *, processes: int | None = None, time_limit: float = TIME_LIMIT
+    files: Iterator[tuple[int, bytes]],
+    count: int,
+    *,
+    pillow: Pillow | None = None,
+    processes: int | None = None,
+    time_limit: float = TIME_LIMIT,
 ) -> Generator[tuple[int, bytes, Probe], None, None]:
     """Decode files, in the order in which they get done.
 
@@ -48,6 +52,7 @@ def decode_all(
     Args:
         files: A number and the absolute path of each; taken as they are needed.
         count: How many files come, to know how many processes pay off.
+        pillow: What decodes; None: our own.
         processes: How many to start, in place of that.
         time_limit: Longest time in seconds for one image.
 
@@ -58,7 +63,7 @@ def decode_all(
         VisiontrainError: a decoder could not be started.
     """
     if count:
-        pool = _Pool(files, time_limit)
+        pool = _Pool(files, pillow or host_pillow(), time_limit)
         try:
             pool.start(processes or min(_cpus(), _MOST_PROCESSES, -(-count // _IMAGES_A_PROCESS)))
             yield from pool.run()
@@ -69,7 +74,8 @@ def decode_all(
 class _Pool:
     """Hands files to decoders. One thread drives it all."""
 
-    def __init__(self, files: Iterator[tuple[int, bytes]], time_limit: float) -> None:
+    def __init__(self, files: Iterator[tuple[int, bytes]], pillow: Pillow, time_limit: float) -> None:
+        self._pillow = pillow
         self._new = (_Job(number, path) for number, path in files)
         self._again: deque[_Job] = deque()  # given to a decoder that died before it came to them
         self._suspects: deque[_Job] = deque()  # a decoder died on them
@@ -79,7 +85,7 @@ class _Pool:
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            decoder = _Decoder(self._time_limit)
+            decoder = _Decoder(self._pillow, self._time_limit)
             self._decoders.append(decoder)
             self._selector.register(decoder.output, selectors.EVENT_READ, decoder)
 
@@ -121,7 +127,7 @@ class _Pool:
         if not decoder.ready:
             raise VisiontrainError(
                 f"the image decoder could not be started: {decoder.failure or _death(code)}",
-                instruction=f"Check that {sys.executable} runs and that `import PIL` works in it.",
+                instruction=f"Check that {self._pillow.interpreter} runs and that `import PIL` works in it.",
             )
         if decoder.jobs:
             job = decoder.jobs.popleft()
@@ -140,18 +146,13 @@ class _Pool:
 class _Decoder:
     """One process, and what it was given and has not answered yet."""
 
-    def __init__(self, time_limit: float) -> None:
+    def __init__(self, pillow: Pillow, time_limit: float) -> None:
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self.failure: str | None = None
         self._rest = b""
-        if not sys.executable:
-            raise VisiontrainError(
-                "there is no Python interpreter to decode images with: sys.executable is empty",
-                instruction="Set sys.executable to the path of a Python that can import PIL.",
-            )
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", "utf8", program.__file__, str(time_limit), _pillow_folder()],
+            [pillow.interpreter, "-I", "-S", "-X", "utf8", program.__file__, str(time_limit), pillow.folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -199,13 +200,6 @@ def _death(code: int) -> str:
         return f"it ended with exit code {code}"
     name = signal.Signals(-code).name
     return f"it was killed by {name}" + (", likely for want of memory" if name == "SIGKILL" else "")
-
-
-def _pillow_folder() -> str:
-    spec = importlib.util.find_spec("PIL")
-    if spec is None or spec.origin is None:
-        raise VisiontrainError("Pillow is not installed", instruction=f"{sys.executable} -m pip install pillow")
-    return str(Path(spec.origin).parent.parent)
 
 
 def _cpus() -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from visiontrain.datasets.decoder_pool import decode_all
+from visiontrain.datasets.pillow import Pillow, host_version
 from visiontrain.datasets.probe_cache import Probe, ProbeCache
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
@@ -24,39 +25,51 @@ _PROGRESS_SECONDS = 0.05
 
 
 def probe_images(
-    staging: Staging, root: str, cache: Path, progress: Callable[[IndexProgress], None], *, processes: int | None = None
+    staging: Staging,
+    root: str,
+    cache: Path,
+    progress: Callable[[IndexProgress], None],
+    *,
+    other: Pillow | None = None,
+    processes: int | None = None,
 ) -> None:
     """Find out about all images of `staging`: from the cache, or by decoding them.
 
     Args:
         staging: Gets the probes.
         root: The folder that its paths are relative to.
-        cache: The cache's file; made where it is missing.
+        cache: The cache's file, one for each Pillow; made where it is missing.
         progress: Called about twenty times a second.
+        other: Look again, with this Pillow, at the images that it may refuse though ours has read them.
         processes: How many decoders run side by side; None: as many as pay off.
 
     Raises:
         VisiontrainError: no decoder could be started.
     """
+    if other is None:
+        total, chunks, take = staging.listed, staging.unprobed, staging.set_probes
+    else:
+        refusal = f"the Pillow {other.version} that {other.owner} trains with refuses it"
+        total, chunks, take = staging.look_again(), staging.unchecked, partial(staging.set_checks, refusal=refusal)
     folder = os.fsencode(root)
     done = 0
-    with ProbeCache(cache, importlib.metadata.version("pillow")) as known:
-        for chunk in staging.unprobed():
+    with ProbeCache(cache, other.version if other else host_version()) as known:
+        for chunk in chunks():
             found = known.find((os.path.join(folder, path), size, mtime_ns) for _, path, size, mtime_ns in chunk)
             hits = [(row[0], probe) for row, probe in zip(chunk, found, strict=True) if probe is not None]
-            staging.set_probes(hits)
+            take(hits)
             done += len(hits)
-            progress(IndexProgress("probe", done, staging.listed))
-        todo = ((number, os.path.join(folder, path)) for chunk in staging.unprobed() for number, path, _, _ in chunk)
+            progress(IndexProgress("probe", done, total))
+        todo = ((number, os.path.join(folder, path)) for chunk in chunks() for number, path, _, _ in chunk)
         batch: list[tuple[int, bytes, Probe]] = []
         last_kept = last_told = time.monotonic()
 
         def keep() -> None:
             known.keep((path, probe) for _, path, probe in batch)
-            staging.set_probes((number, probe) for number, _, probe in batch)
+            take((number, probe) for number, _, probe in batch)
             batch.clear()
 
-        with closing(decode_all(todo, staging.listed - done, processes=processes)) as decoded:
+        with closing(decode_all(todo, total - done, pillow=other, processes=processes)) as decoded:
             try:
                 for number, path, probe in decoded:
                     batch.append((number, path, probe))
@@ -66,7 +79,7 @@ def probe_images(
                         keep()
                         last_kept = now
                     if now - last_told > _PROGRESS_SECONDS:
-                        progress(IndexProgress("probe", done, staging.listed))
+                        progress(IndexProgress("probe", done, total))
                         last_told = now
             except sqlite3.Error:
                 raise  # of the cache: what it does not take now it would not take below either
@@ -74,4 +87,4 @@ def probe_images(
                 keep()  # an interrupted reading goes on from here
                 raise
         keep()
-        progress(IndexProgress("probe", done, staging.listed))
+        progress(IndexProgress("probe", done, total))

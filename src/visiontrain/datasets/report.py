@@ -97,6 +97,7 @@ class IndexedDataset(_Frozen):
         splits: Number of images by split.
         classes: Class names by class index.
         report: What was found while reading.
+        uncommon: Number of files of formats that one Pillow may read and another not.
     """
 
     path: Path
@@ -109,3 +110,4 @@ class IndexedDataset(_Frozen):
     splits: dict[str, int]
     classes: tuple[str, ...]
     report: DatasetReport
+    uncommon: int = 0

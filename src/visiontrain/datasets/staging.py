@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from visiontrain.datasets.formats.base import LeftOut, Split
+from visiontrain.datasets.pillow import COMMON_EXTENSIONS
 from visiontrain.datasets.probe_cache import Probe
 
 __all__ = ["Staging"]
@@ -23,6 +24,7 @@ CREATE TABLE image (
     width INTEGER, height INTEGER, mode TEXT, sha256 BLOB, reason TEXT
 );
 CREATE TABLE label (image INTEGER, class INTEGER, PRIMARY KEY (image, class)) WITHOUT ROWID;
+CREATE TABLE again (image INTEGER PRIMARY KEY);
 CREATE TABLE left_out (why TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
 CREATE VIEW kept AS SELECT * FROM image WHERE reason IS NULL;
 """
@@ -45,6 +47,7 @@ class Staging:
         self._connection.execute("BEGIN")
         self._classes: dict[str, int] = {}
         self.listed = 0  # images so far
+        self.uncommon = 0  # of them, those of formats that not every Pillow reads
         self.multi_label = False
 
     def __enter__(self) -> Staging:
@@ -66,11 +69,13 @@ class Staging:
             (split, self._classes[name], os.fsencode(path), size, mtime_ns),
         )
         self.listed += 1
+        self.uncommon += not path.lower().endswith(COMMON_EXTENSIONS)
 
     def add_labelled_image(self, split: Split, names: tuple[str, ...], path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image that has these labels, of classes that were added before."""
         self.multi_label = True
         self.listed += 1
+        self.uncommon += not path.lower().endswith(COMMON_EXTENSIONS)
         numbers = sorted(self._classes[name] for name in names)
         self._connection.execute(
             "INSERT INTO image (id, split, labels, path, size, mtime_ns) VALUES (?, ?, ?, ?, ?, ?)",
@@ -100,6 +105,33 @@ class Staging:
             "UPDATE image SET width = ?, height = ?, mode = ?, sha256 = ?, reason = ? WHERE id = ?",
             ((p.width, p.height, p.mode, p.sha256, p.reason, number) for number, p in probes),
         )
+
+    def look_again(self) -> int:
+        """Let `unchecked` give all readable images of uncommon formats; says how many those are."""
+        self._connection.create_function(
+            "uncommon", 1, lambda path: not os.fsdecode(path).lower().endswith(COMMON_EXTENSIONS), deterministic=True
+        )
+        self.rows("DELETE FROM again")
+        self.rows("INSERT INTO again SELECT id FROM kept WHERE uncommon(path)")
+        return int(self.rows("SELECT COUNT(*) FROM again")[0][0])
+
+    def unchecked(self) -> Iterator[list[tuple[int, bytes, int, int]]]:
+        """What is left of those to look at again, in chunks as of `unprobed`."""
+        last = -1
+        while rows := self.rows(
+            "SELECT id, path, size, mtime_ns FROM image JOIN again ON image = id WHERE id > ? ORDER BY id LIMIT ?",
+            last,
+            _CHUNK,
+        ):
+            yield rows
+            last = rows[-1][0]
+
+    def set_checks(self, probes: Iterable[tuple[int, Probe]], refusal: str) -> None:
+        """Say what looking again gave: where it can't be decoded, `refusal` and why."""
+        for number, probe in probes:
+            self.rows("DELETE FROM again WHERE image = ?", number)
+            if probe.reason is not None:
+                self.rows("UPDATE image SET reason = ? WHERE id = ?", f"{refusal}: {probe.reason}", number)
 
     def carve(self, seed: int, share: float) -> None:
         """Move a share of each class's readable train images to val, the same ones for the same contents and seed.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from visiontrain.datasets import decoder
 from visiontrain.datasets.formats import choose_format
 from visiontrain.datasets.formats.base import Split
 from visiontrain.datasets.formats.files import printable
+from visiontrain.datasets.pillow import Pillow, host_version
 from visiontrain.datasets.probe import probe_images
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
@@ -64,6 +66,7 @@ def survey_dataset(
     task: Task | None,
     seed: int,
     progress: Callable[[IndexProgress], None] | None,
+    others: Callable[[], Iterable[Pillow]] = tuple,
 ) -> Iterator[Survey]:
     """Read a dataset; the survey is gone when the context ends.
 
@@ -73,6 +76,8 @@ def survey_dataset(
         task: The task to read it for; None: what the layout says.
         seed: Decides which images are carved.
         progress: Told how far it is.
+        others: Further Pillows that have to read the images: those that training will use. Asked for only where there
+            are images of formats that one may read and another not.
 
     Raises:
         DatasetError: there is no dataset at `data`: the message says what was found and what was expected.
@@ -92,6 +97,9 @@ def survey_dataset(
             layout.read(source, task, _Telling(staging, tell))
             tell(IndexProgress("scan", staging.listed, staging.listed))
             probe_images(staging, root, known, tell)
+            for other in _differing(others()) if staging.uncommon else ():
+                cache = folder / f"probes-{decoder.VERSION}-pillow-{quote(other.version, safe='')}.sqlite"
+                probe_images(staging, root, cache, tell, other=other)
             staging.index_contents()
             carved = None
             if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
@@ -104,6 +112,12 @@ def survey_dataset(
             instruction=f"Check that {folder} and the folder for temporary files can be written and have room; if it "
             f"speaks of damage, remove {known}: it is made anew.",
         ) from e
+
+
+def _differing(others: Iterable[Pillow]) -> list[Pillow]:
+    """Those that may answer otherwise than ours, one of each version."""
+    ours = host_version()
+    return list({other.version: other for other in others if other.version != ours}.values())
 
 
 def _existing(data: str | os.PathLike[str]) -> str:

@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+from visiontrain.datasets.pillow import Pillow
 from visiontrain.datasets.problems import SKIPPABLE, make_report
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import DatasetReport, IndexedDataset
@@ -35,6 +36,7 @@ def index_dataset(
     batch_size: int | None = None,
     skip_unreadable: bool = False,
     progress: Callable[[IndexProgress], None] | None = None,
+    others: Callable[[], Iterable[Pillow]] = tuple,
 ) -> IndexedDataset:
     """Read a dataset, check it, and write its index where there is none yet.
 
@@ -46,13 +48,14 @@ def index_dataset(
         batch_size: Images of a training batch, to be warned when there are fewer.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing the data.
         progress: Told how far it is, about twenty times a second.
+        others: Further Pillows that have to read the images, such as a framework's own.
 
     Raises:
         DatasetError: there is no dataset at `data`, or its report has an error.
         StorageError: `folder` can't be written to or locked, or has no room.
         VisiontrainError: no process could be started to decode images.
     """
-    with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress) as survey:
+    with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress, others=others) as survey:
         report = make_report(survey, batch_size=batch_size, skip_unreadable=skip_unreadable)
         _refuse_errors(report)
         classes = tuple(report.classes)
@@ -74,6 +77,7 @@ def index_dataset(
         splits=report.splits,
         classes=classes,
         report=report,
+        uncommon=survey.staging.uncommon,
     )
 
 

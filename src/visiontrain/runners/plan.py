@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from visiontrain.datasets.pillow import Pillow, pillow_of
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import IndexedDataset
 from visiontrain.datasets.writer import index_dataset
@@ -103,7 +105,8 @@ class Planner:
             raise SpecError("task", f"the framework {manifest.name} can't {task}; it can: {can}")
         batch_size = spec.batch_size or manifest.defaults.batch_size
         self._home.prepare()
-        dataset = index_dataset(
+        read = partial(
+            index_dataset,
             spec.data,
             folder=self._home.datasets,
             task=task,
@@ -112,12 +115,15 @@ class Planner:
             skip_unreadable=spec.skip_unreadable,
             progress=observer.indexing,
         )
+        dataset = read()
         if dataset.multi_label and not manifest.multi_label:
             raise DatasetError(
                 f"{dataset.source} gives images several labels each, and the framework {manifest.name} takes one",
                 instruction="Give each image one label, or name a framework that takes multi-label data, such as timm.",
             )
         environment = self.environment(framework, spec.environment, observer.building)
+        if dataset.uncommon:  # not before: data that can't be trained on anyway must not cost an environment
+            dataset = read(others=lambda: _pillows([(framework, environment)]))
         return Plan(
             spec=spec,
             framework=framework,
@@ -151,6 +157,11 @@ class Planner:
         self.catalog(framework, found, progress)
         return found
 
+    def pillows(self) -> tuple[Pillow, ...]:
+        """Those of all frameworks whose current environments are built."""
+        found = ((framework, self._built(framework)) for framework in self._frameworks)
+        return _pillows((framework, environment) for framework, environment in found if environment is not None)
+
     def command(self, framework: Framework, environment: Generation, fixed: dict[str, str]) -> WorkerCommand:
         """How a worker of the framework is started in that environment."""
         return worker_command(
@@ -164,12 +175,14 @@ class Planner:
 
     def catalog_of(self, framework: Framework) -> Catalog | None:
         """The catalogue of the framework's current environment, where that is built and was asked already."""
+        environment = self._built(framework)
+        return load_catalog(environment.catalog_path, framework.plugin.version) if environment else None
+
+    def _built(self, framework: Framework) -> Generation | None:
         try:
-            definition = EnvironmentDefinition.load(framework.manifest.environment)
-            environment = self.store.resolve(definition)
+            return self.store.resolve(EnvironmentDefinition.load(framework.manifest.environment))
         except (PluginError, EnvironmentBuildError):  # told when it is used; until then it must harm no other framework
             return None
-        return load_catalog(environment.catalog_path, framework.plugin.version) if environment else None
 
     def catalog(
         self, framework: Framework, environment: Generation, progress: Callable[[BuildProgress], None]
@@ -188,6 +201,11 @@ class Planner:
         if model is None and ":" not in name:
             raise unknown_model(name, (framework,), lambda _: catalog)
         return model
+
+
+def _pillows(environments: Iterable[tuple[Framework, Generation]]) -> tuple[Pillow, ...]:
+    found = (pillow_of(framework.manifest.name, environment.python) for framework, environment in environments)
+    return tuple(pillow for pillow in found if pillow is not None)
 
 
 def _options(framework: Framework, spec: TrainSpec) -> dict[str, OptionValue | None]:

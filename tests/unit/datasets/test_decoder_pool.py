@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from visiontrain.datasets import decoder, decoder_pool
 from visiontrain.datasets.decoder_pool import decode_all
+from visiontrain.datasets.pillow import host_pillow
 from visiontrain.errors import VisiontrainError
 
 
@@ -157,14 +159,15 @@ def test_processes_are_gone_when_the_reader_stops(image, tmp_path):
 
 
 def test_a_decoder_ends_when_the_host_is_gone(image, tmp_path):
-    command = [sys.executable, "-I", "-S", decoder.__file__, "60", decoder_pool._pillow_folder()]
+    command = [sys.executable, "-I", "-S", decoder.__file__, "60", host_pillow().folder]
     paths = os.fsencode(image(tmp_path / "a.png")) + b"\0"
     done = subprocess.run(command, input=paths, capture_output=True, timeout=60, check=True)
     assert len(done.stdout.splitlines()) == 2
 
 
 def test_a_python_without_pillow_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(decoder_pool, "_pillow_folder", lambda: str(tmp_path))
+    without = replace(host_pillow(), folder=str(tmp_path))
+    monkeypatch.setattr(decoder_pool, "host_pillow", lambda: without)
     with pytest.raises(VisiontrainError, match=r"(?s)could not be started: No module named 'PIL'.*import PIL"):
         decode(tmp_path / "a.png")
 
