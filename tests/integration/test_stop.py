@@ -13,6 +13,7 @@ from visiontrain_harness.processes import PATIENCE, alive, until
 
 from visiontrain.errors import RunError
 from visiontrain.protocol.events import LogEvent, ResumedEvent
+from visiontrain.rundir.directory import is_being_worked_on
 from visiontrain.session import Session
 
 LONG = {"steps": 100_000, "pause": 0.01}
@@ -143,6 +144,12 @@ class TestSteps:
         handle.stop()
         handle.kill()
         to_the_end(handle)
+        assert handle.status == "stopped"
+
+    def test_asking_again_and_again_to_kill_it_does_not_put_its_end_off(self, start):
+        handle = start("will_not_stop:IgnoresInterrupt")
+        under_way(handle)
+        until(lambda: handle.kill() or not is_being_worked_on(handle.run_dir), "the run ends")
         assert handle.status == "stopped"
 
     @pytest.mark.parametrize("stopped_before", [False, True])

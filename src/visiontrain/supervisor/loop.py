@@ -245,7 +245,8 @@ class Supervisor:
 
     def _grant(self, wish: Wish | None) -> None:
         if wish == "kill":
-            self._begin_stop(Stop.at_once())
+            if self._stop is None or not self._stop.is_at_once:
+                self._begin_stop(Stop.at_once())
         elif wish == "stop" and self._stop is None:
             self._begin_stop(Stop.asked("asked to stop", self.launch.deadlines))
 

@@ -39,6 +39,7 @@ class Stop:
         self._deadline = time.monotonic() + patience
         self._interrupt = interrupt
         self.shutdown = shutdown
+        self.is_at_once = False  # nothing is quicker: to ask for it again must not begin the steps anew
 
     @classmethod
     def asked(cls, reason: str, deadlines: Deadlines) -> Stop:
@@ -54,7 +55,9 @@ class Stop:
     @classmethod
     def at_once(cls) -> Stop:
         """Somebody can't wait."""
-        return cls("stopped", "asked to end at once", patience=0.0)
+        stop = cls("stopped", "asked to end at once", patience=0.0)
+        stop.is_at_once = True
+        return stop
 
     @classmethod
     def disk_full(cls, deadlines: Deadlines) -> Stop:
