@@ -127,8 +127,13 @@ def _processes() -> list[tuple[int, int]]:
                     # The command's name stands in parentheses and may hold anything: what follows the last one counts.
                     found.append((int(folder.name), int(stat[stat.rindex(b")") + 2 :].split()[1])))
         return found
-    listing = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    return [(int(pid), int(parent)) for pid, parent in (line.split() for line in listing.splitlines())]
+    command = ["/bin/ps", "-axo", "pid=,ppid="]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ps:
+        listing, _ = ps.communicate()
+    if ps.returncode:
+        raise subprocess.CalledProcessError(ps.returncode, command)
+    pairs = [(int(pid), int(parent)) for pid, parent in (line.split() for line in listing.splitlines())]
+    return [(pid, parent) for pid, parent in pairs if pid != ps.pid]  # it lists itself, and is gone
 
 
 _LIKELY = {

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from visiontrain_harness.processes import alive, until
@@ -58,6 +59,22 @@ def test_descendants_are_found_whatever_their_session():
     child.stdout.close()
     until(lambda: not alive(grandchild), "the grandchild ends")
     assert grandchild not in descendants(os.getpid())
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="this machine has no ps, and does not need it")
+def test_what_lists_the_processes_is_none_of_them(monkeypatch):
+    monkeypatch.setattr("visiontrain.supervisor.process.LINUX", False)
+    child = subprocess.Popen(["/bin/sleep", "600"])
+    code = (
+        "import os; from visiontrain.supervisor import process\n"
+        "process.LINUX = False; print(process.descendants(os.getpid()))"
+    )
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = descendants(os.getpid())
+    child.kill()
+    child.wait()
+    assert alone.stdout == "[]\n"
+    assert child.pid in found
 
 
 class TestTail:
