@@ -79,7 +79,7 @@ class Supervisor:
             self._follow_worker()
         except ProtocolError as error:
             self._response = Response(TRAIN, error=ErrorInfo(0, f"protocol error: {error}", "ProtocolError"))
-        except VisiontrainError as error:  # the run's folder was removed
+        except VisiontrainError as error:  # the run's folder was removed, its device's queue can't be read...
             self._response = Response(TRAIN, error=describe(error))
         except OSError as error:  # the worker's program is missing...
             self._response = Response(TRAIN, error=ErrorInfo(0, str(error), type(error).__name__))

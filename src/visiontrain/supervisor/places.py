@@ -16,13 +16,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from visiontrain.protocol.messages import Device
-from visiontrain.storage import flock
+from visiontrain.storage import explained, flock
 from visiontrain.supervisor.launch import DeviceLimit
 
 __all__ = ["Place", "candidates", "join"]
 
 #: Held while tickets are looked through or taken: for moments.
 _MUTEX = "mutex"
+
+#: Whatever else lies in a queue, such as what a network file system keeps of a ticket that is gone, is none.
+_TICKETS = "[0-9]*-*"
 
 
 class Place:
@@ -36,8 +39,12 @@ class Place:
         self._limit = limit
 
     def waits_for(self) -> str | None:
-        """What must happen before it is this run's turn, in words; None once it is."""
-        with _alone(self._queue.parent):
+        """What must happen before it is this run's turn, in words; None once it is.
+
+        Raises:
+            StorageError: the disk does not let the queue be looked through.
+        """
+        with explained(f"the queue for {self.device} can't be looked through"), _alone(self._queue.parent):
             ahead = [_run_of(ticket) for ticket in _live_tickets(self._queue) if ticket.name < self._ticket.name]
         if len(ahead) < self._limit:
             return None
@@ -71,10 +78,15 @@ def join(limit: DeviceLimit, run_id: str, devices: Sequence[Device]) -> Place:
         limit: Where the queues are, and how many runs may use a device at once.
         run_id: The run.
         devices: One at least; the first of those that are equally busy is taken.
+
+    Raises:
+        StorageError: the disk does not take the run's ticket, or has no locks.
     """
     queues = Path(limit.folder) / _file_name(platform.node() or "localhost")
-    queues.mkdir(parents=True, exist_ok=True)
-    with _alone(queues):
+    failure = "the run can't queue up for a device"
+    with explained(failure):
+        queues.mkdir(parents=True, exist_ok=True)
+    with explained(failure), _alone(queues):
         tickets = {device: _live_tickets(queues / _file_name(device.id or device.name)) for device in devices}
         device = min(devices, key=lambda candidate: len(tickets[candidate]))
         queue = queues / _file_name(device.id or device.name)
@@ -91,7 +103,7 @@ def _live_tickets(queue: Path) -> list[Path]:
     if not queue.is_dir():
         return []
     live = []
-    for ticket in sorted(queue.iterdir()):
+    for ticket in sorted(queue.glob(_TICKETS)):
         try:
             fd = os.open(ticket, os.O_RDWR)
         except FileNotFoundError:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
+import shutil
 
 import pytest
+from visiontrain_harness.faults import HOWS, every_fault
 from visiontrain_harness.queueing import join_and_die, join_and_stay
 
+from visiontrain.errors import StorageError
 from visiontrain.protocol.messages import Device
 from visiontrain.supervisor.launch import DeviceLimit
 from visiontrain.supervisor.places import candidates, join
@@ -107,3 +111,40 @@ def test_processes_that_join_at_once_get_different_places(tmp_path):
     for child in children:
         child.join()
     assert sorted(answers) == [False, False, False, True]
+
+
+def test_what_is_no_ticket_is_in_nobodys_way(tmp_path):
+    """A network file system keeps a file that was removed while it was open, under a name of its own."""
+    limit = DeviceLimit(str(tmp_path), 1)
+    first = join(limit, "a", [CPU])
+    folder = next(tmp_path.rglob("*-a")).parent
+    with (folder / ".nfs00000001").open("w") as held, (folder / "~copy").open("w") as other:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert first.waits_for() is None
+        second = join(limit, "b", [CPU])
+        assert second.waits_for() == "waiting for cpu, which the run a uses"
+    first.leave()
+    second.leave()
+    assert (folder / ".nfs00000001").exists()
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_disk_that_refuses_a_place_says_so(how, tmp_path):
+    def operation(root):
+        place = join(DeviceLimit(str(root / "devices"), 1), "a", [CPU])
+        place.waits_for()
+        place.leave()
+
+    for case in every_fault(how, tmp_path, operation=operation):
+        assert case.error is None or (isinstance(case.error, StorageError) and case.error.instruction), case
+
+
+def test_queues_that_were_removed_while_a_run_waits(tmp_path):
+    limit = DeviceLimit(str(tmp_path / "devices"), 1)
+    first, second = join(limit, "a", [CPU]), join(limit, "b", [CPU])
+    shutil.rmtree(tmp_path / "devices")
+    with pytest.raises(StorageError, match="the queue for cpu can't be looked through"):
+        second.waits_for()
+    first.leave()
+    second.leave()
