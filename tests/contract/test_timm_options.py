@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 
 from visiontrain.errors import SpecError
+from visiontrain.session import Session
 from visiontrain_timm.optimizers import OPTIMIZERS
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.plugin import MANIFEST
@@ -79,3 +80,19 @@ def test_what_a_resumed_run_must_share():
         "patience",
     }
     assert not options.conditions().keys() & options.identity().keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"momentum": 0.9}, "momentum: is nothing that adamw has"),
+        ({"decay_epochs": "3"}, "decay_epochs: has no effect with schedule=cosine"),
+        ({"layer_decay": 0.5, "freeze": "backbone"}, "layer_decay: has no effect"),
+        ({"mean": "grey"}, "mean: must be numbers"),
+    ],
+)
+def test_contradictions_are_refused_before_a_run_is_made(tmp_path, monkeypatch, options, words):
+    monkeypatch.setenv("VISIONTRAIN_HOME", str(tmp_path))
+    with pytest.raises(SpecError, match=words):
+        Session().train("shapes", model="resnet18", weights="scratch", options=options)
+    assert not (tmp_path / "runs").exists()

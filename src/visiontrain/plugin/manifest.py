@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -139,6 +140,8 @@ class Manifest(_Declared):
         models: Patterns (as `fnmatch` takes them) that the framework's model names match. They route a name while the
             environment is not built; the catalogue, read from the built environment, has the last word.
         options: Training options.
+        check_options: Is given every option's value by name before a run is planned; raises `SpecError` where two of them
+            contradict each other or a text can't be read. It runs in the host, as this manifest does.
         defaults: Defaults for what every trainer has.
         environment: Folder with ``environment.toml`` and ``requirements.lock``.
         trainer: ``package.module:Class`` that runs inside the environment.
@@ -155,6 +158,7 @@ class Manifest(_Declared):
     aliases: tuple[str, ...] = ()
     models: tuple[str, ...] = Field(min_length=1)
     options: tuple[Option, ...] = ()
+    check_options: Callable[[Mapping[str, OptionValue | None]], None] | None = Field(default=None, exclude=True)
     defaults: Defaults = Defaults()
     environment: Path
     trainer: str

@@ -213,7 +213,10 @@ def _options(framework: Framework, spec: TrainSpec) -> dict[str, OptionValue | N
     for name in spec.options:
         if name not in declared:
             raise unknown_option(name, list(declared), framework.manifest.name)
-    return {
+    values = {
         name: option.check(spec.options[name]) if name in spec.options else option.default
         for name, option in declared.items()
     }
+    if framework.manifest.check_options is not None:
+        framework.manifest.check_options(values)
+    return values

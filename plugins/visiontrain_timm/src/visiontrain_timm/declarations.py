@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from visiontrain.plugin.manifest import Option
+from collections.abc import Mapping
+
+from visiontrain.plugin.manifest import Option, OptionValue
 from visiontrain_timm.optimizers import OPTIMIZERS
 from visiontrain_timm.options import TimmOptions
 
-__all__ = ["OPTIONS"]
+__all__ = ["OPTIONS", "check_options"]
 
 _DEFAULT = TimmOptions()
 
@@ -170,3 +172,12 @@ _RUNNING = (
 )  # fmt: skip
 
 OPTIONS = (*_LEARNING, *_REGULARISATION, *_IMAGES, *_RUNNING)
+
+
+def check_options(options: Mapping[str, OptionValue | None]) -> None:
+    """Refuse options that contradict each other, and texts that can't be read.
+
+    Raises:
+        SpecError: names the option, and what to do.
+    """
+    TimmOptions.from_params(options)

@@ -8,7 +8,7 @@ from pathlib import Path
 from visiontrain.plugin.hookspecs import hookimpl
 from visiontrain.plugin.manifest import Defaults, Manifest
 from visiontrain.protocol.tasks import Task
-from visiontrain_timm.declarations import OPTIONS
+from visiontrain_timm.declarations import OPTIONS, check_options
 from visiontrain_timm.names import MODEL_PATTERNS
 
 __all__ = ["MANIFEST", "register_frameworks"]
@@ -21,6 +21,7 @@ MANIFEST = Manifest(
     multi_label=True,
     models=MODEL_PATTERNS,
     options=OPTIONS,
+    check_options=check_options,
     defaults=Defaults(epochs=20, batch_size=32),
     environment=Path(__file__).parent / "environment",
     trainer="visiontrain_timm.trainer:TimmTrainer",
