@@ -113,6 +113,14 @@ def test_what_still_goes_on_at_the_end_is_killed_and_all_is_as_before():
     assert "fake" not in [plugin.name for plugin in vt.Session(home).plugins()]
 
 
+def test_what_waits_for_its_device_at_the_end_is_killed_too(tmp_path):
+    with fake_framework(ends=Hang(), home=tmp_path / "home") as fake:
+        first = vt.start(fake.data, model="fake_model", detach=True)
+        waiting = vt.start(fake.data, model="fake_model", detach=True)
+        until(lambda: waiting.status == "pending", "the second waits for the first")
+    assert [handle.status for handle in (first, waiting)] == ["stopped", "stopped"]
+
+
 def test_a_hanging_training_ends_only_by_killing():
     with fake_framework(ends=Hang(epoch=1, step=2)) as fake:
         handle = vt.start(fake.data, model="fake_model")

@@ -50,6 +50,7 @@ def list_environments(as_json: JsonOption = False) -> None:
     from visiontrain.cli.environment_report import generation_object, generation_row
     from visiontrain.cli.output import print_json, print_table
     from visiontrain.display.consoles import error_console, say
+    from visiontrain.protocol.events import UNFINISHED
     from visiontrain.session import Session
 
     session = Session()
@@ -57,7 +58,7 @@ def list_environments(as_json: JsonOption = False) -> None:
     in_use = {
         record.environment.generation
         for record in (run.record for run in session.runs())
-        if record.status in ("pending", "running")
+        if record.status in UNFINISHED
     }
     stale = {generation.id for generation in found if _is_stale(session, generation)}
     if as_json:

@@ -11,7 +11,7 @@ from visiontrain.display.consoles import say, say_field
 from visiontrain.display.metrics import metrics_line, primary_metric
 from visiontrain.display.text import clean, duration
 from visiontrain.handles import Run
-from visiontrain.protocol.events import in_epochs
+from visiontrain.protocol.events import UNFINISHED, in_epochs
 from visiontrain.supervisor.record import RunRecord
 
 __all__ = ["next_commands", "say_ending", "time_taken"]
@@ -48,7 +48,7 @@ def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:
         record: The run.
         shown: Whether the run is being shown already.
     """
-    if record.status in ("running", "pending"):
+    if record.status in UNFINISHED:
         return [f"visiontrain runs follow {record.run_id}", f"visiontrain stop {record.run_id}"]
     show = [] if shown else [f"visiontrain runs show {record.run_id}"]
     if record.status == "completed":

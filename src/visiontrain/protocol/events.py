@@ -17,6 +17,7 @@ from visiontrain.protocol.messages import ErrorInfo, InitializeResult
 from visiontrain.protocol.structure import JsonObject, structure, unstructure
 
 __all__ = [
+    "UNFINISHED",
     "ArtifactEvent",
     "CheckpointEvent",
     "Event",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 Status = Literal["pending", "running", "completed", "failed", "stopped", "interrupted"]
+#: Those of a run that somebody works on.
+UNFINISHED: tuple[Status, ...] = ("pending", "running")
 
 
 @dataclass(frozen=True)

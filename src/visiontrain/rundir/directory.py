@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from visiontrain.errors import ProtocolError, UnknownRunError
-from visiontrain.protocol.events import Status
+from visiontrain.protocol.events import UNFINISHED
 from visiontrain.storage import explained, flock
 from visiontrain.supervisor.main import LOCK_FILE
 from visiontrain.supervisor.record import RunRecord, read_record
@@ -104,7 +104,6 @@ def read_current_record(run_dir: Path) -> RunRecord:
         UnknownRunError: there is no readable record.
         StorageError: whether somebody works on the run can't be told.
     """
-    unfinished: tuple[Status, ...] = ("pending", "running")
     before: RunRecord | None = None
     while True:
         # In this order: a run that ends between the two reads as what its record says, not as interrupted.
@@ -113,7 +112,7 @@ def read_current_record(run_dir: Path) -> RunRecord:
             record = read_record(run_dir / RECORD)
         except (OSError, ProtocolError) as error:
             raise _unreadable(run_dir, error) from error
-        if working or record.status not in unfinished:
+        if working or record.status not in UNFINISHED:
             return record
         if record == before:  # seen twice: it was not taken up between the first two looks
             reason = "its supervisor ended without a word"

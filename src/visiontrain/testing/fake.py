@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from visiontrain.plugin.discovery import Plugin, discover
 from visiontrain.plugin.manifest import Manifest
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
-from visiontrain.session import Session
 from visiontrain.supervisor.launch import Launch
 from visiontrain.testing.worker.script import VARIABLE, Crash, Failure, Hang, Script, write_script
 
@@ -98,7 +95,7 @@ def fake_framework(
 
     Session, dataset, supervisor, worker, protocol and record are the real ones; the worker is this Python with a
     trainer that does what it is told, so that no environment is built and nothing is learnt. Sessions that were made
-    before are not affected; runs that still go on at the end are killed.
+    before are not affected; runs that still go on or wait at the end are killed.
 
     Args:
         models: The names of its models.
@@ -141,7 +138,7 @@ def fake_framework(
         stack.enter_context(mock.patch.object(EnvironmentStore, "build", _adopt))
         links: list[SupervisorLink] = []
         stack.enter_context(mock.patch("visiontrain.runners.launching.start_supervisor", _keep(links)))
-        stack.callback(_end_runs, place, links)
+        stack.callback(_end_runs, links)
         yield fake
 
 
@@ -186,14 +183,10 @@ def _keep(links: list[SupervisorLink]) -> Callable[[Launch], SupervisorLink]:
     return start
 
 
-def _end_runs(home: Path, links: Iterable[SupervisorLink]) -> None:
-    """Kill what still goes on: its folder is about to be removed."""
-    for run in Session(home).runs():
-        with suppress(ProcessLookupError):
-            while run.status == "running":
-                pid = run.record.supervisor_pid
-                if pid is not None:
-                    os.kill(pid, signal.SIGKILL)  # its worker goes with it
-                time.sleep(0.01)
+def _end_runs(links: Iterable[SupervisorLink]) -> None:
+    """Kill what still goes on, or waits for a device, in whichever home; when this returns, nobody writes any more."""
     for link in links:
-        link.close()
+        link.say("kill")
+    for link in links:
+        while not link.closed:
+            link.wait(1.0)

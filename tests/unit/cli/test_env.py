@@ -57,6 +57,15 @@ def test_an_environment_in_use_is_marked_and_not_removed(counting, built, shapes
     assert Session().environments() == []
 
 
+def test_a_run_whose_record_can_not_be_read_hides_no_environment(counting, built):
+    folder = Session().home.runs / "20260101-000000-0000"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{", encoding="utf-8")
+    done = counting("env")
+    assert done.exit_code == 0, done.output
+    assert f"counter@{built.id}" in done.stdout
+
+
 def test_one_whose_definition_moved_on_is_stale(counting, built, monkeypatch):
     from visiontrain.environment.generation import Fingerprint
 
