@@ -140,8 +140,8 @@ class Manifest(_Declared):
         models: Patterns (as `fnmatch` takes them) that the framework's model names match. They route a name while the
             environment is not built; the catalogue, read from the built environment, has the last word.
         options: Training options.
-        check_options: Is given every option's value by name before a run is planned; raises `SpecError` where two of them
-            contradict each other or a text can't be read. It runs in the host, as this manifest does.
+        check_options: Is given every option's value by name before a run is planned, in the host; raises `SpecError`
+            where two of them contradict each other or a text can't be read.
         defaults: Defaults for what every trainer has.
         environment: Folder with ``environment.toml`` and ``requirements.lock``.
         trainer: ``package.module:Class`` that runs inside the environment.
