@@ -57,7 +57,7 @@ def list_environments(as_json: JsonOption = False) -> None:
     found = session.environments()
     in_use = {
         record.environment.generation
-        for record in (run.record for run in session.runs())
+        for record in (run.record for run in session.runs() if run.is_readable)
         if record.status in UNFINISHED
     }
     stale = {generation.id for generation in found if _is_stale(session, generation)}
