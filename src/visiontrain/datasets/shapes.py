@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["CLASSES", "draw_shape", "list_shapes", "make_shapes"]
+__all__ = ["CLASSES", "QUALITY", "draw_shape", "draw_shapes", "list_shapes", "make_shapes"]
 
 CLASSES = ("circle", "cross", "ring", "square", "star", "triangle")
 
@@ -24,7 +24,7 @@ _SMOOTH = 2  # drawn larger by this and shrunk, for smooth edges
 _DARK, _BRIGHT = (0, 110), (120, 255)  # of each channel: background, and what is drawn on it
 _CLUTTER = 4  # lines and dots that belong to no shape, at the most
 _NOISE = 0.12  # share of noise in the picture
-_QUALITY = 88
+QUALITY = 88
 
 
 def make_shapes(folder: Path, seed: int, images_per_class: Mapping[str, int], image_size: int) -> None:
@@ -36,7 +36,7 @@ def make_shapes(folder: Path, seed: int, images_per_class: Mapping[str, int], im
             for number in range(count):
                 # A generator an image: changing one number changes no other image.
                 source = random.Random(f"{seed}/{split}/{name}/{number}")  # noqa: S311 - not for secrets
-                draw_shape(name, source, image_size).save(place / _file_name(number), quality=_QUALITY)
+                draw_shape(name, source, image_size).save(place / _file_name(number), quality=QUALITY)
 
 
 def list_shapes(images_per_class: Mapping[str, int]) -> Iterator[PurePath]:
@@ -52,6 +52,26 @@ def _file_name(number: int) -> str:
 
 def draw_shape(name: str, source: random.Random, image_size: int) -> Image:
     """One shape of random colour, size, place and angle before a noisy background; RGB, `image_size` pixels square."""
+    return draw_shapes([(name, (0.5, 0.5))], source, image_size, wander=0.12, radius=(0.25, 0.42))
+
+
+def draw_shapes(
+    shapes: Iterable[tuple[str, _Point]],
+    source: random.Random,
+    image_size: int,
+    *,
+    wander: float,
+    radius: tuple[float, float],
+) -> Image:
+    """Several shapes, as `draw_shape` draws one.
+
+    Args:
+        shapes: The name of each, and about where it goes.
+        source: Decides everything else.
+        image_size: Side of the square image in pixels.
+        wander: How far from its place a shape may lie, along each axis.
+        radius: The smallest and the largest. Places and lengths are shares of the image's side.
+    """
     from PIL import Image, ImageDraw
 
     side = image_size * _SMOOTH
@@ -61,9 +81,10 @@ def draw_shape(name: str, source: random.Random, image_size: int) -> Image:
     for _ in range(source.randint(0, _CLUTTER)):
         ends = [source.uniform(0, side) for _ in range(4)]
         draw.line(ends, fill=_colour(source, _BRIGHT), width=max(1, side // 64))
-    x, y = (side * source.uniform(0.38, 0.62) for _ in range(2))
-    place = _Place(x, y, side * source.uniform(0.25, 0.42), source.uniform(0, 2 * math.pi))
-    _paint(draw, name, place, _colour(source, _BRIGHT))
+    for name, about in shapes:
+        x, y = (side * source.uniform(at - wander, at + wander) for at in about)
+        place = _Place(x, y, side * source.uniform(*radius), source.uniform(0, 2 * math.pi))
+        _paint(draw, name, place, _colour(source, _BRIGHT))
     picture = picture.resize((image_size, image_size), Image.Resampling.BOX)
     noise = Image.frombytes("RGB", picture.size, source.randbytes(3 * image_size * image_size))
     return Image.blend(picture, noise, _NOISE)

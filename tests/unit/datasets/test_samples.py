@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
@@ -112,3 +114,30 @@ def test_unknown_samples_are_told_what_there_is(tmp_path):
     with pytest.raises(InputError, match=r"(?s)no sample dataset 'numbers'.*There are: shapes"):
         make_sample("numbers", tmp_path)
     assert all(sample.name == name for name, sample in SAMPLES.items())
+
+
+def test_scenes_is_multi_label_data_without_problems(tmp_path, home):
+    report = check_dataset(make_sample("scenes", tmp_path / "scenes"), folder=home)
+    assert report.splits == {"train": 700, "val": 175, "test": 175}
+    assert report.multi_label
+    assert tuple(report.classes) == CLASSES
+    assert all(250 > counts["train"] >= 100 for counts in report.classes.values())
+    assert [problem.code for problem in report.problems] == ["multi-label"]
+
+
+def test_scenes_with_more_images_begins_with_the_same(tmp_path):
+    few = files(make_sample("scenes", tmp_path / "1", images_per_class=FEW))
+    more = files(make_sample("scenes", tmp_path / "2", images_per_class={**FEW, "train": 5}))
+    lists = [set(found.pop(Path("labels.csv")).splitlines()) for found in (few, more)]
+    assert few.items() <= more.items()
+    assert lists[0] < lists[1]
+    other = files(make_sample("scenes", tmp_path / "3", images_per_class=FEW, seed=1))
+    assert not set(other.values()) & set(few.values())
+
+
+def test_scenes_that_were_changed_are_not_the_sample(tmp_path):
+    made = make_sample("scenes", tmp_path / "scenes")
+    assert holds_sample("scenes", made)
+    listed = made / "labels.csv"
+    listed.write_text(listed.read_text().replace("circle-0000.jpg,", "circle-0000.jpg,no "))
+    assert not holds_sample("scenes", made)
