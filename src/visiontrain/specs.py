@@ -216,7 +216,8 @@ def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
     """The error for an option that the framework does not have."""
     if name in ("pretrained", "scratch"):  # as on the command line
         return SpecError(name, "is said by weights", instruction=f'Give weights="{name}", or the path of a file.')
-    near = difflib.get_close_matches(name, [*known, *TrainSpec.model_fields, *ALIASES], n=3)
+    pool = [*known, *TrainSpec.model_fields, *ALIASES]
+    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.75) or difflib.get_close_matches(name, pool, n=3)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(sorted(known))}."
     return SpecError(name, f"the framework {framework} has no such option", instruction=hint)
 

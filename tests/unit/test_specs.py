@@ -169,6 +169,10 @@ class TestUnknownOption:
         assert near in error.instruction
         assert "the framework timm has no such option" in str(error)
 
+    def test_a_slip_of_the_keyboard_does_not_bring_up_whatever_sounds_alike(self):
+        error = unknown_option("wait_decay", ["weight_decay", "ema_decay", "layer_decay"], "timm")
+        assert error.instruction == "Did you mean weight_decay?"
+
     def test_else_all_of_them(self):
         assert unknown_option("xyz", ["b", "a"], "timm").instruction == "It has: a, b."
 
