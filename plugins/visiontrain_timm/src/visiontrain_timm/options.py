@@ -25,7 +25,7 @@ _SHORTEST_DECAY = 0.1
 
 @dataclass(frozen=True)
 class TimmOptions:
-    """See `visiontrain_timm.declarations` for what each one does, and its bounds. None: worked out and said."""
+    """See `visiontrain_timm.plugin` for what each one does, and its bounds. None: worked out and said."""
 
     optimizer: str = "adamw"
     momentum: float | None = None
