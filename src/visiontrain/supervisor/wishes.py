@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ def ask(run_dir: Path, wish: Wish) -> None:
     Raises:
         StorageError: the folder can't be written to.
     """
-    written = run_dir / f".{STOP_FILE}.{os.getpid()}"
+    written = run_dir / f".{STOP_FILE}.{os.getpid()}-{threading.get_ident()}"
     try:
         with explained(f"the run {run_dir.name} can't be asked to {'end' if wish == 'kill' else wish}"):
             written.write_text(wish, encoding="ascii")
@@ -41,6 +42,9 @@ def take(run_dir: Path) -> Wish | None:
         (run_dir / STOP_FILE).replace(taken)  # first: what is asked while this is read is not lost
     except OSError:
         return None
-    wish: Wish = "kill" if taken.read_bytes().strip() == b"kill" else "stop"
-    taken.unlink()
+    wish: Wish = "stop"
+    with contextlib.suppress(OSError):  # it can't be read, but it is there: that must not fail the run
+        wish = "kill" if taken.read_bytes().strip() == b"kill" else "stop"
+    with contextlib.suppress(OSError):  # the next one takes its place
+        taken.unlink()
     return wish
