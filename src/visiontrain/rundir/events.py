@@ -36,18 +36,24 @@ class EventReader:
         Raises:
             StorageError: the file can't be read.
         """
+        while True:
+            chunk = self._read_chunk()
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            found = [event for event in _events([line for line in lines if line]) if event is not None]
+            # A chunk of other lines must not look like the end of the file.
+            if found or len(chunk) < CHUNK:
+                return found
+
+    def _read_chunk(self) -> bytes:
         with explained("the events of the run can't be read"):
             try:
                 with self._path.open("rb", buffering=0) as file:
                     file.seek(self._offset)
                     chunk = file.read(CHUNK)
             except (FileNotFoundError, NotADirectoryError):
-                return []
+                return b""
         self._offset += len(chunk)
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        found = [event for event in _events([line for line in lines if line]) if event is not None]
-        # A chunk of other lines must not look like the end of the file.
-        return found if found or len(chunk) < CHUNK else self.read()
+        return chunk
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from visiontrain.protocol.codec import dumps
@@ -57,6 +59,12 @@ def test_events_of_more_than_one_read(path):
 
 def test_a_long_stretch_of_other_lines_is_not_the_end(path):
     path.write_bytes((b"x" * 99 + b"\n") * (3 * CHUNK // 100) + line(1))
+    assert seqs(read_events(path)) == [1]
+
+
+def test_a_stretch_of_other_lines_may_be_of_any_length(path, monkeypatch):
+    monkeypatch.setattr("visiontrain.rundir.events.CHUNK", 100)
+    path.write_bytes((b"x" * 99 + b"\n") * 2 * sys.getrecursionlimit() + line(1))
     assert seqs(read_events(path)) == [1]
 
 
