@@ -123,6 +123,28 @@ def test_weights_made_here_are_a_better_start_than_none(real_data):
     assert again.history[0]["val_loss"] < first.history[0]["val_loss"]
 
 
+def test_several_labels_a_photo(real_data, tmp_path):
+    """What is worn where, listed in JSON lines: far better than the labels' shares, which chance would give."""
+    where = {"pants": "legs", "shorts": "legs", "skirt": "legs", "hat": "head", "shoes": "feet", "dress": "legs top"}
+    root = real_data / "clothing10"
+    rows = [
+        {"file": str(path), "tags": where.get(path.parts[-2], "top").split(), "set": path.parts[-3]}
+        for path in sorted(root.glob("*/*/*.jpg"))
+    ]
+    source = tmp_path / "list.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    run = vt.train(
+        source, model="test_resnet", weights="scratch", image_size=64, epochs=10, progress=False, batch_size=16,
+        learning_rate=3e-3,
+    )  # fmt: skip
+    assert run.record.data.multi_label
+    assert run.metrics["map"] == max(row["map"] for row in run.history)
+    validation = [row["tags"] for row in rows if row["set"] == "validation"]
+    chance = [sum(name in tags for tags in validation) / len(validation) for name in ("feet", "head", "legs", "top")]
+    assert run.metrics["map"] > 1.4 * sum(chance) / 4
+    assert {name.partition("/")[2] for name in run.metrics if "/" in name} == {"feet", "head", "legs", "top"}
+
+
 def test_pretrained_weights_that_cannot_be_fetched_say_how_to_go_on(real_data, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(vt.WeightsError, match="--scratch"):
