@@ -39,6 +39,9 @@ def check(
     task: Annotated[
         str | None, typer.Option(metavar="T", help="Read it for this task; by default as its layout says.")
     ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Say so where there are fewer images to train on.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is wrong with a dataset.
@@ -50,7 +53,7 @@ def check(
     from visiontrain.session import Session
 
     with ConsoleObserver() as observer:
-        report = Session().check_dataset(data, task=task, progress=observer.indexing)
+        report = Session().check_dataset(data, task=task, batch_size=batch_size, progress=observer.indexing)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:

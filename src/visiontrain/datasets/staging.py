@@ -32,7 +32,7 @@ _CHUNK = 2000
 
 
 class Staging:
-    """What a format listed, and later what the decoder found. A `visiontrain.datasets.formats.base.Listing`.
+    """What a format listed, and later what the decoder found. Takes what a Listing of the formats does.
 
     The database has no name on disk and is gone when it is closed or its process ends, however it ends. Paths are kept
     as bytes, relative to the root.

@@ -151,6 +151,10 @@ class _Telling:
         self.add_class = staging.add_class
         self.leave_out = staging.leave_out
 
+    def reading(self, rows: int) -> None:
+        if rows % _TOLD_EVERY == 0:
+            self._tell(IndexProgress("scan", rows, 0))
+
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         self._staging.add_image(split, name, path, size=size, mtime_ns=mtime_ns)
         self._listed()

@@ -56,6 +56,14 @@ def test_a_dataset_that_can_not_be_trained_on_is_exit_code_2(run, shapes, tmp_pa
     assert report["problems"][0]["severity"] == "error"
 
 
+def test_fewer_images_than_a_batch(run, shapes):
+    done = run("dataset", "check", shapes, "--batch-size", 13)
+    assert done.exit_code == 0
+    assert "warning: train has 12 images, fewer than a batch of 13" in done.stdout
+    assert "fewer" not in run("dataset", "check", shapes, "--batch-size", 12).stdout
+    assert run("dataset", "check", shapes, "--batch-size", 0).exit_code == 2
+
+
 def test_a_task_by_another_name(run, shapes):
     assert run("dataset", "check", shapes, "--task", "classification").exit_code == 0
 

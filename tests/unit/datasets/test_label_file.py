@@ -365,6 +365,14 @@ def test_the_data_is_not_touched_and_may_be_read_only(images, home, name):
         images.chmod(0o755)
 
 
+def test_progress_is_told_while_rows_are_read_and_while_files_are_looked_at(images, home):
+    rows = "".join(f"none{number}.png,cat,train\n" for number in range(2500))
+    told = []
+    report = check_dataset(csv_file(images, table() + rows), folder=home, progress=told.append)
+    assert [at.done for at in told if at.phase == "scan"] == [0, 1000, 2000, 4]
+    assert report.of("error")[0].count == 2500
+
+
 def test_changing_a_label_or_a_split_changes_the_identity(images, home):
     seen = {index_dataset(csv_file(images, table()), folder=home).fingerprint}
     seen.add(index_dataset(csv_file(images, table().replace("a.png,cat", "a.png,dog")), folder=home).fingerprint)

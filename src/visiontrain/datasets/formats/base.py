@@ -24,6 +24,9 @@ class Listing(Protocol):
     elsewhere are absolute. Either all images have one class, or all have labels: any number of classes.
     """
 
+    def reading(self, rows: int) -> None:
+        """So many rows of a list were read so far, of which images may follow later; for progress."""
+
     def add_class(self, name: str) -> None:
         """There is a class, whether or not images of it follow. It comes before its images."""
 

@@ -57,7 +57,7 @@ class LabelFile:
         """
         file, root = self.locate(source)
         with closing(_Book()) as book:
-            bad = _fill(book, file, root) or book.unfit()
+            bad = _fill(book, file, root, listing) or book.unfit()
             if bad:
                 raise _bad_rows(file, bad)
             if not book.rows:
@@ -175,10 +175,11 @@ class _Book:
         return int(self._connection.execute(sql).fetchone()[0])
 
 
-def _fill(book: _Book, file: str, root: str) -> list[BadRow]:
+def _fill(book: _Book, file: str, root: str, listing: Listing) -> list[BadRow]:
     """Take all rows; gives those that can't be used."""
     bad: list[BadRow] = []
-    for row in read_rows(file):
+    for number, row in enumerate(read_rows(file), start=1):
+        listing.reading(number)
         if isinstance(row, BadRow):
             bad.append(row)
         else:
