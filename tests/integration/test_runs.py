@@ -275,6 +275,19 @@ class TestResume:
         assert "runs follow" in caught.value.instruction
         assert under_way.status == "running"
 
+    def test_of_a_run_that_somebody_goes_on_with_meanwhile_is_refused(self, session, train):
+        train(epochs=1)
+
+        class Slow(Silent):
+            def planned(self, plan):
+                session.resume(epochs=2).wait(timeout=PATIENCE)
+
+        with pytest.raises(RunBusyError, match="gone on with the run meanwhile"):
+            session.resume(epochs=3, observer=Slow())
+        run = session.run()
+        assert (run.status, run.record.attempt, run.record.spec["epochs"]) == ("completed", 2, 2)
+        assert [row["epoch"] for row in run.history] == [1, 2]
+
     def test_of_changed_data_is_refused(self, session, train, tmp_path, pictures):
         data = tmp_path / "data"
         shutil.copytree(pictures, data)

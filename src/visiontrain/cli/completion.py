@@ -16,7 +16,7 @@ def complete_run(incomplete: str) -> Iterator[tuple[str, str]]:
     from visiontrain.errors import ProtocolError
     from visiontrain.home import Home
     from visiontrain.rundir.directory import RunDirectories
-    from visiontrain.supervisor.record import read_record
+    from visiontrain.supervisor.record import RECORD, read_record
 
     if "last".startswith(incomplete):
         yield "last", "the newest run"
@@ -25,7 +25,7 @@ def complete_run(incomplete: str) -> Iterator[tuple[str, str]]:
         if offered == _MOST_RUNS:
             return
         with suppress(OSError, ProtocolError):
-            record = read_record(path / "run.json")
+            record = read_record(path / RECORD)
             for word in (record.run_id, record.name):
                 if word and word.startswith(incomplete):
                     offered += 1

@@ -15,11 +15,9 @@ from visiontrain.errors import ProtocolError, UnknownRunError
 from visiontrain.protocol.events import UNFINISHED
 from visiontrain.storage import explained, flock
 from visiontrain.supervisor.main import LOCK_FILE
-from visiontrain.supervisor.record import RunRecord, read_record
+from visiontrain.supervisor.record import RECORD, RunRecord, read_record
 
 __all__ = ["RECORD", "RunDirectories", "is_being_worked_on", "read_current_record"]
-
-RECORD = "run.json"
 
 
 class RunDirectories:

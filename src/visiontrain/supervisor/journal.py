@@ -16,7 +16,7 @@ from visiontrain.supervisor.events import EventLog
 from visiontrain.supervisor.inbox import RawEvents
 from visiontrain.supervisor.link import HostLink
 from visiontrain.supervisor.outcome import Outcome, describe
-from visiontrain.supervisor.record import CheckpointRecord, RunRecord, discard_unfinished, now, write_record
+from visiontrain.supervisor.record import RECORD, CheckpointRecord, RunRecord, discard_unfinished, now, write_record
 
 __all__ = ["Journal"]
 
@@ -44,7 +44,7 @@ class Journal:
         self.record = dataclasses.replace(
             record, started_at=now(), ended_at=None, reason=None, error=None, supervisor_pid=os.getpid()
         )
-        self._path = run_dir / "run.json"
+        self._path = run_dir / RECORD
         discard_unfinished(self._path)
         self._link = link
         self._events = EventLog(run_dir / "events.jsonl", record.run_id)

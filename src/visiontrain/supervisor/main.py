@@ -19,6 +19,7 @@ from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
 from visiontrain.supervisor.loop import Supervisor
 from visiontrain.supervisor.process import exit_in_words
+from visiontrain.supervisor.record import RECORD, read_record
 
 __all__ = ["BOOTSTRAP", "LOCK_FILE", "main"]
 
@@ -50,6 +51,7 @@ def _take_up(launch: Launch, link: HostLink) -> None:
 
     Raises:
         StorageError: the disk, before anything was begun.
+        ProtocolError: the record of an earlier attempt is damaged.
     """
     run_dir = Path(launch.run_dir)
     with explained(f"the run {launch.record.run_id} can't be begun"):
@@ -59,6 +61,9 @@ def _take_up(launch: Launch, link: HostLink) -> None:
     lock = _lock(run_dir / LOCK_FILE, fcntl.LOCK_EX)
     if lock is None:
         link.say("refused", reason="another process is working on the run")
+        return
+    if _attempts(run_dir) >= launch.record.attempt:  # the host read the record before we had the lock
+        link.say("refused", reason="another process has gone on with the run meanwhile")
         return
     held = [_lock(Path(path), fcntl.LOCK_SH, create=False) for path in launch.locks]
     if None in held:
@@ -92,6 +97,19 @@ def _supervise(launch: Launch, link: HostLink) -> None:
     gc.set_threshold(100_000)
     link.say("started", pid=os.getpid())
     supervisor.run()
+
+
+def _attempts(run_dir: Path) -> int:
+    """How many attempts the record tells of.
+
+    Raises:
+        StorageError, ProtocolError: the record can't be read.
+    """
+    with explained("the run's record can't be read"):
+        try:
+            return read_record(run_dir / RECORD).attempt
+        except FileNotFoundError:
+            return 0
 
 
 def _lock(path: Path, operation: int, *, create: bool = True, patience: float = 1.0) -> int | None:

@@ -17,6 +17,7 @@ from visiontrain.protocol.messages import ErrorInfo, InitializeResult
 from visiontrain.protocol.structure import structure, unstructure
 
 __all__ = [
+    "RECORD",
     "CheckpointRecord",
     "DataRecord",
     "EnvironmentRecord",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+
+#: The record's name in its run's folder.
+RECORD = "run.json"
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from visiontrain.handles import Run, RunHandle
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
-from visiontrain.rundir.directory import RunDirectories
+from visiontrain.rundir.directory import RECORD, RunDirectories
 from visiontrain.rundir.events import EVENTS
 from visiontrain.runners.command import WORKER_BOOTSTRAP
 from visiontrain.runners.links import link_folder
 from visiontrain.runners.supervised import start_supervisor
 from visiontrain.runners.variables import worker_variables
 from visiontrain.supervisor.launch import Deadlines, Launch, WorkerCommand
-from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord
+from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord, read_record
 
 DEADLINES = Deadlines(stop=60.0, interrupt=10.0, host_gone=6.0, shutdown=5.0)
 
@@ -96,12 +96,13 @@ def start(
     """Start a run with the trainer `visiontrain_defects.<trainer>`; `run_dir` is given to take one up again."""
     if run_dir is None:
         _, run_dir = RunDirectories(home / "runs").create()
+    attempt = 1 + (read_record(run_dir / RECORD).attempt if (run_dir / RECORD).exists() else 0)
     events = run_dir / EVENTS
     offset = events.stat().st_size if events.exists() else 0
     link = start_supervisor(
         Launch(
             run_dir=str(run_dir),
-            record=record(run_dir.name),
+            record=record(run_dir.name, attempt=attempt),
             command=command(home, trainer, passthrough=passthrough),
             params=params(run_dir.name, run_dir, **options),
             detached=detached,
