@@ -40,7 +40,7 @@ def check(
         str | None, typer.Option(metavar="T", help="Read it for this task; by default as its layout says.")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Say so where there are fewer images to train on.")
+        int | None, typer.Option(metavar="N", help="Say so where there are fewer images to train on.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,6 +52,8 @@ def check(
     from visiontrain.display.console import ConsoleObserver
     from visiontrain.session import Session
 
+    if batch_size is not None and batch_size < 1:
+        raise typer.BadParameter(f"A batch has one image or more, not {batch_size}.", param_hint="'--batch-size'")
     with ConsoleObserver() as observer:
         report = Session().check_dataset(data, task=task, batch_size=batch_size, progress=observer.indexing)
     if as_json:
