@@ -218,7 +218,8 @@ def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
         return SpecError(name, "is said by weights", instruction=f'Give weights="{name}", or the path of a file.')
     pool = [*known, *TrainSpec.model_fields, *ALIASES]
     near = difflib.get_close_matches(name, pool, n=3, cutoff=0.75) or difflib.get_close_matches(name, pool, n=3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"It has: {', '.join(sorted(known))}."
+    has = f"It has: {', '.join(sorted(known))}." if known else "It has no options of its own."
+    hint = f"Did you mean {' or '.join(near)}?" if near else has
     return SpecError(name, f"the framework {framework} has no such option", instruction=hint)
 
 

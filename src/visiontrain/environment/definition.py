@@ -21,7 +21,7 @@ LOCK_FILE = "requirements.lock"
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_RELOCK = "Lock it again: nox -s lock"
+_RELOCK = "Lock it again: visiontrain.environment.lock.lock_environment(folder), or nox -s lock for visiontrain's own"
 
 
 class Cost(BaseModel):

@@ -227,9 +227,21 @@ class _WatchedSession(Session):
     ) -> None:
         super().__init__(home.root, deadlines=deadlines, passthrough=passthrough)
         self.home = home
-        frameworks = frameworks_of([plugin])
-        self.planner = _WatchingPlanner(self.home, frameworks, (plugin,), passthrough, variables=variables)
-        vars(self).update(_plugins=(plugin,), _frameworks=frameworks, _planner=self.planner)
+        self._plugin = plugin
+        self._variables = variables
+
+    @property
+    def planner(self) -> Planner:
+        """What decides how workers are started."""
+        return self._planner
+
+    @cached_property
+    def _plugins(self) -> tuple[Plugin, ...]:
+        return (self._plugin,)
+
+    @cached_property
+    def _planner(self) -> Planner:
+        return _WatchingPlanner(self.home, self._frameworks, self._plugins, self.passthrough, variables=self._variables)
 
 
 class _WatchingPlanner(Planner):

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import pytest
 
 from visiontrain.datasets.samples import SAMPLES, make_sample
+from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.errors import VisiontrainError
 from visiontrain.plugin.discovery import Plugin, discover
 from visiontrain.plugin.manifest import Manifest
-from visiontrain.protocol.events import Event
+from visiontrain.protocol.events import UNFINISHED, Event
 from visiontrain.protocol.tasks import Task
 from visiontrain.testing.laboratory import Laboratory, Trial
 
@@ -101,6 +102,16 @@ class Case:
         return next(found for found in cls.the_plugin().frameworks if found.is_called(cls.framework or found.name))
 
     @classmethod
+    def the_definition(cls) -> EnvironmentDefinition:
+        """The environment's definition, or a failure that says what is wrong with it."""
+        said = ""
+        try:
+            return EnvironmentDefinition.load(cls.the_manifest().environment)
+        except VisiontrainError as error:
+            said = str(error)  # outside of the except clause, so that pytest shows no traceback
+        pytest.fail(f"the environment's definition can't be used: {said}", pytrace=False)
+
+    @classmethod
     def request(cls, **changes: Any) -> dict[str, Any]:
         """What a training is asked for."""
         asked = {
@@ -129,11 +140,14 @@ class Case:
             stop_within=cls.stop_within,
             passthrough=cls.passthrough,
         )
+        cls.the_definition()
+        said: str | None = None
         try:
-            made.environment  # noqa: B018 - built here, so that a failure is told once and whole
+            made.environment  # noqa: B018 - built here, before anything is asked of it
             made.catalog  # noqa: B018
         except VisiontrainError as error:
-            pytest.fail(f"the environment of {manifest.name} can't be used: {error}", pytrace=False)
+            said = str(error)
+        expect(said is None, f"the environment of {manifest.name} can't be used, or not with this trainer: {said}")
         return made
 
     @pytest.fixture(scope="class")
@@ -154,7 +168,7 @@ class Case:
 
         yield start
         for trial in trials:
-            if trial.handle.status == "running":
+            if trial.handle.status in UNFINISHED:
                 trial.handle.kill()
                 to_the_end(trial, within=cls.patience)
 
@@ -174,7 +188,7 @@ def until(condition: Callable[[], bool], trial: Trial, *, within: float) -> bool
     """Wait for a condition, as long as the run goes on; whether it came."""
     deadline = time.monotonic() + within
     while not condition():
-        if trial.handle.status != "running" or time.monotonic() > deadline:
+        if trial.handle.status not in UNFINISHED or time.monotonic() > deadline:
             return condition()
         time.sleep(0.02)
     return True

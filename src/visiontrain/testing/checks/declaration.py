@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from visiontrain.environment.definition import EnvironmentDefinition
-from visiontrain.errors import VisiontrainError
 from visiontrain.testing.checks.case import Case, expect
 from visiontrain.testing.laboratory import Laboratory
 
@@ -28,10 +26,7 @@ class Declaration(Case):
         expect(not silent, f"the options {', '.join(silent)} have no help")
         expect(manifest.summary.strip() != "", "the manifest's summary is empty")
         expect(self.the_task() in manifest.tasks, f"the manifest does not list the task {self.the_task()}")
-        try:
-            definition = EnvironmentDefinition.load(manifest.environment)
-        except VisiontrainError as error:
-            pytest.fail(f"the environment's definition can't be used: {error}", pytrace=False)
+        definition = self.the_definition()
         expect(
             definition.name == manifest.name,
             f"the environment is called {definition.name}, the framework {manifest.name}: they share one name",
@@ -39,8 +34,7 @@ class Declaration(Case):
 
     def test_the_host_s_half_does_not_import_the_framework(self) -> None:
         """Importing what the entry point names loads nothing that belongs into the environment."""
-        manifest = self.the_manifest()
-        definition = EnvironmentDefinition.load(manifest.environment)
+        definition = self.the_definition()
         theirs = {name.partition(":")[0].partition(".")[0] for name in definition.imports} - sys.stdlib_module_names
         modules = _host_modules(self.the_plugin().name)
         if not modules or not theirs:  # a manifest that is not installed was made by whoever imported it

@@ -125,13 +125,12 @@ class Stopping(Training):
             expect(
                 not differ,
                 f"epoch {theirs['epoch']:g} of the interrupted training differs from the uninterrupted one's, though "
-                f"it is said to be exact: {', '.join(differ)}",
+                f"it is said to be exact: {', '.join(differ)}. All that the training depends on must be "
+                "in its checkpoint, or follow from params.seed.",
             )
-        for kind in ("best", "last"):
-            paths = [run.best_checkpoint, finished.run.best_checkpoint]
-            if kind == "last":
-                paths = [run.last_checkpoint, finished.run.last_checkpoint]
-            resumed, whole = (checkpoint_contents(laboratory, path) for path in paths)
+        paths = [path for made in (run, finished.run) for path in (made.best_checkpoint, made.last_checkpoint)]
+        ours_best, ours_last, best, last = checkpoint_contents(laboratory, paths)
+        for kind, resumed, whole in (("best", ours_best, best), ("last", ours_last, last)):
             differ = [
                 name
                 for name in sorted({*resumed, *whole})
@@ -160,5 +159,7 @@ def _held(start: Any, moment: Any, *, within: float) -> Trial:
             "start": "the training did not begin",
         }[moment]
         record = trial.handle.run.record
+        if record.status == "failed":
+            finish(trial.handle.run)
         pytest.fail(f"{missing}; the run is {record.status} ({record.reason})", pytrace=False)
     return trial

@@ -15,8 +15,8 @@ __all__ = ["contents", "main"]
 
 
 def main() -> None:
-    """Print the contents of the file that the last argument names, as one JSON object."""
-    print(json.dumps(contents(Path(sys.argv[-1]))))  # noqa: T201 - what it is for
+    """Print the contents of the files that the arguments name, the worker's `sys.path` before them, as a JSON list."""
+    print(json.dumps([contents(Path(name)) for name in sys.argv[2:]]))  # noqa: T201 - what it is for
 
 
 def contents(path: Path) -> dict[str, str]:

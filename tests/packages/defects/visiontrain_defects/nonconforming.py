@@ -112,6 +112,20 @@ class TellsPercent(Conforming):
         return {"accuracy": 100 * state["best"]}
 
 
+class ForgetsAnEpoch(Conforming):
+    """Measures every second epoch only."""
+
+    def end_epoch(self, context: RunContext, state: dict, epoch: int) -> None:
+        if epoch % 2:
+            super().end_epoch(context, state, epoch)
+
+
+class KeepsNoBest(Conforming):
+    def save(self, context: RunContext, state: dict, kind: str, **how: object) -> None:
+        if kind == "last":
+            super().save(context, state, kind, **how)
+
+
 class GivesTheLastForTheBest(Conforming):
     """The walk goes up and down: its last epoch is not its best."""
 

@@ -1,0 +1,1 @@
+"""Stands for a framework: importing it is what belongs into the environment."""
