@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -389,6 +390,17 @@ class TestSupervisor:
         with pytest.raises(StorageError, match="the run blocked can't be begun: Is a directory") as caught:
             runs.start(tmp_path, "base:Steady", run_dir=blocked)
         assert caught.value.instruction
+
+    @pytest.mark.parametrize("missing", ["socket.socketpair", "subprocess.Popen"])
+    def test_that_can_not_start_for_want_of_descriptors_or_processes_says_so(self, start, monkeypatch, missing):
+        def refuse(*_, **__):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        start("base:Steady").wait(timeout=PATIENCE)  # what else a run needs is made
+        with monkeypatch.context() as patched:
+            patched.setattr(missing, refuse)
+            with pytest.raises(WorkerCrashedError, match=r"the supervisor could not be started: .*Too many open files"):
+                start("base:Steady")
 
     def test_no_zombie_is_left_to_the_host(self, start):
         handle = start("base:Steady")

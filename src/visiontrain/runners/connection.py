@@ -57,30 +57,16 @@ class WorkerConnection:
 
     def __enter__(self) -> WorkerConnection:
         command = host_command(BOOTSTRAP)
-        self._folder = Path(tempfile.mkdtemp(prefix="visiontrain-"))
-        self._lifeline, theirs = lifeline()
         try:
-            with theirs, (self._folder / "worker.log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    [*command, str(theirs.fileno())],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    cwd=self._folder,
-                    env=worker_variables(),
-                    start_new_session=True,
-                    pass_fds=[theirs.fileno()],
-                    bufsize=0,
-                )
-            with contextlib.suppress(BrokenPipeError):
-                errand = Errand(self._command.argv, self._command.env, str(self._folder))
-                self._lifeline.sendall(json.dumps(errand).encode() + b"\n")
-        except BaseException as error:
-            self._lifeline.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if isinstance(error, OSError):  # no more processes, no more descriptors...
-                raise WorkerCrashedError(f"the worker could not be started: {error}") from error
-            raise
+            with contextlib.ExitStack() as undo:
+                self._folder = Path(tempfile.mkdtemp(prefix="visiontrain-"))
+                undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
+                self._lifeline, theirs = lifeline()
+                undo.callback(self._lifeline.close)
+                self._start(command, theirs)
+                undo.pop_all()
+        except OSError as error:  # no more processes, no more descriptors, no folder for what is temporary...
+            raise WorkerCrashedError(f"the worker could not be started: {error}") from error
         return self
 
     def __exit__(
@@ -129,6 +115,23 @@ class WorkerConnection:
         if response.error is not None:
             raise remote_error(response.error)
         return response.result
+
+    def _start(self, command: list[str], theirs: socket.socket) -> None:
+        with theirs, (self._folder / "worker.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=self._folder,
+                env=worker_variables(),
+                start_new_session=True,
+                pass_fds=[theirs.fileno()],
+                bufsize=0,
+            )
+        errand = Errand(self._command.argv, self._command.env, str(self._folder))
+        with contextlib.suppress(BrokenPipeError):
+            self._started()[1].sendall(json.dumps(errand).encode() + b"\n")
 
     def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         if self._process is None or self._lifeline is None:

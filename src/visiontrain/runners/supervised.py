@@ -89,17 +89,10 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
         WorkerCrashedError: the supervisor could not start.
     """
     command = host_command(BOOTSTRAP)
-    ours, theirs = lifeline()
-    with theirs:
-        starter = subprocess.Popen(
-            command,
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=launch.run_dir,
-            env=worker_variables(),
-            start_new_session=True,
-        )
+    try:
+        ours, starter = _start(command, launch.run_dir)
+    except OSError as error:  # no more processes, no more descriptors...
+        raise WorkerCrashedError(f"the supervisor could not be started: {error}") from error
     try:
         with contextlib.suppress(BrokenPipeError):
             ours.sendall(dumps(unstructure(launch)) + b"\n")
@@ -113,6 +106,25 @@ def start_supervisor(launch: Launch) -> SupervisorLink:
         if starter.stderr is not None:
             starter.stderr.close()
     return SupervisorLink(ours)
+
+
+def _start(command: list[str], folder: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    ours, theirs = lifeline()
+    try:
+        with theirs:
+            starter = subprocess.Popen(
+                command,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env=worker_variables(),
+                start_new_session=True,
+            )
+    except BaseException:
+        ours.close()
+        raise
+    return ours, starter
 
 
 def _await_start(connection: socket.socket, run_id: str, stderr: IO[bytes] | None) -> None:

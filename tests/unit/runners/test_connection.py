@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 
 import pytest
 from visiontrain_harness.processes import alive
@@ -51,6 +53,20 @@ def test_a_worker_that_fails(tmp_path, trainer, error, words):
         worker.initialize()
     if error is WorkerCrashedError:
         assert "last words" in caught.value.log_tail
+
+
+@pytest.mark.parametrize("missing", ["socket.socketpair", "tempfile.mkdtemp", "subprocess.Popen"])
+def test_one_that_can_not_be_started(tmp_path, monkeypatch, missing):
+    def refuse(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    asked = command(tmp_path, "base:Steady")
+    monkeypatch.setattr(missing, refuse)
+    with (
+        pytest.raises(WorkerCrashedError, match=r"the worker could not be started: .*Too many open files"),
+        WorkerConnection(asked),
+    ):
+        pass
 
 
 def test_one_that_does_not_answer_in_time(tmp_path):
