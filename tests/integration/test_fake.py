@@ -148,6 +148,19 @@ def test_like_a_framework_that_is_not_there():
         pass
 
 
+@pytest.mark.parametrize(("field", "given"), [("steps", {"steps": 0}), ("task", {"task": "clasify"})])
+def test_what_makes_no_training_is_refused(field, given):
+    with pytest.raises(vt.SpecError, match=f"^{field}: "), fake_framework(**given):
+        pass
+
+
+def test_a_change_leaves_the_rest_as_it_was():
+    with fake_framework("only_one", steps=5, output="once") as fake:
+        fake.change(logs=["new"])
+        run = vt.train(fake.data, model="only_one", epochs=1, progress=False)
+        assert (run.history[-1]["step"], run.log.strip().splitlines()[-1]) == (5, "once")
+
+
 def test_what_a_real_one_refuses_is_refused(tmp_path):
     with fake_framework() as fake:
         with pytest.raises(vt.UnknownModelError, match="other_model"):

@@ -21,6 +21,7 @@ from visiontrain.plugin.discovery import Plugin, discover
 from visiontrain.plugin.manifest import Manifest
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
+from visiontrain.specs import parse_task
 from visiontrain.supervisor.launch import Launch
 from visiontrain.testing.worker.script import VARIABLE, Crash, Failure, Hang, Script, write_script
 
@@ -44,7 +45,6 @@ class FakeFramework:
         self.manifest = manifest
         self._folder = folder
         self._script = script
-        self.change()
 
     @property
     def data(self) -> Path:
@@ -57,28 +57,49 @@ class FakeFramework:
         """The file that holds the script."""
         return self._folder / "script.json"
 
-    def change(self, *, ends: Failure | Crash | Hang | None = None, **changes: Any) -> None:
+    def change(
+        self,
+        *,
+        ends: Failure | Crash | Hang | None = None,
+        metrics: Iterable[Mapping[str, float]] | None = None,
+        steps: int | None = None,
+        step_seconds: float | None = None,
+        logs: Iterable[str] | None = None,
+        output: str | None = None,
+    ) -> None:
         """Let trainings that start from now on, resumed ones among them, do something else.
 
         Args:
             ends: How they end; None: they complete.
-            changes: Arguments of `fake_framework`: metrics, steps, step_seconds, logs, output.
+            metrics: As for `fake_framework`, like all that follow; None: as it was.
+            steps: Batches an epoch.
+            step_seconds: Seconds that a batch takes.
+            logs: Messages for the person.
+            output: What the trainer prints.
+
+        Raises:
+            SpecError: `steps` is not a number from 1.
         """
-        if "metrics" in changes:
-            changes["rows"] = tuple(changes.pop("metrics"))
+        before = self._script
         self._script = replace(
-            self._script,
+            before,
             failure=ends if isinstance(ends, Failure) else None,
             crash=ends if isinstance(ends, Crash) else None,
             hang=ends if isinstance(ends, Hang) else None,
-            **changes,
+            rows=before.rows if metrics is None else tuple(metrics),
+            steps=before.steps if steps is None else steps,
+            step_seconds=before.step_seconds if step_seconds is None else step_seconds,
+            logs=before.logs if logs is None else tuple(logs),
+            output=before.output if output is None else output,
         )
+        if self._script.steps < 1:
+            raise SpecError("steps", "must be a whole number from 1")
         write_script(self._script, self.script_path)
 
 
 @contextmanager
 def fake_framework(
-    models: Iterable[str] = ("fake_model",),
+    models: str | Iterable[str] = "fake_model",
     *,
     name: str = "fake",
     task: Task | str = Task.classify,
@@ -98,7 +119,7 @@ def fake_framework(
     before are not affected; runs that still go on or wait at the end are killed.
 
     Args:
-        models: The names of its models.
+        models: The names of its models, or the name of its only one.
         name: The framework's name.
         task: What its models are trained for.
         like: An installed framework whose name, aliases, options and defaults the fake takes over.
@@ -112,24 +133,16 @@ def fake_framework(
         home: The home; by default a temporary one, which is removed at the end.
 
     Raises:
-        SpecError: no installed plugin adds the framework `like`.
+        SpecError: no installed plugin adds the framework `like`; there is no such task; `steps` is not a number from 1.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="visiontrain-fake-"))).resolve()
         place = folder / "home" if home is None else Path(home).expanduser().absolute()
-        names = tuple(models)
-        manifest = _manifest(folder, name, Task(task), names, like)
-        script = Script(
-            models=names,
-            task=str(Task(task)),
-            steps=steps,
-            step_seconds=step_seconds,
-            rows=tuple(metrics),
-            logs=tuple(logs),
-            output=output,
-        )
-        fake = FakeFramework(folder, place, manifest, script)
-        fake.change(ends=ends)
+        names = (models,) if isinstance(models, str) else tuple(models)
+        trained = parse_task(task) or Task.classify
+        manifest = _manifest(folder, name, trained, names, like)
+        fake = FakeFramework(folder, place, manifest, Script(models=names, task=str(trained)))
+        fake.change(ends=ends, metrics=metrics, steps=steps, step_seconds=step_seconds, logs=logs, output=output)
         plugin = Plugin(name=manifest.name, distribution="visiontrain", version="fake", frameworks=(manifest,))
         variables = {"VISIONTRAIN_HOME": str(place), VARIABLE: str(fake.script_path)}
         stack.enter_context(mock.patch.dict(os.environ, variables))
