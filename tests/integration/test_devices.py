@@ -98,6 +98,33 @@ def test_a_waiting_run_can_be_stopped_and_resumed(long, counting, session):
     assert session.resume(run.run_id).wait(timeout=PATIENCE).status == "completed"
 
 
+def test_a_run_that_is_stopped_before_it_asks_for_its_device_did_not_wait(counting):
+    handle = counting()
+    handle.stop()
+    run = handle.wait(timeout=PATIENCE)
+    assert (run.status, run.record.reason) == ("stopped", "asked to stop, before the training began")
+
+
+def test_a_waiting_run_goes_on_waiting_without_its_host_where_it_was_let_go(long, counting):
+    second = counting()
+    waits(second)
+    second.detach()
+    second._link.close()  # what the host's end does
+    followed = Session(second.run_dir.parent.parent).follow(second.run_id)
+    assert followed.status == "pending"
+    long.stop()
+    assert followed.wait(timeout=PATIENCE).status == "completed"
+
+
+def test_a_waiting_run_ends_with_its_host(long, counting):
+    second = counting()
+    waits(second)
+    second._link.close()
+    until(lambda: second.status != "pending", "it ends")
+    assert second.run.record.reason == "the process that started the run ended, while it waited for its device"
+    assert second.status == "interrupted"
+
+
 def test_a_waiting_run_is_being_worked_on(long, counting, session):
     second = counting()
     waits(second)

@@ -260,7 +260,7 @@ class Supervisor:
         if self._result is not None and self._response is not None and self._response.error is None:
             return Outcome.answered(self._result, self._stop)
         if self._stop is not None and self._place is not None and not self._begun:
-            return Outcome.never_begun(self._stop)
+            return Outcome.never_begun(self._stop, waited=self.journal.record.status == "pending")
         if self._stop is not None and self._stop.is_forced:
             return Outcome.forced(self._stop, self.journal.record.last)
         if self._response is not None and self._response.error is not None:

@@ -38,9 +38,10 @@ class Outcome:
         return cls(status, reason, metrics=result.metrics, non_finite=result.non_finite)
 
     @classmethod
-    def never_begun(cls, stop: Stop) -> Outcome:
-        """It was stopped while it waited for its device."""
-        return cls(stop.status, f"{stop.reason}, while it waited for its device")
+    def never_begun(cls, stop: Stop, *, waited: bool) -> Outcome:
+        """It was stopped before the training began: while it `waited` for its device, or its worker was starting."""
+        moment = "while it waited for its device" if waited else "before the training began"
+        return cls(stop.status, f"{stop.reason}, {moment}")
 
     @classmethod
     def forced(cls, stop: Stop, last: CheckpointRecord | None) -> Outcome:
