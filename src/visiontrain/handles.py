@@ -223,23 +223,31 @@ class RunHandle:
 
     def stop(self) -> None:
         """Ask the run to end at its next safe point, leaving a resumable checkpoint. Does not wait."""
-        if self._link is not None and not self._link.closed:
-            self._link.say("stop")
+        link = self._usable_link
+        if link is not None and not link.closed:
+            link.say("stop")
         else:
             self.run.stop()
 
     def kill(self) -> None:
         """End the run at once; what was done since its last checkpoint is lost. Does not wait."""
-        if self._link is not None and not self._link.closed:
-            self._link.say("kill")
+        link = self._usable_link
+        if link is not None and not link.closed:
+            link.say("kill")
         else:
             self.run.kill()
 
     def detach(self) -> None:
         """Let the run go on when this process ends."""
-        if self._link is None:
+        link = self._usable_link
+        if link is None:
             raise RunError("only the process that started a run can let it go", run_id=self.run_id)
-        self._link.say("detach")
+        link.say("detach")
+
+    @property
+    def _usable_link(self) -> SupervisorLink | None:
+        """None in a process that was forked off the one that started the run: it follows as any other does."""
+        return self._link if self._link is not None and self._link.is_ours else None
 
     def _read_more(self) -> bool:
         with self._reading:
@@ -251,15 +259,17 @@ class RunHandle:
             raise TimeoutError(f"the run {self.run_id} has not ended in time; it goes on")
 
     def _is_over(self) -> bool:
-        if self._link is not None:
-            return self._link.closed
+        link = self._usable_link
+        if link is not None:
+            return link.closed
         return not is_being_worked_on(self.run_dir)
 
     def _pause(self) -> Iterator[Event]:
-        if self._link is None:
+        link = self._usable_link
+        if link is None:
             time.sleep(POLL)
         else:
-            yield from self._link.wait(POLL)
+            yield from link.wait(POLL)
 
 
 def _ask(run_dir: Path, wish: Wish) -> None:

@@ -219,3 +219,25 @@ def program(pid):
             return ""
     listing = subprocess.run(["/bin/ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return listing.stdout.split(" ")[0]
+
+
+FORKING = """
+import os, sys
+from pathlib import Path
+from visiontrain_harness import runs
+handle = runs.start(Path(sys.argv[1]), "base:Steady", steps=100_000, pause=0.01)
+child = os.fork()
+if child == 0:
+    try:
+        handle.wait(timeout=1.0)
+        print("over", flush=True)
+    except TimeoutError:
+        handle.stop()
+        print(handle.wait(timeout=60.0).status, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_follows_the_run_as_any_other_process_does(host, tmp_path):
+    assert host(FORKING, tmp_path)[1] == "stopped"

@@ -36,11 +36,17 @@ class SupervisorLink:
         self._buffer = b""
         self._lock = threading.Lock()
         self.closed = False
+        self._process = os.getpid()
         # A run that nobody holds any more is not left attached by chance. Not by __del__: where a traceback holds us in
         # a cycle, the socket would be found unclosed first.
         weakref.finalize(self, connection.close).atexit = False
         #: The supervisor's last word, where the record could not take it.
         self.failure: ErrorInfo | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it can be used: in a forked child it can't, its socket was closed there."""
+        return self._process == os.getpid()
 
     def wait(self, timeout: float) -> list[ProgressEvent]:
         """Wait until the record has grown, progress came or the supervisor ended, `timeout` seconds at the most."""
