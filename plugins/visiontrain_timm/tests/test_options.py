@@ -197,7 +197,7 @@ def test_weight_decay_is_what_is_usual_with_the_optimizer():
 
 
 @pytest.mark.parametrize(
-    ("batch", "adamw", "sgd"), [(8, "0.001", "0.013"), (32, "0.002", "0.05"), (128, "0.004", "0.2")]
+    ("batch", "adamw", "sgd"), [(8, "0.001", "0.025"), (32, "0.002", "0.1"), (128, "0.004", "0.4")]
 )
 def test_learning_rates_grow_with_the_batch(harness, batch, adamw, sgd):
     for optimizer, rate in (("adamw", adamw), ("sgd", sgd)):

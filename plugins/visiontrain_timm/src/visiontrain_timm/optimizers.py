@@ -56,7 +56,7 @@ OPTIMIZERS: dict[str, UsualValues] = {
     "adam": UsualValues(_ADAM, weight_decay=0.0),
     "nadamw": UsualValues(_ADAM),
     "lamb": UsualValues(Start(5e-3, 5e-3, 1e-3), weight_decay=0.02),
-    "lion": UsualValues(Start(2e-4, 5e-5, 2e-5), weight_decay=0.5),
+    "lion": UsualValues(Start(8e-4, 5e-5, 2e-5), weight_decay=0.5),
     "rmsprop": UsualValues(Start(2e-4, 5e-5, 2e-5), weight_decay=1e-5, momentum=True, betas=False),
-    "sgd": UsualValues(Start(0.05, 0.02, 0.01), linear=True, weight_decay=1e-4, momentum=True, betas=False),
+    "sgd": UsualValues(Start(0.1, 0.02, 0.01), linear=True, weight_decay=1e-4, momentum=True, betas=False),
 }
