@@ -135,7 +135,7 @@ def _unreadable(run_dir: Path, error: Exception) -> UnknownRunError:
 def _holds_record(path: Path) -> bool:
     try:
         return (path / RECORD).is_file()
-    except PermissionError:  # somebody's run: whoever reads its record is told
+    except OSError:  # somebody else's run, or a failing disk: whoever reads its record is told
         return True
 
 

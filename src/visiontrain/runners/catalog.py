@@ -41,8 +41,13 @@ class Catalog:
 
 
 def load_catalog(path: Path, plugin_version: str) -> Catalog | None:
-    """The catalogue that is kept at `path`; None where there is none that fits."""
-    with contextlib.suppress(FileNotFoundError, ProtocolError):
+    """The catalogue that is kept at `path`; None where there is none that fits.
+
+    Raises:
+        StorageError: the disk does not give it.
+    """
+    readable = explained("the catalogue of the environment's models can't be read")
+    with readable, contextlib.suppress(FileNotFoundError, ProtocolError):
         catalog = structure(Catalog, loads(path.read_bytes()))
         if catalog.plugin_version == plugin_version:
             return catalog

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import threading
+from pathlib import Path
 
 import pytest
 from visiontrain_harness.runs import record
@@ -111,6 +114,19 @@ class TestFind:
         assert directories.find("last") == good
         with pytest.raises(UnknownRunError, match="can't be read"):
             read_current_record(directories.find("20260102"))
+
+    def test_a_folder_that_the_disk_does_not_give_is_in_nobodys_way(self, directories, add, monkeypatch):
+        good = add("20260101-000000-aaaa")
+        bad = add("20260102-000000-bbbb")
+        is_file = Path.is_file
+
+        def fail(path):
+            if path.parent == bad:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return is_file(path)
+
+        monkeypatch.setattr(Path, "is_file", fail)
+        assert list(directories.paths()) == [bad, good]
 
 
 class TestStatus:

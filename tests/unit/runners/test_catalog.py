@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from visiontrain_harness.runs import command
 
-from visiontrain.errors import RunFailedError, WorkerCrashedError
+from visiontrain.errors import RunFailedError, StorageError, WorkerCrashedError
 from visiontrain.protocol.messages import InitializeResult, ModelInfo
 from visiontrain.runners.catalog import Catalog, load_catalog, read_catalog
 
@@ -45,3 +45,9 @@ def test_none_is_kept_of_a_worker_that_fails(tmp_path):
     with pytest.raises(WorkerCrashedError, match="exit code 4"):
         read_catalog(command(tmp_path, "dies:InDescribe"), path, "1")
     assert not path.exists()
+
+
+def test_one_that_can_not_be_read_is_told(tmp_path):
+    (tmp_path / "catalog.json").symlink_to("catalog.json")
+    with pytest.raises(StorageError, match="models can't be read: Too many levels of symbolic links"):
+        load_catalog(tmp_path / "catalog.json", "1.0")
