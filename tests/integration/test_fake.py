@@ -26,6 +26,7 @@ def test_the_module_s_functions_train_with_it():
         run = train(fake, name="mine")
         assert run.status == "completed"
         assert run.metrics["accuracy"] == pytest.approx(0.8)
+        assert run.record.data.warnings == ()
         assert [row["epoch"] for row in run.history] == [1, 2, 3]
         assert run.best_checkpoint.is_file()
         assert run.record.environment.python == sys.executable

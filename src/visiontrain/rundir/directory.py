@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -35,8 +34,9 @@ class RunDirectories:
         with explained("no folder for a new run can be made"):
             self.root.mkdir(parents=True, exist_ok=True)
             while True:
-                moment = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-                run_id = f"{moment}-{secrets.token_hex(2)}"
+                # By name is by time: the last part is the second's fraction, so that ``last`` is the newest run.
+                now = datetime.now(timezone.utc)
+                run_id = f"{now:%Y%m%d-%H%M%S}-{(now.microsecond << 16) // 10**6:04x}"
                 path = self.root / run_id
                 with contextlib.suppress(FileExistsError):
                     path.mkdir()
@@ -57,13 +57,12 @@ class RunDirectories:
         """
         paths = list(self.paths())
         if reference == "last":
-            # Ids of one second are in no order: the record's time decides.
-            made = {path: record.created_at for path in paths[:50] if (record := _readable(path))}
-            if not made:
+            newest = next((path for path in paths if _readable(path)), None)
+            if newest is None:
                 raise UnknownRunError(
                     "there is no run yet", instruction="Start one: visiontrain train DATA --model NAME"
                 )
-            return max(made, key=made.__getitem__)
+            return newest
         found = [path for path in paths if path.name == reference]
         found = found or ([path for path in paths if path.name.startswith(reference)] if reference else [])
         found = found or [path for path in paths if (record := _readable(path)) and record.name == reference]

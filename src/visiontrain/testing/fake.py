@@ -18,7 +18,7 @@ from visiontrain.environment.generation import Generation
 from visiontrain.environment.store import EnvironmentStore
 from visiontrain.errors import SpecError
 from visiontrain.plugin.discovery import Plugin, discover
-from visiontrain.plugin.manifest import Manifest
+from visiontrain.plugin.manifest import Defaults, Manifest
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
 from visiontrain.specs import parse_task
@@ -167,7 +167,8 @@ def _manifest(folder: Path, name: str, task: Task, models: tuple[str, ...], like
         "variables": (VARIABLE,),
     }
     if like is None:
-        manifest = Manifest(name=name, summary="A fake", licence="Apache-2.0", **changes)
+        few = Defaults(batch_size=4)  # fewer than `FakeFramework.data` has, so that nobody is warned of it
+        manifest = Manifest(name=name, summary="A fake", licence="Apache-2.0", defaults=few, **changes)
     else:
         found = [m for plugin in discover() for m in plugin.frameworks if m.is_called(like)]
         if not found:

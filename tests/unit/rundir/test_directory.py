@@ -4,7 +4,9 @@ import errno
 import fcntl
 import os
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from visiontrain_harness.runs import record
@@ -23,11 +25,10 @@ def directories(tmp_path):
 def add(directories):
     """Makes a run with an id of its own choice."""
 
-    def add(run_id, *, created_at="2026-01-01T00:00:00.000+00:00", **fields):
+    def add(run_id, **fields):
         path = directories.root / run_id
         path.mkdir(parents=True)
-        made = record(run_id, **{"status": "completed", **fields})
-        write_record(path / "run.json", type(made)(**{**made.__dict__, "created_at": created_at}))
+        write_record(path / "run.json", record(run_id, **{"status": "completed", **fields}))
         return path
 
     return add
@@ -49,9 +50,7 @@ def lock():
 
 
 class TestCreate:
-    def test_threads_get_different_folders(self, directories, monkeypatch):
-        ids = iter(["aaaa", "aaaa", "bbbb"] + [f"{number:04x}" for number in range(50)])
-        monkeypatch.setattr("visiontrain.rundir.directory.secrets.token_hex", lambda _: next(ids))
+    def test_threads_get_different_folders(self, directories):
         made = []
         threads = [threading.Thread(target=lambda: made.append(directories.create())) for _ in range(20)]
         for thread in threads:
@@ -60,6 +59,16 @@ class TestCreate:
             thread.join()
         assert len({run_id for run_id, _ in made}) == 20
         assert all(path.is_dir() and path.name == run_id for run_id, path in made)
+
+    def test_runs_of_one_moment_get_different_folders(self, directories, monkeypatch):
+        moments = iter([datetime(2026, 1, 1, tzinfo=timezone.utc).replace(microsecond=n) for n in (0, 0, 0, 999_999)])
+        monkeypatch.setattr("visiontrain.rundir.directory.datetime", SimpleNamespace(now=lambda _: next(moments)))
+        made = [directories.create()[0] for _ in range(2)]
+        assert made == ["20260101-000000-0000", "20260101-000000-ffff"]
+
+    def test_the_last_of_one_second_is_the_newest(self, directories):
+        made = [directories.create()[0] for _ in range(20)]
+        assert made == sorted(made)
 
     def test_a_folder_without_a_record_is_no_run(self, directories):
         directories.create()
@@ -95,10 +104,9 @@ class TestFind:
             directories.find(reference)
         assert "visiontrain runs" in caught.value.instruction
 
-    def test_last_is_the_newest_by_its_record(self, directories, add):
-        # Two of one second: their ids are in no order.
-        newest = add("20260101-000000-aaaa", created_at="2026-01-01T00:00:00.900+00:00")
-        add("20260101-000000-ffff", created_at="2026-01-01T00:00:00.100+00:00")
+    def test_last_is_the_newest(self, directories, add):
+        newest = add("20260101-000000-ffff")
+        add("20260101-000000-aaaa")
         assert directories.find("last") == newest
 
     def test_last_where_there_is_none(self, directories):
