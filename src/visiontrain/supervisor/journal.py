@@ -50,7 +50,7 @@ class Journal:
         self._events = EventLog(run_dir / "events.jsonl", record.run_id)
         self._reserve = run_dir / RESERVE_FILE
         try:
-            self._reserve.write_bytes(bytes(RESERVE))
+            self._reserve.write_bytes(os.urandom(RESERVE))  # zeros take no room where a file system compresses
         except OSError:
             self._give_up_reserve()
             raise

@@ -29,24 +29,36 @@ _TICKETS = "[0-9]*-*"
 
 
 class Place:
-    """A run's place in the queue of a device. `device` is the device's name, as the worker calls it."""
+    """A run's place in the queue of a device. `device` is the device's name, as the worker calls it.
 
-    def __init__(self, device: str, queue: Path, ticket: Path, fd: int, limit: int) -> None:
-        self.device = device
-        self._queue = queue
-        self._ticket = ticket
-        self._fd = fd
+    Made by `join`, while nobody else changes the queues.
+    """
+
+    def __init__(self, queues: Path, limit: int, run_id: str, devices: Sequence[Device]) -> None:
+        self._queues = queues
         self._limit = limit
+        self._run_id = run_id
+        self._devices = devices
+        self._enter(min(devices, key=lambda device: len(_live_tickets(self._queue(device)))))
 
     def waits_for(self) -> str | None:
         """What must happen before it is this run's turn, in words; None once it is.
 
+        The first of those that wait takes another device of its kind that has become free: `device` changes then.
+
         Raises:
             StorageError: the disk does not let the queue be looked through.
         """
-        with explained(f"the queue for {self.device} can't be looked through"), _alone(self._queue.parent):
-            ahead = [_run_of(ticket) for ticket in _live_tickets(self._queue) if ticket.name < self._ticket.name]
-        if len(ahead) < self._limit:
+        with explained(f"the queue for {self.device} can't be looked through"), _alone(self._queues):
+            ahead = [
+                _run_of(ticket) for ticket in _live_tickets(self._ticket.parent) if ticket.name < self._ticket.name
+            ]
+            free = self._free_device() if len(ahead) == self._limit else None
+            if free is not None:
+                ticket, fd = self._ticket, self._fd
+                self._enter(free)
+                _remove(ticket, fd)
+        if len(ahead) < self._limit or free is not None:
             return None
         using, waiting = ahead[: self._limit], len(ahead) - self._limit
         runs = f"the run {using[0]} uses" if len(using) == 1 else f"{len(using)} runs use"
@@ -56,8 +68,24 @@ class Place:
     def leave(self) -> None:
         """Give the place up."""
         with contextlib.suppress(OSError):  # whoever looks next finds that nobody holds it
-            self._ticket.unlink()
-        os.close(self._fd)
+            _remove(self._ticket, self._fd)
+
+    def _enter(self, device: Device) -> None:
+        self.device = device.name
+        queue = self._queue(device)
+        queue.mkdir(exist_ok=True)
+        tickets = _live_tickets(queue)
+        last = int(tickets[-1].name.partition("-")[0]) if tickets else 0
+        self._ticket = queue / f"{last + 1:09d}-{self._run_id}"
+        self._fd = os.open(self._ticket, os.O_RDWR | os.O_CREAT, 0o644)
+        flock(self._fd, fcntl.LOCK_EX, self._ticket)
+
+    def _free_device(self) -> Device | None:
+        others = (device for device in self._devices if device.name != self.device)
+        return next((device for device in others if len(_live_tickets(self._queue(device))) < self._limit), None)
+
+    def _queue(self, device: Device) -> Path:
+        return self._queues / _file_name(device.id or device.name)
 
 
 def candidates(asked: str, devices: Sequence[Device]) -> tuple[Device, ...]:
@@ -87,15 +115,14 @@ def join(limit: DeviceLimit, run_id: str, devices: Sequence[Device]) -> Place:
     with explained(failure):
         queues.mkdir(parents=True, exist_ok=True)
     with explained(failure), _alone(queues):
-        tickets = {device: _live_tickets(queues / _file_name(device.id or device.name)) for device in devices}
-        device = min(devices, key=lambda candidate: len(tickets[candidate]))
-        queue = queues / _file_name(device.id or device.name)
-        queue.mkdir(exist_ok=True)
-        last = tickets[device][-1].name.partition("-")[0] if tickets[device] else "0"
-        ticket = queue / f"{int(last) + 1:09d}-{run_id}"
-        fd = os.open(ticket, os.O_RDWR | os.O_CREAT, 0o644)
-        flock(fd, fcntl.LOCK_EX, ticket)
-    return Place(device.name, queue, ticket, fd, limit.runs)
+        return Place(queues, limit.runs, run_id, devices)
+
+
+def _remove(ticket: Path, fd: int) -> None:
+    try:
+        ticket.unlink()
+    finally:
+        os.close(fd)
 
 
 def _live_tickets(queue: Path) -> list[Path]:

@@ -81,6 +81,25 @@ def test_runs_are_spread_over_devices_of_a_kind(queue):
     assert devices == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
 
 
+def test_the_first_that_waits_takes_a_device_that_nobody_waits_for(tmp_path):
+    limit = DeviceLimit(str(tmp_path), 1)
+    a, b, c, d, e = (join(limit, name, GPUS) for name in "abcde")
+    assert [place.device for place in (a, b, c, d, e)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1", "cuda:0"]
+    b.leave()
+    assert c.waits_for() == "waiting for cuda:0, which the run a uses"
+    assert d.waits_for() is None
+    d.leave()
+    assert e.waits_for() is not None  # c is before it
+    assert c.waits_for() is None
+    assert c.device == "cuda:1"
+    assert e.waits_for() == "waiting for cuda:0, which the run a uses"
+    for place in (a, c):
+        place.leave()
+    assert e.waits_for() is None
+    e.leave()
+    assert not list(tmp_path.rglob("0*"))
+
+
 def test_a_device_is_the_same_one_whatever_a_process_calls_it(queue):
     queue("a", Device("cuda:1", id="GPU-a"))
     assert queue("b", Device("cuda:0", id="GPU-a")).waits_for() == "waiting for cuda:0, which the run a uses"
