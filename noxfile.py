@@ -113,7 +113,7 @@ def plugin(session: nox.Session, framework: str) -> None:
     _share_cores(session)
     source = f"plugins/visiontrain_{framework}"
     targets = ["tests/torchkit", f"{source}/tests"]
-    session.run(python, "-m", "pytest", *(session.posargs or targets), external=True)
+    session.run(python, "-m", "pytest", *(session.posargs or ["-n", "3", *targets]), external=True)
     checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)
 
@@ -208,7 +208,7 @@ def _test_layer(session: nox.Session, environment: str, framework: str) -> str:
     constraints = folder.with_name("constraints.txt")
     constraints.write_text(pins, encoding="utf-8")
     session.run("uv", "venv", "--quiet", "--clear", "--python", environment, str(folder))
-    tools = ["mypy>=1.15", "hypothesis>=6.100", "pytest>=8.2", "pytest-timeout>=2.3"]
+    tools = ["mypy>=1.15", "hypothesis>=6.100", "pytest>=8.2", "pytest-timeout>=2.3", "pytest-xdist>=3.6"]
     session.run("uv", "pip", "install", "--quiet", "--python", python, "--constraint", str(constraints), *tools)
     sources = [REPO / "src", REPO / "plugins" / f"visiontrain_{framework}" / "src"]
     layer = Path(subprocess.check_output([python, "-I", "-c", code], text=True).strip())

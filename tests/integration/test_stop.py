@@ -137,6 +137,7 @@ class TestSteps:
         to_the_end(handle)
         assert handle.status == "stopped"
         assert "asked to end at once" in handle.run.record.reason
+        assert "safe point" not in handle.run.record.reason  # it was given no time for one
 
     def test_kill_overtakes_a_stop(self, start):
         handle = start("will_not_stop:IgnoresInterrupt")

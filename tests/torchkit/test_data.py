@@ -90,11 +90,20 @@ def test_several_labels_an_image_are_ones_in_a_row(tmp_path, make_index, workers
     assert torch.equal(batch.labels, wanted[batch.pixels[:, 0, 0, 0].long()])
 
 
-def test_a_signal_to_every_process_leaves_loading_to_go_on_and_to_be_closed(five):
+def test_a_signal_to_every_process_leaves_loading_to_go_on_and_to_be_closed(five, monkeypatch):
     source = loader(five, 2)
+    started = []
+
+    def tell(child):
+        os.kill(child.pid, signal.SIGTERM)  # at once, before it has done anything
+        started.append(child)
+
+    start = multiprocessing.process.BaseProcess.start
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", lambda child: (start(child), tell(child)))
     epoch = source.epoch(0)
     next(epoch)
     children = multiprocessing.active_children()
+    assert set(children) == set(started)
     assert len(children) == 2
     for child in children:
         os.kill(child.pid, signal.SIGTERM)

@@ -214,10 +214,12 @@ def test_a_cached_file_needs_no_network(monkeypatch):
     assert "local cache" in hub.describe_weights("timm/resnet18.a1_in1k", None, None)
 
 
-def test_the_network_is_closed_but_when_asked():
+@pytest.mark.parametrize(("before", "offline"), [("", False), ("0", False), ("1", True), ("yes", True)])
+def test_the_network_is_closed_but_when_asked(monkeypatch, before, offline):
+    monkeypatch.setattr(hub, "_OFFLINE_BEFORE", before)
     assert hub.constants.is_offline_mode()
     with hub.network():
-        assert not hub.constants.is_offline_mode()
+        assert hub.constants.is_offline_mode() is offline
     assert hub.constants.is_offline_mode()
 
 

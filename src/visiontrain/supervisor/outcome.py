@@ -50,7 +50,8 @@ class Outcome:
             lost = "before its first checkpoint: resuming it begins anew"
         else:
             lost = f"so the work since its last checkpoint, at {in_epochs(last.epoch)} epochs, is lost"
-        return cls(stop.status, f"{stop.reason}; it reached no safe point in time, {lost}")
+        late = "" if stop.is_at_once else "it reached no safe point in time, "
+        return cls(stop.status, f"{stop.reason}; {late}{lost}")
 
     @classmethod
     def failed(cls, error: ErrorInfo) -> Outcome:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,6 +152,17 @@ def _outlive_a_request_to_stop(_worker: int) -> None:
     A loader process that died of it would make torch raise in the midst of a batch. It ends with the trainer.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # what came since the process began is ignored, too
+
+
+@contextmanager
+def _requests_to_stop_held_back() -> Iterator[None]:
+    """Processes that are started meanwhile begin with SIGTERM held back, until they ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class EpochLoader:
@@ -199,7 +211,9 @@ class EpochLoader:
         if self._loader is None:
             raise RuntimeError("the loader is closed")
         self._sampler.epoch, self._sampler.start = epoch, start
-        for batch in self._loader:
+        with _requests_to_stop_held_back():
+            batches = iter(self._loader)  # starts the processes
+        for batch in batches:
             if batch.error is not None:
                 raise DatasetError(batch.error)
             yield batch
