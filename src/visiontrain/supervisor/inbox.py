@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from visiontrain.errors import ProtocolError
-from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads
+from visiontrain.protocol.codec import EVENT_PREFIX, MAX_LINE, decode, dumps, loads, loads_trusting
 from visiontrain.protocol.events import event_from_json
 from visiontrain.protocol.messages import Response
 
@@ -18,13 +19,20 @@ CHUNK = 1 << 16
 #: What stands between the objects of two events that follow each other.
 _BETWEEN = b"}\n" + EVENT_PREFIX
 
+#: What a number that is too large for a float is read as.
+_OVERFLOWS = frozenset({math.inf, -math.inf})
+
 
 @dataclass(frozen=True)
 class RawEvents:
-    """Events that came together. `lines` is their JSON objects' text, one a line; `values` are the objects."""
+    """Events that came together. `lines` is their JSON objects' text, one a line; `values` are the objects.
+
+    `notable` are those of `values` that are more than a point between two epochs: the few that a run turns on.
+    """
 
     lines: bytes
     values: list[dict[str, Any]]
+    notable: list[dict[str, Any]]
 
 
 class Inbox:
@@ -84,19 +92,24 @@ class Inbox:
             return None
         due = range(self._seq + 1, self._seq + count + 1)
         try:
-            values = loads(b"[" + text.replace(_BETWEEN, b",") + b"]")
+            values = loads_trusting(b"[" + text.replace(_BETWEEN, b",") + b"]")
             in_order = [value["seq"] for value in values] == list(due)
             of_run = {value["run_id"] for value in values} == {self._run_id}
             typed = all(type(kind) is str for kind in {value["type"] for value in values})
-            # The many of a run are left to the worker's own check.
-            for value in [v for v in values if v["type"] != "metrics" or v.get("scope") != "step"]:
-                event_from_json(value)
-        except (ProtocolError, TypeError, KeyError):
+            notable = [value for value in values if value["type"] != "metrics" or value.get("scope") != "step"]
+            # The many of a run are left to the worker's own check, but for what nobody could write again.
+            finite = math.isfinite(sum([value["time"] + value["monotonic"] for value in values]))
+            if notable or not finite or not all(_OVERFLOWS.isdisjoint(value["values"].values()) for value in values):
+                values = [loads(line) for line in text.split(_BETWEEN)]
+                notable = [value for value in values if value["type"] != "metrics" or value.get("scope") != "step"]
+                for value in notable:
+                    event_from_json(value)
+        except (ProtocolError, TypeError, KeyError, AttributeError):
             return None
         if not (in_order and of_run and typed):
             return None
         self._seq += count
-        return RawEvents(text.replace(_BETWEEN, b"\n"), values)
+        return RawEvents(text.replace(_BETWEEN, b"\n"), values, notable)
 
     def _message(self, line: bytes) -> Response | RawEvents:
         message = decode(line)
@@ -115,4 +128,4 @@ class Inbox:
         if value.get("seq") != self._seq:
             raise ProtocolError(f"the worker's event {value.get('seq')!r} came where number {self._seq} was due")
         event_from_json(value)
-        return RawEvents(dumps(value), [value])
+        return RawEvents(dumps(value), [value], [value])

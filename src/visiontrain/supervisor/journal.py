@@ -74,7 +74,7 @@ class Journal:
 
     def take(self, events: RawEvents) -> None:
         """Keep the worker's events; progress is passed on and not kept."""
-        if any(value["type"] == "progress" for value in events.values):
+        if any(value["type"] == "progress" for value in events.notable):
             for line, value in zip(events.lines.split(b"\n"), events.values, strict=True):
                 if value["type"] == "progress":
                     self._link.progress(line)
@@ -82,8 +82,8 @@ class Journal:
                     self._events.append(line)
         else:
             self._events.append(events.lines)
-        for value in events.values:
-            if value["type"] == "metrics" and value.get("scope", "epoch") == "epoch":
+        for value in events.notable:
+            if value["type"] == "metrics":
                 self._epoch = structure(MetricsEvent, value)
             elif value["type"] == "checkpoint":
                 self._take_checkpoint(value)

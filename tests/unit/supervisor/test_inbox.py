@@ -100,6 +100,22 @@ def test_events_in_good_order_come_together(inbox, write):
     assert [json.loads(line) for line in found.lines.split(b"\n")] == found.values
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" + b"0" * 400 + b".0"])
+@pytest.mark.parametrize("place", ["time", "values"])
+def test_a_number_that_is_too_large_among_the_many(inbox, write, number, place):
+    point = {"scope": "step", "step": 1, "epoch": 1, "values": {"train_loss": 0.5}, "non_finite": {}}
+    lines = [encode_event({**event(seq), "type": "metrics", **point}) for seq in (1, 2)]
+    write(b"".join(lines))
+    (found,) = inbox.read()
+    assert found.notable == []
+    old = b'"time":0.0' if place == "time" else b'"train_loss":0.5'
+    assert old in lines[0]
+    spoiled = lines[0].replace(b'"seq":1', b'"seq":3').replace(old, old.partition(b":")[0] + b":" + number)
+    write(spoiled)
+    with pytest.raises(ProtocolError, match="too large"):
+        inbox.read()
+
+
 def test_two_objects_where_one_is_due(inbox, write):
     two = json.dumps(event(1)).encode() + b"," + json.dumps(event(2)).encode()
     write(EVENT_PREFIX + two + b"}\n")
