@@ -16,6 +16,7 @@ from visiontrain_harness.processes import PATIENCE
 def start(tmp_path):
     """Starts runs of the trainers in `visiontrain_defects`; kills what a failed test leaves."""
     handles = []
+    runs.bare_python()  # made here, before a test makes the disk full
 
     def start(trainer, **options):
         handle = runs.start(tmp_path, trainer, **options)

@@ -112,10 +112,16 @@ def test_a_host_that_looks_late_is_told_too(start):
     under_way(handle)
     pids = processes(handle)
     time.sleep(1.0)  # nobody reads
-    shutil.rmtree(handle.run_dir, ignore_errors=True)
+    remove(handle.run_dir)
     until(lambda: not any(map(alive, pids)), "the processes end", within=10.0)
     with pytest.raises(RunError, match="was removed"):
         handle.wait(timeout=PATIENCE)
+
+
+def remove(folder):
+    """Remove a folder that is being written to: what comes into it meanwhile keeps it there for another round."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class TestRemovedFolder:
@@ -125,8 +131,7 @@ class TestRemovedFolder:
         under_way(handle)
         pids = processes(handle)
         if how == "removed":
-            while handle.run_dir.exists():  # a worker that writes meanwhile makes it harder
-                shutil.rmtree(handle.run_dir, ignore_errors=True)
+            remove(handle.run_dir)
         else:
             handle.run_dir.rename(tmp_path / "elsewhere")
         with pytest.raises(RunError, match=f"the run's folder {handle.run_dir} was removed") as caught:
@@ -140,7 +145,7 @@ class TestRemovedFolder:
         handle = start("will_not_stop:IgnoresInterrupt")
         under_way(handle)
         pids = processes(handle)
-        shutil.rmtree(handle.run_dir)
+        remove(handle.run_dir)
         with pytest.raises(RunFailedError, match="was removed"):
             handle.wait(timeout=PATIENCE)
         until(lambda: not any(map(alive, pids)), "the processes end", within=5.0)
@@ -149,7 +154,7 @@ class TestRemovedFolder:
     def test_its_properties_say_so(self, start):
         handle = start(TRAINER)
         handle.wait(timeout=PATIENCE)
-        shutil.rmtree(handle.run_dir)
+        remove(handle.run_dir)
         run = handle.run
         assert "unreadable" in repr(run)
         assert "unreadable" in repr(handle)
@@ -179,7 +184,7 @@ class TestRemovedFolder:
         follower = runs.follow(handle.run_dir)
         events = follower.events(timeout=PATIENCE)
         assert next(events).type == "status"
-        shutil.rmtree(handle.run_dir, ignore_errors=True)
+        remove(handle.run_dir)
         for _ in events:
             pass
         with pytest.raises(UnknownRunError):
