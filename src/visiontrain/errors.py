@@ -32,6 +32,8 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "EnvironmentBuildError",
+    "ExportError",
+    "ImageError",
     "InputError",
     "PlatformError",
     "PluginError",
@@ -105,6 +107,10 @@ class DatasetError(InputError):
     """The data can't be trained on; the message names the files and what is wrong with them."""
 
 
+class ImageError(InputError):
+    """An image that was to be predicted can't be read."""
+
+
 class WeightsError(InputError):
     """The weights that were asked for can't be had."""
 
@@ -127,6 +133,10 @@ class EnvironmentBuildError(VisiontrainError):
 
 class StorageError(VisiontrainError):
     """What visiontrain keeps can't be written, read or locked: the disk is full, read-only, failing, without locks."""
+
+
+class ExportError(VisiontrainError):
+    """A model can't be written in a format, or what was written computes something else than the model."""
 
 
 class ProtocolError(VisiontrainError):

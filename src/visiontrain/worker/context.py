@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from operator import index
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import ProtocolError
@@ -22,17 +22,20 @@ from visiontrain.protocol.events import (
     ResumedEvent,
     split_non_finite,
 )
+from visiontrain.protocol.inference import EvaluateParams, ExportParams
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.protocol.structure import JsonObject, structure
 
-__all__ = ["RunContext"]
+__all__ = ["EvaluateContext", "ExportContext", "RequestContext", "RunContext"]
+
+P = TypeVar("P", TrainParams, EvaluateParams, ExportParams)
 
 #: Progress messages a second at the most: what a screen can show; the others are left out here already.
 PROGRESS_RATE = 20.0
 
 
-class RunContext:
-    """One run, seen by its trainer. Methods may be called from any thread, until the trainer has returned.
+class RequestContext(Generic[P]):
+    """One run of any kind, seen by its trainer. Methods may be called from any thread, until the trainer has returned.
 
     What is reported with a value of another type than it should have is a `ProtocolError` that names it; nothing of it
     is sent then.
@@ -42,8 +45,8 @@ class RunContext:
         send: Takes an event's JSON object to the pipe, whole, under a lock of its own.
     """
 
-    def __init__(self, params: TrainParams, send: Callable[[JsonObject], None]) -> None:
-        self.params = params
+    def __init__(self, params: P, send: Callable[[JsonObject], None]) -> None:
+        self.params: P = params
         self.run_dir = Path(params.run_dir)
         self._send = send
         self._stop = threading.Event()
@@ -56,11 +59,6 @@ class RunContext:
     def dataset(self) -> DatasetIndex:
         """The index of the run's data; made by the host, read-only."""
         return DatasetIndex(self.params.dataset)
-
-    @property
-    def checkpoints_dir(self) -> Path:
-        """Where checkpoints go."""
-        return self.run_dir / "checkpoints"
 
     @property
     def artifacts_dir(self) -> Path:
@@ -80,28 +78,6 @@ class RunContext:
         """The request is about to be answered: what is reported from now on is refused."""
         with self._lock:
             self._closed = True
-
-    def metrics(
-        self, values: Mapping[str, float], *, step: int, epoch: int, scope: Literal["epoch", "step"] = "epoch"
-    ) -> None:
-        """Record numbers under their canonical names. NaN and infinities are kept as such.
-
-        Args:
-            values: Number by name.
-            step: Optimizer steps done since the run's beginning.
-            epoch: The epoch they belong to, counted from 1.
-            scope: ``epoch`` for the epoch's row of the history (one a run and epoch), ``step`` for points between.
-
-        Raises:
-            TypeError: a value is not a number, or `step` or `epoch` not an integer.
-            ValueError: there is no such scope.
-        """
-        if scope not in ("epoch", "step"):
-            raise ValueError(f"scope: expected 'epoch' or 'step', got {scope!r}")
-        finite, non_finite = split_non_finite(values)
-        # index(): NumPy's integers are taken, and a float is told here, not passed over by whoever reads the record.
-        where = {"step": index(step), "epoch": index(epoch), "scope": scope}
-        self._emit(MetricsEvent, **where, values=finite, non_finite=non_finite)
 
     def progress(
         self,
@@ -134,6 +110,71 @@ class RunContext:
             message=message,
         )
 
+    def artifact(self, path: Path, *, kind: str) -> None:
+        """Record an output file that lies whole at `path`, inside the run's folder."""
+        self._emit(ArtifactEvent, path=self._relative(path), kind=kind)
+
+    def log(self, message: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
+        """Tell the person something."""
+        self._emit(LogEvent, level=level, message=message)
+
+    def _relative(self, path: Path) -> str:
+        return Path(path).resolve().relative_to(self.run_dir.resolve()).as_posix()
+
+    def _emit(self, cls: type[Event], **fields: Any) -> None:
+        # The lock is held while sending: the numbers must reach the pipe in their order. The object is what
+        # event_to_json(cls(...)) gives, without making the event first: a loop may report a hundred thousand points,
+        # whose values were checked already. Any other event is: a reader passes over what is none.
+        with self._lock:
+            if self._closed:  # by a thread that the trainer has left behind; the protocol has no place for it
+                raise ProtocolError(f"the run is over: a {cls.type} event came after the trainer had returned")
+            seq = self._seq + 1
+            head: JsonObject = {"type": cls.type, "run_id": self.params.run_id, "seq": seq, "source": "worker"}
+            event: JsonObject = {**head, "time": time.time(), "monotonic": time.monotonic(), **fields}
+            if cls is not MetricsEvent:
+                structure(cls, event)
+            self._send(event)
+            self._seq = seq  # not before: an event that can't be sent must leave no gap
+
+
+class EvaluateContext(RequestContext[EvaluateParams]):
+    """An evaluation. Its numbers are the result's."""
+
+
+class ExportContext(RequestContext[ExportParams]):
+    """An export. Its files are told with `artifact`."""
+
+
+class RunContext(RequestContext[TrainParams]):
+    """A training."""
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Where checkpoints go."""
+        return self.run_dir / "checkpoints"
+
+    def metrics(
+        self, values: Mapping[str, float], *, step: int, epoch: int, scope: Literal["epoch", "step"] = "epoch"
+    ) -> None:
+        """Record numbers under their canonical names. NaN and infinities are kept as such.
+
+        Args:
+            values: Number by name.
+            step: Optimizer steps done since the run's beginning.
+            epoch: The epoch they belong to, counted from 1.
+            scope: ``epoch`` for the epoch's row of the history (one a run and epoch), ``step`` for points between.
+
+        Raises:
+            TypeError: a value is not a number, or `step` or `epoch` not an integer.
+            ValueError: there is no such scope.
+        """
+        if scope not in ("epoch", "step"):
+            raise ValueError(f"scope: expected 'epoch' or 'step', got {scope!r}")
+        finite, non_finite = split_non_finite(values)
+        # index(): NumPy's integers are taken, and a float is told here, not passed over by whoever reads the record.
+        where = {"step": index(step), "epoch": index(epoch), "scope": scope}
+        self._emit(MetricsEvent, **where, values=finite, non_finite=non_finite)
+
     def checkpoint(
         self,
         path: Path,
@@ -158,35 +199,9 @@ class RunContext:
         where = {"step": index(step), "epoch": epoch}
         self._emit(CheckpointEvent, path=relative, kind=kind, **where, exact=exact, reason=reason)
 
-    def artifact(self, path: Path, *, kind: str) -> None:
-        """Record an output file that lies whole at `path`, inside the run's folder."""
-        self._emit(ArtifactEvent, path=self._relative(path), kind=kind)
-
     def resumed(
         self, *, step: int, epoch: float, checkpoint: Path | None, exact: bool = True, reason: str | None = None
     ) -> None:
         """Record that training goes on from `step`; call it once, before the first metric after a resume."""
         relative = None if checkpoint is None else self._relative(checkpoint)
         self._emit(ResumedEvent, step=step, epoch=epoch, checkpoint=relative, exact=exact, reason=reason)
-
-    def log(self, message: str, *, level: Literal["debug", "info", "warning", "error"] = "info") -> None:
-        """Tell the person something."""
-        self._emit(LogEvent, level=level, message=message)
-
-    def _relative(self, path: Path) -> str:
-        return Path(path).resolve().relative_to(self.run_dir.resolve()).as_posix()
-
-    def _emit(self, cls: type[Event], **fields: Any) -> None:
-        # The lock is held while sending: the numbers must reach the pipe in their order. The object is what
-        # event_to_json(cls(...)) gives, without making the event first: a loop may report a hundred thousand points,
-        # whose values were checked already. Any other event is: a reader passes over what is none.
-        with self._lock:
-            if self._closed:  # by a thread that the trainer has left behind; the protocol has no place for it
-                raise ProtocolError(f"the run is over: a {cls.type} event came after the trainer had returned")
-            seq = self._seq + 1
-            head: JsonObject = {"type": cls.type, "run_id": self.params.run_id, "seq": seq, "source": "worker"}
-            event: JsonObject = {**head, "time": time.time(), "monotonic": time.monotonic(), **fields}
-            if cls is not MetricsEvent:
-                structure(cls, event)
-            self._send(event)
-            self._seq = seq  # not before: an event that can't be sent must leave no gap

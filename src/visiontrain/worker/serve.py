@@ -12,7 +12,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Any
@@ -20,6 +20,13 @@ from typing import Any
 from visiontrain.errors import PluginError, ProtocolError
 from visiontrain.protocol.codec import Message, decode, encode, encode_event
 from visiontrain.protocol.events import split_non_finite
+from visiontrain.protocol.inference import (
+    EvaluateParams,
+    EvaluateResult,
+    ExportParams,
+    ExportResult,
+    PredictParams,
+)
 from visiontrain.protocol.messages import (
     ErrorInfo,
     InitializeParams,
@@ -31,14 +38,17 @@ from visiontrain.protocol.messages import (
 )
 from visiontrain.protocol.structure import JsonObject, JsonValue, structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.failure import INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, describe_exception
 from visiontrain.worker.stdio import Pipe, claim
-from visiontrain.worker.trainer import Trainer
+from visiontrain.worker.trainer import Evaluator, Exporter, Predictor, Trainer
 
 __all__ = ["Server", "load_trainer", "main"]
 
 _LONGEST_NAME = 100
+
+AnyContext = RunContext | EvaluateContext | ExportContext
+RunResult = TrainResult | EvaluateResult | ExportResult
 
 
 def main() -> None:
@@ -63,7 +73,7 @@ class Server:
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._last_id: int | None = None  # of the requests that have come
         self._trainer: Trainer | None = None
-        self._context: RunContext | None = None
+        self._context: AnyContext | None = None
         self._stop_requested = False
         self._at_work = False
         self._lock = threading.Lock()  # between a stop and the start of the run that it is meant for
@@ -103,7 +113,14 @@ class Server:
         return Response(request.id, result=result)
 
     def _dispatch(self, request: Request) -> JsonValue:
-        handlers = {"initialize": self._initialize, "models": self._models, "train": self._train}
+        handlers = {
+            "initialize": self._initialize,
+            "models": self._models,
+            "train": self._train,
+            "evaluate": self._evaluate,
+            "predict": self._predict,
+            "export": self._export,
+        }
         handler = handlers.get(request.method)
         if handler is None:
             raise _UnknownMethodError(request.method)
@@ -140,19 +157,45 @@ class Server:
         trainer = self._ready_trainer()
         context = RunContext(structure(TrainParams, params), self._send_event)
         context.checkpoints_dir.mkdir(exist_ok=True)
+        return self._carry_out(context, lambda: trainer.train(context))
+
+    def _evaluate(self, params: JsonObject) -> JsonValue:
+        trainer = self._ready_trainer()
+        if not isinstance(trainer, Evaluator):
+            raise _incapable(trainer, "evaluate")
+        context = EvaluateContext(structure(EvaluateParams, params), self._send_event)
+        return self._carry_out(context, lambda: trainer.evaluate(context))
+
+    def _export(self, params: JsonObject) -> JsonValue:
+        trainer = self._ready_trainer()
+        if not isinstance(trainer, Exporter):
+            raise _incapable(trainer, "export")
+        context = ExportContext(structure(ExportParams, params), self._send_event)
+        return self._carry_out(context, lambda: trainer.export(context))
+
+    def _predict(self, params: JsonObject) -> JsonValue:
+        trainer = self._ready_trainer()
+        if not isinstance(trainer, Predictor):
+            raise _incapable(trainer, "predict")
+        answer: JsonValue = unstructure(trainer.predict(structure(PredictParams, params)))
+        return answer
+
+    def _carry_out(self, context: AnyContext, work: Callable[[], RunResult]) -> JsonValue:
+        """Do what a run is about: it may be stopped, and reports until it returns."""
         context.artifacts_dir.mkdir(exist_ok=True)
         with self._lock:
             self._context = context
             if self._stop_requested:
                 context.request_stop()
         try:
-            result = trainer.train(context)
+            result = work()
         finally:
             context.close()
             with self._lock:
                 self._context = None
                 self._stop_requested = False
-        if isinstance(result, TrainResult):  # a number that is not finite at its very end must not fail the run
+        if isinstance(result, (TrainResult, EvaluateResult, ExportResult)):
+            # a number that is not finite at its very end must not fail the run
             result = replace(result, **_split(result.metrics))
         answer: JsonValue = unstructure(result)
         return answer
@@ -221,6 +264,14 @@ class Server:
 class _UnknownMethodError(ProtocolError):
     def __init__(self, method: str) -> None:
         super().__init__(f"this worker has no method {_clipped(method)}")
+
+
+def _incapable(trainer: Trainer, method: str) -> PluginError:
+    """Beside training, what a trainer offers is its choice."""
+    return PluginError(
+        f"{type(trainer).__module__}:{type(trainer).__name__} can't {method}: its plugin does not offer it",
+        instruction="Upgrade the plugin, or ask its author.",
+    )
 
 
 def _clipped(name: str) -> str:

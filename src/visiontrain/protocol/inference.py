@@ -1,0 +1,146 @@
+"""What evaluate, predict and export ask for and give back. Paths are absolute where nothing else is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "ClassifyPrediction",
+    "EvaluateParams",
+    "EvaluateResult",
+    "ExportParams",
+    "ExportResult",
+    "ImagePrediction",
+    "ImageSource",
+    "PredictParams",
+    "PredictResult",
+    "RawPixels",
+]
+
+
+@dataclass(frozen=True)
+class EvaluateParams:
+    """What the ``evaluate`` request asks for.
+
+    `dataset` is the path of an index, whose classes may be fewer than the checkpoint's, and in another order: names
+    decide. `splits` are taken together. `options` are the training's.
+    """
+
+    run_id: str
+    run_dir: str
+    task: str
+    model: str
+    checkpoint: str
+    dataset: str
+    splits: tuple[str, ...]
+    batch_size: int
+    device: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """The answer to ``evaluate``: metrics by canonical name, over all images of the splits.
+
+    On the pipe null stands for what is not finite, and `non_finite` says what it was.
+    """
+
+    status: Literal["completed", "stopped"]
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    non_finite: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RawPixels:
+    """Pixels within a file: rows from the top, without padding, `mode` as Pillow names it (L, RGB, RGBA)."""
+
+    mode: str
+    width: int
+    height: int
+    offset: int  # in bytes
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image: a file that Pillow can open, or raw pixels in one, so that images do not ride the pipe."""
+
+    path: str
+    raw: RawPixels | None = None
+
+
+@dataclass(frozen=True)
+class PredictParams:
+    """What the ``predict`` request asks for. The trainer keeps the model for the next request of the same kind.
+
+    `batch_size` is how many images are computed at once, at the most. `options` are the training's.
+    """
+
+    task: str
+    model: str
+    checkpoint: str
+    images: tuple[ImageSource, ...]
+    batch_size: int
+    device: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClassifyPrediction:
+    """Probabilities from 0 to 1 by class index. They add up to 1, unless an image may have several labels."""
+
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ImagePrediction:
+    """What was found in one image. `width` and `height` are in pixels, as it is shown; `error` is why it can't be read.
+
+    Of the others, the field of the request's task is set.
+    """
+
+    width: int = 0
+    height: int = 0
+    error: str | None = None
+    classify: ClassifyPrediction | None = None
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """The answer to ``predict``: the checkpoint's class names by class index, and a prediction an image, in order."""
+
+    classes: tuple[str, ...]
+    multi_label: bool
+    predictions: tuple[ImagePrediction, ...]
+
+
+@dataclass(frozen=True)
+class ExportParams:
+    """What the ``export`` request asks for: files in the run's ``artifacts`` folder.
+
+    `dataset` is the path of an index; the first `images` of its `split` are what the exported model is compared on.
+    `tolerance` is the largest difference that is let pass. `options` are the training's.
+    """
+
+    run_id: str
+    run_dir: str
+    task: str
+    model: str
+    checkpoint: str
+    format: str
+    dataset: str
+    split: str
+    images: int
+    tolerance: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """The answer to ``export``. `metrics` has ``export_difference``, the largest difference between the two outputs."""
+
+    status: Literal["completed", "stopped"]
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    non_finite: dict[str, str] = field(default_factory=dict)
