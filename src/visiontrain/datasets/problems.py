@@ -11,10 +11,13 @@ from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.report import MAX_FILES, DatasetReport, Problem, Severity
 from visiontrain.datasets.survey import VAL_SHARE, Survey
 
-__all__ = ["SKIPPABLE", "make_report"]
+__all__ = ["SKIPPABLE", "TRAINING_ALONE", "make_report"]
 
 #: Errors that are warnings where unreadable images are to be left out.
 SKIPPABLE = frozenset({"unreadable", "unreadable-folder", "missing-images"})
+
+#: Errors that keep data from being trained on, and not from being evaluated on.
+TRAINING_ALONE = frozenset({"too-few-classes", "empty-split"})
 
 _IMBALANCE = 10  # the largest class to the smallest
 _TINY = 16  # pixels, of the shorter side

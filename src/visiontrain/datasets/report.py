@@ -98,6 +98,7 @@ class IndexedDataset(_Frozen):
         classes: Class names by class index.
         report: What was found while reading.
         uncommon: Number of files of formats that one Pillow may read and another not.
+        carved: Whether val was taken from train, because the data has no val split of its own.
     """
 
     path: Path
@@ -111,3 +112,4 @@ class IndexedDataset(_Frozen):
     classes: tuple[str, ...]
     report: DatasetReport
     uncommon: int = 0
+    carved: bool = False

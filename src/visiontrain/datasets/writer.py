@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
 from visiontrain.datasets.pillow import Pillow
-from visiontrain.datasets.problems import SKIPPABLE, make_report
+from visiontrain.datasets.problems import SKIPPABLE, TRAINING_ALONE, make_report
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import DatasetReport, IndexedDataset
 from visiontrain.datasets.survey import Survey, survey_dataset
@@ -35,6 +35,7 @@ def index_dataset(
     seed: int = 0,
     batch_size: int | None = None,
     skip_unreadable: bool = False,
+    for_training: bool = True,
     progress: Callable[[IndexProgress], None] | None = None,
     others: Callable[[], Iterable[Pillow]] = tuple,
 ) -> IndexedDataset:
@@ -47,6 +48,7 @@ def index_dataset(
         seed: Decides which images become val where there is no val split.
         batch_size: Images of a training batch, to be warned when there are fewer.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing the data.
+        for_training: Whether there must be something to train on, beside something to evaluate on.
         progress: Told how far it is, about twenty times a second.
         others: Further Pillows that have to read the images, such as a framework's own.
 
@@ -57,7 +59,7 @@ def index_dataset(
     """
     with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress, others=others) as survey:
         report = make_report(survey, batch_size=batch_size, skip_unreadable=skip_unreadable)
-        _refuse_errors(report)
+        _refuse_errors(report, for_training=for_training)
         classes = tuple(report.classes)
         fingerprint = _fingerprint(survey, classes)
         # The index holds the root: the same data in two places has two.
@@ -78,6 +80,7 @@ def index_dataset(
         classes=classes,
         report=report,
         uncommon=survey.staging.uncommon,
+        carved=survey.carved is not None,
     )
 
 
@@ -94,8 +97,10 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _refuse_errors(report: DatasetReport) -> None:
-    errors = report.of("error")
+def _refuse_errors(report: DatasetReport, *, for_training: bool) -> None:
+    errors = [problem for problem in report.of("error") if for_training or problem.code not in TRAINING_ALONE]
+    if not errors and not report.splits:
+        errors = list(report.of("error"))
     if errors:
         skippable = all(problem.code in SKIPPABLE for problem in errors)
         raise DatasetError(
