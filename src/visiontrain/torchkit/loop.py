@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
-from torch.utils import deterministic
 
 from visiontrain.errors import RunFailedError
 from visiontrain.protocol.messages import TrainResult
+from visiontrain.torchkit.determinism import deterministic
 from visiontrain.torchkit.freezing import begin_training
 from visiontrain.torchkit.learning import BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
@@ -90,7 +88,7 @@ class TrainingLoop(Generic[B]):
             RunFailedError: the training loss is no longer a number, or no checkpoint could be read.
         """
         try:
-            with _deterministic(self._device):
+            with deterministic(self._device):
                 return self._run(self._keeper.restore(self._train.batches))
         finally:
             self._train.close()
@@ -250,21 +248,3 @@ class _Meter:
         self._looked = time.perf_counter()
         self._at.seconds += self._looked - self._since
         self._since = self._looked
-
-
-@contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    """Let sums on the CPU be made in one order: some of its kernels add from several threads as they come."""
-    if device.type != "cpu":
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    memory: Any = deterministic  # its attributes are properties that type checkers do not see
-    filling = memory.fill_uninitialized_memory
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    memory.fill_uninitialized_memory = False  # costs time, and no kernel here reads what it did not write
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        memory.fill_uninitialized_memory = filling
