@@ -49,7 +49,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StorageError, match="No space"):
         write_checkpoint(path, {"number": 2}, previous=tmp_path / "previous.pt")
     assert read_checkpoint(path)["number"] == 1
@@ -139,7 +139,7 @@ def test_without_hard_links_the_one_before_is_kept_too(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(checkpoint.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     for number in range(3):
         write_checkpoint(tmp_path / "last.pt", {"number": number}, previous=tmp_path / "previous.pt")
     assert read_checkpoint(tmp_path / "previous.pt")["number"] == 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
 
 from visiontrain.errors import RunFailedError, StorageError
-from visiontrain.torchkit import checkpoint
 from visiontrain.torchkit.checkpoint import read_checkpoint
 
 EPOCHS = 4
@@ -98,7 +98,7 @@ def test_a_disk_that_is_full_meanwhile_leaves_the_one_before(harness, stopped, m
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr(checkpoint.os, "fsync", full)
+        disk.setattr(os, "fsync", full)
         with pytest.raises(StorageError, match="No space left on device"):
             resume(harness)
     assert read_checkpoint(stopped / "previous.pt")["position"]["epoch"] == 2

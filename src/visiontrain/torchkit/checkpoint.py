@@ -1,21 +1,18 @@
-"""Checkpoints on disk: written whole or not at all, verified when read, tensors and plain values only."""
+"""Checkpoints of torch: tensors and plain values only; `visiontrain.worker.checkpoint` keeps them whole."""
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 
-from visiontrain.errors import RunFailedError
-from visiontrain.storage import explained
+from visiontrain.worker import checkpoint as files
 
-__all__ = ["FORMAT", "Payload", "read_checkpoint", "read_first", "write_checkpoint"]
+__all__ = ["ADVICE", "FORMAT", "Payload", "load", "read_checkpoint", "read_first", "write_checkpoint", "writer"]
 
 #: Marks our files, and says how their content is laid out.
 FORMAT = "visiontrain-checkpoint-1"
@@ -23,7 +20,8 @@ FORMAT = "visiontrain-checkpoint-1"
 #: What `torch.load(weights_only=True)` takes without an allow-list: tensors, numbers, text, lists, tuples, dicts.
 Payload = dict[str, Any]
 
-_UNREADABLE = "can't be used"
+#: What to do where no checkpoint of a run can be read.
+ADVICE = "Start a new run; best.pt, if it is whole, can be given as its --weights."
 
 
 def write_checkpoint(path: Path, payload: Payload, *, previous: Path | None = None) -> None:
@@ -38,34 +36,27 @@ def write_checkpoint(path: Path, payload: Payload, *, previous: Path | None = No
         TypeError: the payload holds something else, which `weights_only=True` would refuse.
         StorageError: the disk did not take it; what was at `path` is still there, and whole.
     """
+    files.write_checkpoint(path, writer(payload), previous=previous)
+
+
+def writer(payload: Payload) -> Callable[[IO[bytes]], None]:
+    """What writes `payload` into a file.
+
+    Raises:
+        TypeError: the payload holds what `weights_only=True` would refuse.
+    """
     _check_plain(payload, "payload")
-    temporary = path.with_name(path.name + ".tmp")
-    with explained(f"the checkpoint {path} can't be written"):
-        # Its parent alone: where the run's folder was removed, half of it must not come back.
-        path.parent.mkdir(exist_ok=True)
-        try:
-            _write(temporary, {"format": FORMAT, **payload})
-            if previous is not None and path.exists():
-                _keep(path, previous)
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):  # half a checkpoint would keep a full disk full
-                temporary.unlink()
-            raise
-        _sync_folder(path.parent)
 
-
-def _write(path: Path, payload: Payload) -> None:
-    with path.open("wb") as file:
+    def write(file: IO[bytes]) -> None:
         told = _Told(file)
         try:
-            torch.save(payload, cast("IO[bytes]", told))
+            torch.save({"format": FORMAT, **payload}, cast("IO[bytes]", told))
         except Exception as e:
             if told.error is not None:
                 raise told.error from e  # torch says where in its own code it was, not what the disk said
             raise
-        file.flush()
-        os.fsync(file.fileno())
+
+    return write
 
 
 class _Told:
@@ -90,27 +81,6 @@ class _Told:
             self._file.flush()
 
 
-def _keep(path: Path, previous: Path) -> None:
-    """Give the file a second name in place of the one that `previous` names."""
-    link = previous.with_name(previous.name + ".tmp")
-    try:
-        link.unlink(missing_ok=True)
-        os.link(path, link)
-    except OSError:  # no hard links here: for an instant there is no file at `path`
-        path.replace(previous)
-    else:
-        link.replace(previous)
-        link.unlink(missing_ok=True)  # both names were the same file already
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _check_plain(value: object, where: str) -> None:
     # Exact types: to isinstance a NumPy float is a float and a defaultdict a dict, and weights_only refuses both.
     if value is None or type(value) in (bool, int, float, str, bytes) or isinstance(value, torch.Tensor):
@@ -133,21 +103,20 @@ def read_checkpoint(path: Path) -> Payload:
     Raises:
         ValueError: missing, damaged, or another kind of file; the message says which.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # torch's reader does not compare the checksums that its writer stores
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"{path} {_UNREADABLE}: the checksum of {damaged} is wrong")
+    return files.read_checkpoint(path, load)
+
+
+def load(path: Path) -> Payload:
+    """Read a file whose checksums were verified.
+
+    Raises:
+        ValueError: it is no checkpoint of ours.
+        Exception: what torch and zipfile raise on damaged bytes, which is of many kinds.
+    """
+    with zipfile.ZipFile(path):  # torch would take what is no archive for a file of its earlier versions
         payload = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as e:
-        raise ValueError(f"{path} {_UNREADABLE}: it does not exist") from e
-    except ValueError:
-        raise
-    except Exception as e:  # zipfile, pickle and torch raise many kinds on damaged bytes
-        raise ValueError(f"{path} {_UNREADABLE}: {type(e).__name__}: {e}") from e
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
-        raise ValueError(f"{path} {_UNREADABLE}: it is no checkpoint of this version of visiontrain")
+        raise ValueError("it is no checkpoint of this version of visiontrain")
     return payload
 
 
@@ -161,19 +130,4 @@ def read_first(paths: Sequence[Path], *, warn: Callable[[str], None]) -> tuple[P
     Raises:
         RunFailedError: none of them can be read.
     """
-    reasons = []
-    for path in paths:
-        try:
-            found = path, read_checkpoint(path)
-        except ValueError as e:
-            reasons.append(str(e))
-            continue
-        if reasons:
-            warn(f"{'; '.join(reasons)}. Going on from the checkpoint before it, {path}")
-        return found
-    if not paths:
-        return None
-    raise RunFailedError(
-        "no checkpoint of the run can be read: " + "; ".join(reasons),
-        instruction="Start a new run; best.pt, if it is whole, can be given as its --weights.",
-    )
+    return files.read_first(paths, load, warn=warn, instruction=ADVICE)
