@@ -14,11 +14,13 @@ from PIL import Image, ImageDraw
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
+from visiontrain.protocol.inference import EvaluateParams, ImageSource, PredictParams
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, RunContext
 from visiontrain_timm.trainer import TimmTrainer
 
 SHAPES = ("circle", "square", "triangle")
+COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 
 
 def draw(shape, rng, side):
@@ -91,8 +93,22 @@ class Context(RunContext):
         return list(timeless)
 
 
+class Asked(EvaluateContext):
+    """Keeps events, and stops at a batch."""
+
+    def __init__(self, params, stop_at=None):
+        self.events = []
+        super().__init__(params, self.events.append)
+        self._stop_at = stop_at
+
+    def progress(self, phase, **fields):
+        super().progress(phase, **fields)
+        if fields["step"] == self._stop_at:
+            self.request_stop()
+
+
 class Harness:
-    """Trains in this process, as the worker would."""
+    """Trains in this process, as the worker would, and uses what was trained."""
 
     def __init__(self, index: Path, folder: Path) -> None:
         self.index, self.folder = index, folder
@@ -118,6 +134,30 @@ class Harness:
             before(context)
         return TimmTrainer().train(context), context
 
+    def path(self, name="run", file="best.pt"):
+        return self.folder / name / "checkpoints" / file
+
+    def evaluate(self, name="run", *, file="best.pt", splits=("val",), stop_at=None, trainer=None, **changes):
+        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
+        values = {"task": "classify", "batch_size": 8, "device": "cpu", "dataset": str(self.index), **changes}
+        folder = self.folder / f"{name}-evaluated"
+        folder.mkdir(exist_ok=True)
+        params = EvaluateParams(
+            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name, file)),
+            splits=splits, options=options, **values,
+        )  # fmt: skip
+        context = Asked(params, stop_at)
+        return (trainer or TimmTrainer()).evaluate(context), context
+
+    def predict(self, images, name="run", *, file="best.pt", trainer=None, **changes):
+        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
+        values = {"task": "classify", "batch_size": 8, "device": "cpu", **changes}
+        sources = tuple(i if isinstance(i, ImageSource) else ImageSource(str(i)) for i in images)
+        params = PredictParams(
+            model="unused", checkpoint=str(self.path(name, file)), images=sources, options=options, **values
+        )
+        return (trainer or TimmTrainer()).predict(params)
+
     def last(self, name="run"):
         return torch.load(self.folder / name / "checkpoints" / "last.pt", weights_only=True)
 
@@ -135,6 +175,35 @@ def make_index_fixture():
 def index(tmp_path_factory):
     """38 training images: four batches of 8 and one of 6; 15 for validation: two batches."""
     return make_index(tmp_path_factory.mktemp("shapes"), train=13, val=5, side=36)
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory):
+    """Discs of any of three colours on grey: 96 images to train on, 36 for validation; some with none."""
+    folder = tmp_path_factory.mktemp("discs")
+    rng = random.Random(5)
+    database = sqlite3.connect(folder / "index.sqlite")
+    database.executescript(SCHEMA)
+    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    splits = {"train": 96, "val": 36}
+    for split, count in splits.items():
+        for position in range(count):
+            image = Image.new("RGB", (40, 40), tuple([rng.randrange(60, 160)] * 3))
+            pen = ImageDraw.Draw(image)
+            for label, colour in enumerate(COLOURS.values()):
+                if rng.random() < 0.4:
+                    x, y = rng.randrange(26), rng.randrange(26)
+                    pen.ellipse((x, y, x + 13, y + 13), fill=colour)
+                    database.execute("INSERT INTO labels VALUES (?, ?, ?)", (split, position, label))
+            image.save(folder / f"{split}{position}.png")
+            row = (split, position, json.dumps(f"{split}{position}.png"), 40, 40, None, b"")
+            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    meta = {"fingerprint": "discs", "task": "classify", "format": "label-file", "root": json.dumps(str(folder))}
+    meta |= {"classes": json.dumps(list(COLOURS)), "splits": json.dumps(splits), "multi_label": "true"}
+    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    database.commit()
+    database.close()
+    return folder / "index.sqlite"
 
 
 @pytest.fixture

@@ -57,15 +57,22 @@ class ClassificationMetrics:
         self._images += len(labels)
 
     def compute(self) -> dict[str, float]:
-        """Numbers from 0 to 1 by canonical name; per class as ``precision/NAME``, ``recall/NAME`` and ``f1/NAME``."""
+        """Numbers from 0 to 1 by canonical name; per class as ``precision/NAME``, ``recall/NAME`` and ``f1/NAME``.
+
+        The macro means are over the classes that an image has or was said to have. A class that no image has has no
+        numbers of its own.
+        """
         found = {name: value.cpu() for name, value in self._counts.compute().items()}
         values = {"accuracy": float(found["accuracy"])}
         if len(self.classes) > _TOP:
             values["accuracy_top5"] = int(self._in_top) / max(1, self._images)
         for name in ("precision_macro", "recall_macro", "f1_macro", "f1_weighted"):
             values[name] = float(found[name])
+        present = found["confusion"].sum(1) > 0
         for name in ("precision", "recall", "f1"):
-            values.update({f"{name}/{c}": float(v) for c, v in zip(self.classes, found[name], strict=True)})
+            values.update(
+                {f"{name}/{c}": float(v) for c, v, p in zip(self.classes, found[name], present, strict=True) if p}
+            )
         return values
 
     def confusion_matrix(self) -> list[list[int]]:

@@ -42,8 +42,8 @@ class MultiLabelMetrics:
     def compute(self) -> dict[str, float]:
         """Numbers from 0 to 1 by canonical name; per class as ``average_precision/NAME``, ``precision/NAME``...
 
-        A label that no image has is left out of ``map``, which is NaN where none has any; one that the model did not
-        say either, of the other means, too.
+        A label that no image has has no numbers of its own, and is left out of ``map``, which is NaN where none has
+        any; one that the model did not say either, of the other means, too.
         """
         right, wrong, _, missed, images = self._counts.compute().double().cpu().unbind(1)
         precision, recall = _share(right, right + wrong), _share(right, right + missed)
@@ -59,7 +59,9 @@ class MultiLabelMetrics:
         }
         values.update({f"average_precision/{name}": value for name, value in average.items()})
         for name, found in (("precision", precision), ("recall", recall), ("f1", f1)):
-            values.update({f"{name}/{c}": float(v) for c, v in zip(self.classes, found, strict=True)})
+            values.update(
+                {f"{name}/{c}": float(v) for c, v, n in zip(self.classes, found, images, strict=True) if n > 0}
+            )
         return values
 
     def _average_precision(self, present: torch.Tensor) -> dict[str, float]:

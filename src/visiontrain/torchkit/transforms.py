@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -60,6 +61,17 @@ class ImageConfig:
     def to_plain(self) -> dict[str, Any]:
         """As lists and plain values, for a checkpoint."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> ImageConfig:
+        """What `to_plain` gave.
+
+        Raises:
+            TypeError: a name is missing or unknown.
+            ValueError: a value is none of those that are possible.
+        """
+        found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**found)
 
 
 class Transform(Protocol):

@@ -17,13 +17,14 @@ from timm.data.config import resolve_model_data_config
 from timm.models import get_pretrained_cfg, is_model, split_model_name_tag
 from torch import nn
 
-from visiontrain.errors import SpecError, UnknownModelError
+from visiontrain.errors import InputError, SpecError, UnknownModelError, WeightsError
 from visiontrain.protocol.messages import Weights
+from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.weights import load_weights
 
-__all__ = ["Built", "build_model"]
+__all__ = ["Built", "build_model", "rebuild_model"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,35 @@ def build_model(
             arguments[option] = getattr(options, option)
     if weights.source == "pretrained":
         _announce(name, log)
-    model, config = _create(name, image_size, weights.source == "pretrained", arguments)
+    model, config = _create(name, image_size, arguments, pretrained=weights.source == "pretrained")
     config = _adjust(config, options)
     if weights.source == "file":
         load_weights(model, Path(weights.path or ""), classes=classes, log=log)
     _try(model, name, config)
     return Built(model, config)
+
+
+def rebuild_model(saved: SavedModel, **arguments: Any) -> nn.Module:
+    """The model of a checkpoint, with random weights still; nothing is fetched.
+
+    Args:
+        saved: What the checkpoint says.
+        arguments: Further ones of `timm.create_model`.
+
+    Raises:
+        WeightsError: timm in this environment can't build it.
+    """
+    height, width = saved.image.size
+    arguments |= {"num_classes": len(saved.classes), "in_chans": 3}
+    try:
+        _check_name(saved.model, Weights("scratch"))
+        model, _ = _create(saved.model, height if height == width else None, arguments)
+    except InputError as e:
+        raise WeightsError(
+            f"the model of {saved.path} can't be built: {e.reason}",
+            instruction="Use the environment's generation that the run was trained with.",
+        ) from e
+    return model
 
 
 def _check_name(name: str, weights: Weights) -> None:
@@ -116,7 +140,7 @@ def _announce(name: str, log: Callable[[str], None]) -> None:
 
 
 def _create(
-    name: str, image_size: int | None, pretrained: bool, arguments: dict[str, Any]
+    name: str, image_size: int | None, arguments: dict[str, Any], *, pretrained: bool = False
 ) -> tuple[nn.Module, ImageConfig]:
     if image_size is not None and _fixed_size(name) not in (None, image_size):
         arguments = {**arguments, "img_size": image_size}

@@ -14,6 +14,7 @@ from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, SpecError
+from visiontrain.protocol.inference import EvaluateResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult, Weights
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.augmentation import augmentation
@@ -30,9 +31,10 @@ from visiontrain.torchkit.sampling import balanced_weights
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
 from visiontrain.torchkit.transforms import EvalTransform, Normalize, Transform
 from visiontrain.torchkit.updates import Updates
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_timm.classify import Classifier
+from visiontrain_timm.inference import FRAMEWORK, Inference
 from visiontrain_timm.multilabel import MultiLabelClassifier, primary_metric, refuse_single_label_options
 from visiontrain_timm.optimize import build_optimizer, build_schedule, choose_learning_rate
 from visiontrain_timm.options import TimmOptions
@@ -50,7 +52,10 @@ _TOP = 5
 
 
 class TimmTrainer:
-    """Trains timm's image classifiers."""
+    """Trains timm's image classifiers, and uses what it trained."""
+
+    def __init__(self) -> None:
+        self._inference = Inference()
 
     def describe(self) -> Description:
         """Versions and devices."""
@@ -155,6 +160,14 @@ class TimmTrainer:
         )
         return loop.run()
 
+    def evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        """Evaluate a checkpoint."""
+        return self._inference.evaluate(context)
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        """Classify images."""
+        return self._inference.predict(params)
+
 
 def _check(params: TrainParams, data: DatasetIndex, options: TimmOptions) -> None:
     if params.task != Task.classify:
@@ -255,7 +268,7 @@ def _facts(
         },
         packages=_PACKAGES,
         metadata={
-            "framework": "timm",
+            "framework": FRAMEWORK,
             "task": params.task,
             "model": params.model,
             "classes": list(data.classes),

@@ -1,0 +1,169 @@
+"""One pass over splits of a dataset with a model that is trained: the numbers that its training would have given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.errors import DatasetError
+from visiontrain.protocol.inference import EvaluateResult
+from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages
+from visiontrain.torchkit.determinism import deterministic
+from visiontrain.torchkit.learning import Learner
+from visiontrain.torchkit.loading import SavedModel
+from visiontrain.torchkit.precision import Precision, autocast
+from visiontrain.torchkit.transforms import Transform
+from visiontrain.worker.context import EvaluateContext
+
+__all__ = ["ClassMap", "EvaluateSettings", "SplitBatches", "evaluate"]
+
+
+class ClassMap:
+    """From the data's class indices to those of a model, by name.
+
+    Args:
+        data: Whose classes may be fewer than the model's, and in another order.
+        model: The trained one.
+
+    Raises:
+        DatasetError: the two don't fit: a class that the model does not know, or data of another kind.
+    """
+
+    def __init__(self, data: DatasetIndex, model: SavedModel) -> None:
+        if data.multi_label != model.multi_label:
+            kinds = {True: "any number of labels", False: "one class each"}
+            raise DatasetError(
+                f"the data's images have {kinds[data.multi_label]}, and {model.path} was trained on images that have "
+                f"{kinds[model.multi_label]}",
+                instruction="Evaluate it on data like what it was trained on.",
+            )
+        unknown = [name for name in data.classes if name not in model.classes]
+        if unknown:
+            raise DatasetError(
+                f"the data has {_list(unknown)}, which {model.path} does not know",
+                instruction=f"It knows {_list(model.classes)}. Name the data's classes likewise, or leave those out.",
+            )
+        self._targets = torch.tensor([model.classes.index(name) for name in data.classes], dtype=torch.int64)
+        self._classes = len(model.classes)
+
+    def __call__(self, batch: ImageBatch) -> ImageBatch:
+        """The batch with the model's class indices."""
+        if batch.labels.dtype == torch.int64:
+            return replace(batch, labels=self._targets[batch.labels])
+        labels = torch.zeros(len(batch), self._classes)
+        labels[:, self._targets] = batch.labels
+        return replace(batch, labels=labels)
+
+
+def _list(names: Sequence[str], shown: int = 20) -> str:
+    text = ", ".join(repr(name) for name in names[:shown])
+    return text if len(names) <= shown else f"{text} and {len(names) - shown} more"
+
+
+class SplitBatches:
+    """Every image of some splits once, split by split in the order of their positions.
+
+    Args:
+        data: The dataset.
+        splits: Names of those to take; each must have images.
+        transform: What makes pixels of an image.
+        batch_size: Images of a batch; the last one of a split may have fewer.
+        workers: Loader processes.
+        device: Where the batches will go.
+
+    Raises:
+        DatasetError: a split has no images.
+    """
+
+    def __init__(
+        self,
+        data: DatasetIndex,
+        splits: Sequence[str],
+        transform: Transform,
+        *,
+        batch_size: int,
+        workers: int,
+        device: torch.device,
+    ) -> None:
+        for split in splits:
+            if not data.splits.get(split):
+                there = ", ".join(f"{name} ({count})" for name, count in data.splits.items() if count)
+                raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
+        self._data, self._transform, self._workers, self._device = data, transform, workers, device
+        self._samplers = {s: EpochSampler(data.splits[s], batch_size, 0, train=False) for s in splits}
+        self.images = sum(data.splits[split] for split in splits)
+
+    @property
+    def batches(self) -> int:
+        """How many there are; at least 1."""
+        return sum(sampler.batches for sampler in self._samplers.values())
+
+    def __iter__(self) -> Iterator[ImageBatch]:
+        """The batches.
+
+        Raises:
+            DatasetError: an image can't be read.
+        """
+        for split, sampler in self._samplers.items():
+            dataset = LabelledImages(self._data, split, self._transform, 0)
+            workers = min(self._workers, sampler.batches)
+            loader = EpochLoader(dataset, sampler, workers=workers, device=self._device)
+            try:
+                yield from loader.epoch(0)
+            finally:
+                loader.close()
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """What an evaluation shares with the training whose numbers it must give.
+
+    Args:
+        device: The model's.
+        precision: Of the forward pass.
+        epoch: The epoch that the weights are of, counted from 1.
+    """
+
+    device: torch.device
+    precision: Precision
+    epoch: int
+
+
+def evaluate(
+    context: EvaluateContext,
+    learner: Learner[ImageBatch],
+    batches: SplitBatches,
+    classes: ClassMap,
+    settings: EvaluateSettings,
+) -> EvaluateResult:
+    """Evaluate a model as validation does, and write what validation writes.
+
+    Args:
+        context: The run.
+        learner: Its model is on its device and set to evaluation.
+        batches: What to evaluate on.
+        classes: From their classes to the model's.
+        settings: How.
+
+    Returns:
+        The canonical metrics and ``images_per_second``, loading included. None of them where a stop came first.
+    """
+    began = time.perf_counter()
+    evaluation = learner.evaluation()
+    learner.model.eval()
+    context.progress("evaluate", step=0, steps=batches.batches)
+    with deterministic(settings.device), torch.inference_mode(), autocast(settings.device, settings.precision):
+        for done, batch in enumerate(batches, start=1):
+            if context.stop_requested:
+                return EvaluateResult("stopped")
+            evaluation.update(classes(batch))
+            context.progress("evaluate", step=done, steps=batches.batches)
+        metrics = evaluation.compute()
+    metrics["images_per_second"] = batches.images / (time.perf_counter() - began)
+    for path, kind in evaluation.write_artifacts(context.artifacts_dir, epoch=settings.epoch):
+        context.artifact(path, kind=kind)
+    return EvaluateResult("completed", {**metrics})
