@@ -1,48 +1,14 @@
 """Images with any number of labels: what is learnt, reported, kept and refused."""
 
-import json
 import math
-import random
-import sqlite3
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
-from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
 from visiontrain.errors import SpecError
 from visiontrain_timm.multilabel import MultiLabelClassifier
 
-COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
-
-
-@pytest.fixture(scope="module")
-def discs(tmp_path_factory):
-    """Discs of any of three colours on grey: 96 images to train on, 36 for validation; some with none."""
-    folder = tmp_path_factory.mktemp("discs")
-    rng = random.Random(5)
-    database = sqlite3.connect(folder / "index.sqlite")
-    database.executescript(SCHEMA)
-    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    splits = {"train": 96, "val": 36}
-    for split, count in splits.items():
-        for position in range(count):
-            image = Image.new("RGB", (40, 40), tuple([rng.randrange(60, 160)] * 3))
-            pen = ImageDraw.Draw(image)
-            for label, colour in enumerate(COLOURS.values()):
-                if rng.random() < 0.4:
-                    x, y = rng.randrange(26), rng.randrange(26)
-                    pen.ellipse((x, y, x + 13, y + 13), fill=colour)
-                    database.execute("INSERT INTO labels VALUES (?, ?, ?)", (split, position, label))
-            image.save(folder / f"{split}{position}.png")
-            row = (split, position, json.dumps(f"{split}{position}.png"), 40, 40, None, b"")
-            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-    meta = {"fingerprint": "discs", "task": "classify", "format": "label-file", "root": json.dumps(str(folder))}
-    meta |= {"classes": json.dumps(list(COLOURS)), "splits": json.dumps(splits), "multi_label": "true"}
-    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-    database.commit()
-    database.close()
-    return folder / "index.sqlite"
+COLOURS = ("blue", "green", "red")
 
 
 @pytest.fixture
