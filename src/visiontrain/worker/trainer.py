@@ -10,7 +10,16 @@ from visiontrain.protocol.inference import EvaluateResult, ExportResult, Predict
 from visiontrain.protocol.messages import Cpu, Device, ModelInfo, TrainResult
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 
-__all__ = ["Description", "Evaluator", "Exporter", "Predictor", "Trainer"]
+__all__ = [
+    "Description",
+    "Device",
+    "Evaluator",
+    "Exporter",
+    "ModelInfo",
+    "Predictor",
+    "TrainResult",
+    "Trainer",
+]
 
 
 @dataclass(frozen=True)
