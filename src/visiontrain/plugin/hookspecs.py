@@ -8,14 +8,17 @@ import pluggy
 
 from visiontrain.plugin.manifest import Manifest
 
-__all__ = ["ENTRY_POINT_GROUP", "hookimpl", "hookspec"]
+__all__ = ["ENTRY_POINT_GROUP", "Register", "hookimpl", "hookspec"]
 
 ENTRY_POINT_GROUP = "visiontrain"
+
+#: What `register_frameworks` is given.
+Register = Callable[[Manifest], None]
 
 hookspec = pluggy.HookspecMarker("visiontrain")
 hookimpl = pluggy.HookimplMarker("visiontrain")
 
 
 @hookspec
-def register_frameworks(register: Callable[[Manifest], None]) -> None:
+def register_frameworks(register: Register) -> None:
     """Call `register` once for each framework that the plugin adds. Since 0.1."""

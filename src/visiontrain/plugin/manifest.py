@@ -7,11 +7,12 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from visiontrain.errors import SpecError
+from visiontrain.errors import DeviceError, SpecError, WeightsError
 from visiontrain.protocol.tasks import Task
 from visiontrain.protocol.version import API_VERSION
 
@@ -21,6 +22,15 @@ OptionValue = bool | int | float | str
 
 #: Longest value that an error repeats whole, in characters.
 _SHOWN = 120
+
+#: What a model can begin with, in words, and how a person asks for it.
+_WEIGHTS: Mapping[Literal["pretrained", "scratch", "file"], tuple[str, str]] = MappingProxyType(
+    {
+        "pretrained": ("published weights", "--pretrained"),
+        "scratch": ("random weights", "--scratch"),
+        "file": ("the weights of a file", "--weights PATH"),
+    }
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -139,13 +149,18 @@ class Manifest(_Declared):
         aliases: Other names that ``--framework`` accepts.
         models: Patterns (as `fnmatch` takes them) that the framework's model names match. They route a name while the
             environment is not built; the catalogue, read from the built environment, has the last word.
+        export_formats: What its models can be exported as: onnx, torchscript... None, where its trainer can't export.
         options: Training options.
         check_options: Is given every option's value by name before a run is planned, in the host; raises `SpecError`
             where two of them contradict each other or a text can't be read.
         defaults: Defaults for what every trainer has.
         environment: Folder with ``environment.toml`` and ``requirements.lock``.
+        devices: Kinds of devices that it can compute on, of cpu, cuda and mps; others are refused before a run starts.
+            None named: its trainer refuses them.
+        weights: What its models can begin with: published weights, random ones, or those of a file; others are refused.
         trainer: ``package.module:Class`` that runs inside the environment.
-        packages: Top-level packages of the plugin that the worker must see beside ``visiontrain``.
+        packages: Top-level packages of the plugin that the worker must see beside ``visiontrain``; by default the
+            trainer's.
         variables: Further environment variables that reach the worker.
     """
 
@@ -157,12 +172,15 @@ class Manifest(_Declared):
     multi_label: bool = False
     aliases: tuple[str, ...] = ()
     models: tuple[str, ...] = Field(min_length=1)
+    export_formats: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     check_options: Callable[[Mapping[str, OptionValue | None]], None] | None = Field(default=None, exclude=True)
     defaults: Defaults = Defaults()
     environment: Path
+    devices: tuple[Literal["cpu", "cuda", "mps"], ...] = ()
+    weights: tuple[Literal["pretrained", "scratch", "file"], ...] = Field(default=tuple(_WEIGHTS), min_length=1)
     trainer: str
-    packages: tuple[str, ...] = Field(min_length=1)
+    packages: tuple[str, ...] = Field(default=(), min_length=1)
     variables: tuple[str, ...] = ()
 
     @field_validator("name")
@@ -178,6 +196,36 @@ class Manifest(_Declared):
         if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
             raise ValueError(f"{value!r} is not of the form package.module:Class")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trainers_package(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "packages" not in values and isinstance(values.get("trainer"), str):
+            return {**values, "packages": (re.split("[.:]", values["trainer"])[0],)}
+        return values
+
+    def check_device(self, device: str) -> None:
+        """Refuse a device that the framework can't compute on. ``auto`` is decided by the trainer.
+
+        Raises:
+            DeviceError: it can't.
+        """
+        if self.devices and device != "auto" and device.partition(":")[0] not in self.devices:
+            raise DeviceError(
+                f"the framework {self.name} can't compute on {device}",
+                instruction=f"Give --device {' or '.join(self.devices)}, or none.",
+            )
+
+    def check_weights(self, source: Literal["pretrained", "scratch", "file"]) -> None:
+        """Refuse first weights that the framework's models can't begin with.
+
+        Raises:
+            WeightsError: they can't.
+        """
+        if source not in self.weights:
+            words, _ = _WEIGHTS[source]
+            ways = " or ".join(_WEIGHTS[can][1] for can in self.weights)
+            raise WeightsError(f"the framework {self.name} can't begin with {words}", instruction=f"Give {ways}.")
 
     def answers_to(self, model: str) -> bool:
         """Whether one of the patterns matches the model's name."""
