@@ -97,7 +97,9 @@ class Planner:
         framework = self.framework(spec)
         manifest = framework.manifest
         options = _options(framework, spec)
+        manifest.check_device(spec.device)
         if needs_weights:
+            manifest.check_weights(spec.first_weights().source)
             spec.check_weights()
         task = spec.task or manifest.tasks[0]
         if task not in manifest.tasks:
