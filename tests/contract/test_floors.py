@@ -21,12 +21,13 @@ PACKAGE = Path(visiontrain.__file__).parent
 REPO = Path(__file__).parents[2]
 
 #: Modules of each side, and what of visiontrain each side may load. `datasets` is a package without content.
-WORKER = ("errors", "storage", "protocol", "worker", "datasets.index")
+READING = ("datasets.index", "datasets.masks", "datasets.objects")
+WORKER = ("errors", "storage", "protocol", "worker", *READING)
 SUPERVISOR = ("errors", "storage", "protocol", "supervisor")
 #: What the conformance kit and the fake framework run inside of an environment.
 TESTING = (*WORKER, "testing.worker")
 #: What a plugin's worker half may use of visiontrain.
-INSIDE = ("errors", "storage", "protocol", "worker", "datasets.index", "torchkit")
+INSIDE = ("errors", "storage", "protocol", "worker", *READING, "torchkit")
 #: Packages that need an environment: the host has none of them.
 FRAMEWORKS = {"numpy", "safetensors", "timm", "torch", "torchmetrics", "torchvision"}
 

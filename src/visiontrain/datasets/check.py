@@ -29,9 +29,9 @@ def check_dataset(
     """Read a dataset, decode every image, and report what it holds and what is odd about it.
 
     Args:
-        data: The data's folder, or its label file; never written to.
+        data: The data's folder, or the file that says what there is; never written to.
         folder: Where what is known about each image is kept, for all datasets.
-        task: The task to read it for; None: what the layout says.
+        task: The task to read it for; None: what the data was made for.
         seed: Decides which images become val where there is no val split.
         batch_size: Images of a training batch, to be told when there are fewer.
         progress: Told how far it is, about twenty times a second.

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visiontrain.datasets.objects import COLUMNS, Object, Skeleton, object_of
 from visiontrain.errors import DatasetError
 
 __all__ = ["FORMAT_VERSION", "SCHEMA", "DatasetIndex", "Image"]
 
 #: Kept in the file as SQLite's ``user_version``; an index of another version is made anew.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -42,6 +43,22 @@ CREATE TABLE labels (            -- of multi-label data: a row for each label of
     label INTEGER NOT NULL,
     PRIMARY KEY (split, position, label)
 ) WITHOUT ROWID;
+CREATE TABLE objects (           -- of detect, segment, pose and obb: those of an image one after the other
+    id INTEGER PRIMARY KEY,
+    split TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    label INTEGER NOT NULL,      -- class index
+    x1 REAL NOT NULL,            -- box in pixels as shown
+    y1 REAL NOT NULL,
+    x2 REAL NOT NULL,
+    y2 REAL NOT NULL,
+    flags INTEGER NOT NULL,      -- 1 crowd, 2 difficult, 4 truncated
+    polygons BLOB,               -- uint32: number of polygons, numbers in each; float32: x, y, x, y...
+    mask BLOB,                   -- uint32: height, width; COCO's compressed runs
+    keypoints BLOB,              -- float32: x, y, visibility...
+    quad BLOB                    -- float32: x, y of four corners; all little-endian
+);
+CREATE INDEX objects_of_image ON objects (split, position, id);
 """
 
 
@@ -50,7 +67,8 @@ class Image:
     """One image.
 
     `path` is absolute; `width` and `height` are in pixels, after EXIF orientation; `labels` are class indices,
-    ascending. `label` is the only one of data whose images have one each; None in multi-label data.
+    ascending. `label` is the only one of data whose images have one each; None in multi-label data. `objects` are those
+    of the tasks detect, segment, pose and obb, in the order of their file; an image may have none.
     """
 
     path: str
@@ -58,6 +76,7 @@ class Image:
     height: int
     label: int | None
     labels: tuple[int, ...] = ()
+    objects: tuple[Object, ...] = ()
 
 
 class DatasetIndex:
@@ -88,6 +107,8 @@ class DatasetIndex:
         #: Identity of the data: SHA-256 over names, contents, splits and labels.
         self.fingerprint: str = meta["fingerprint"]
         self.task: str = meta["task"]
+        #: All tasks that the data can be read for; the index holds what `task` needs.
+        self.tasks: tuple[str, ...] = tuple(json.loads(meta.get("tasks", "null")) or (self.task,))
         self.format: str = meta["format"]
         self.root = Path(json.loads(meta["root"]))
         #: Class names by class index, the same in every split, checkpoint and export.
@@ -96,6 +117,10 @@ class DatasetIndex:
         self.splits: dict[str, int] = json.loads(meta["splits"])
         #: Whether an image has any number of labels, none among them, instead of one.
         self.multi_label = meta.get("multi_label") == "true"
+        #: Whether images have objects, instead of labels.
+        self.has_objects = meta.get("has_objects") == "true"
+        #: What the objects' keypoints are; None for other tasks than pose.
+        self.skeleton: Skeleton | None = Skeleton.from_json(meta["skeleton"]) if "skeleton" in meta else None
 
     def image(self, split: str, position: int) -> Image:
         """The image at `position` (0 to the split's size - 1).
@@ -111,21 +136,34 @@ class DatasetIndex:
         )
         if row is None:
             raise IndexError(f"{split} has {self.splits.get(split, 0)} images, no number {position}")
-        return self._image(row, self._labels(split, position) if self.multi_label else ())
+        return self._image(split, position, row)
 
     def images(self, split: str) -> Iterator[Image]:
         """All images of a split in the order of their positions."""
         for row in self._execute(
             "SELECT position, path, width, height, label FROM images WHERE split = ? ORDER BY position", (split,)
         ):
-            yield self._image(row[1:], self._labels(split, row[0]) if self.multi_label else ())
+            yield self._image(split, row[0], row[1:])
+
+    def objects(self, split: str, position: int) -> tuple[Object, ...]:
+        """The objects of the image at `position`, in the order of their file; none where there is no such image."""
+        rows = self._execute(
+            f"SELECT label, {COLUMNS} FROM objects WHERE split = ? AND position = ? ORDER BY id",  # noqa: S608
+            (split, position),
+        )
+        return tuple(object_of(row[0], row[1:]) for row in rows)
 
     def labels(self, split: str) -> array.array[int]:
         """Class indices of a split by position, 8 bytes each; for data whose images have one label each.
 
         Raises:
-            DatasetError: they have several.
+            DatasetError: they have several, or objects.
         """
+        if self.has_objects:
+            raise DatasetError(
+                f"the images have objects, for the task {self.task}, and this trainer takes a label an image",
+                instruction="Train with a framework that takes such data, or give data to classify.",
+            )
         if self.multi_label:
             raise DatasetError(
                 "the images have several labels each, and this trainer takes one",
@@ -140,10 +178,13 @@ class DatasetIndex:
         )
         return tuple(label for (label,) in rows)
 
-    def _image(self, row: tuple[str, int, int, int | None], labels: tuple[int, ...]) -> Image:
+    def _image(self, split: str, position: int, row: tuple[str, int, int, int | None]) -> Image:
         path, width, height, label = row
         place = os.path.join(self.root, json.loads(path))
-        return Image(place, width, height, label, labels if label is None else (label,))
+        if self.has_objects:
+            return Image(place, width, height, None, (), self.objects(split, position))
+        labels = (label,) if label is not None else self._labels(split, position) if self.multi_label else ()
+        return Image(place, width, height, label, labels)
 
     def _execute(self, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[Any]:
         # SQLite connections must not cross a fork, and are not shared between threads.

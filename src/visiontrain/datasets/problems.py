@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from visiontrain.datasets.formats.base import LeftOut
 from visiontrain.datasets.formats.files import printable
+from visiontrain.datasets.left_out import left_out, unreadable
+from visiontrain.datasets.object_problems import object_problems
 from visiontrain.datasets.report import MAX_FILES, DatasetReport, Problem, Severity
 from visiontrain.datasets.survey import VAL_SHARE, Survey
+from visiontrain.datasets.words import number, shown, some
 
 __all__ = ["SKIPPABLE", "TRAINING_ALONE", "make_report"]
 
@@ -17,7 +18,7 @@ __all__ = ["SKIPPABLE", "TRAINING_ALONE", "make_report"]
 SKIPPABLE = frozenset({"unreadable", "unreadable-folder", "missing-images"})
 
 #: Errors that keep data from being trained on, and not from being evaluated on.
-TRAINING_ALONE = frozenset({"too-few-classes", "empty-split"})
+TRAINING_ALONE = frozenset({"too-few-classes", "empty-split", "no-objects"})
 
 _IMBALANCE = 10  # the largest class to the smallest
 _TINY = 16  # pixels, of the shorter side
@@ -33,23 +34,33 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
         batch_size: Images of a training batch, if it is known already.
         skip_unreadable: Unreadable files are left out with a warning, instead of being an error.
     """
-    rows = survey.staging.rows(
-        "SELECT class.name, split, COUNT(*) FROM label JOIN kept ON kept.id = label.image"
+    staging = survey.staging
+    rows = staging.rows(
+        "SELECT class.name, split, COUNT(*) FROM object JOIN kept ON kept.id = object.image"
+        " JOIN class ON class.id = object.class GROUP BY class.id, split"
+        if survey.has_objects
+        else "SELECT class.name, split, COUNT(*) FROM label JOIN kept ON kept.id = label.image"
         " JOIN class ON class.id = label.class GROUP BY class.id, split"
         if survey.multi_label
         else "SELECT class.name, split, COUNT(*) FROM kept JOIN class ON class.id = kept.class GROUP BY class.id, split"
     )
-    names = sorted({name for name, _, _ in rows})
-    sizes = dict(survey.staging.rows("SELECT split, COUNT(*) FROM kept GROUP BY split"))
+    names = [name for name, _, _ in rows]
+    if survey.has_objects:  # a detector has the classes that its data names, found or not
+        names = [name for (name,) in staging.rows("SELECT name FROM class ORDER BY id")]
+    names = list(dict.fromkeys(names)) if staging.in_order else sorted(set(names))
+    sizes = dict(staging.rows("SELECT split, COUNT(*) FROM kept GROUP BY split"))
     totals = {split: sizes[split] for split in ("train", "val", "test") if split in sizes}
     counts = {(name, split): count for name, split, count in rows}
     classes = {name: {split: counts.get((name, split), 0) for split in totals} for name in names}
     problems = [
-        *_unreadable(survey, "warning" if skip_unreadable else "error"),
-        *_left_out(survey),
-        *_structure(survey, classes, totals),
+        *unreadable(survey, "warning" if skip_unreadable else "error"),
+        *left_out(survey),
+        *_splits(survey, totals),
+        *(object_problems(survey, classes, totals) if survey.has_objects else _structure(survey, classes, totals)),
         *_several_labels(survey),
-        *_balance(classes, totals, batch_size),
+        *_elsewhere(survey),
+        *([] if survey.has_objects else _balance(classes)),
+        *_batch(totals, batch_size),
         *_contents(survey),
         *_appearance(survey),
     ]
@@ -59,70 +70,27 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
         source=Path(survey.source),
         format=survey.format,
         task=survey.task,
+        tasks=survey.tasks,
         multi_label=survey.multi_label,
         splits=totals,
         classes=classes,
+        objects={split: sum(of[split] for of in classes.values()) for split in totals} if survey.has_objects else {},
         problems=tuple(problems),
     )
 
 
-def _unreadable(survey: Survey, severity: Severity) -> Iterator[Problem]:
-    staging = survey.staging
-    ((count,),) = staging.rows("SELECT COUNT(*) FROM image WHERE reason IS NOT NULL")
-    if count:
-        rows = staging.rows("SELECT path, reason FROM image WHERE reason IS NOT NULL ORDER BY path LIMIT ?", MAX_FILES)
-        left_out = "; left out" if severity == "warning" else ""
+def _splits(survey: Survey, totals: Mapping[str, int]) -> Iterator[Problem]:
+    for split in ("train", "val"):
+        if not totals.get(split):
+            yield Problem(severity="error", code="empty-split", message=f"the split {split} has no readable image")
+    if survey.carved:
+        each = "train" if survey.has_objects else "each class in train"
         yield Problem(
-            severity=severity,
-            code="unreadable",
-            message=f"{_number(count, 'image')} can't be read{left_out}:",
-            files=_shown(rows),
-            reasons=tuple(reason for _, reason in rows),
-            count=count,
-        )
-    yield from _paths_left_out(
-        survey, "denied", "unreadable-folder", "can't be opened", severity=severity, noun="folder"
-    )
-    message = f"named in {_name(survey.source)} can't be found; paths are taken from {printable(survey.root)}"
-    yield from _paths_left_out(survey, "missing", "missing-images", message, severity=severity, noun="image")
-
-
-def _left_out(survey: Survey) -> Iterator[Problem]:
-    for why, severity, code, noun, message in _LEFT_OUT:
-        yield from _paths_left_out(survey, why, code, message, severity=severity, noun=noun)
-
-
-_LEFT_OUT: tuple[tuple[LeftOut, Severity, str, str, str], ...] = (
-    (
-        "unsupported",
-        "warning",
-        "unsupported-images",
-        "image",
-        "left out: of a kind to be converted to JPEG or PNG first",
-    ),
-    ("loose", "warning", "loose-images", "image", "left out: outside of any class folder"),
-    ("folder", "warning", "ignored-folders", "folder", "left out: beside the splits"),
-    ("repeated", "warning", "repeated-rows", "row", "left out: another row said the same"),
-    ("other", "note", "ignored-files", "file", "left out: no image"),
-)
-
-
-def _paths_left_out(
-    survey: Survey, why: LeftOut, code: str, message: str, *, severity: Severity, noun: str
-) -> Iterator[Problem]:
-    ((count,),) = survey.staging.rows("SELECT COUNT(*) FROM left_out WHERE why = ?", why)
-    if count:
-        rows = survey.staging.rows(
-            "SELECT path, reason FROM left_out WHERE why = ? ORDER BY path LIMIT ?", why, MAX_FILES
-        )
-        reasons = tuple(reason for _, reason in rows)
-        yield Problem(
-            severity=severity,
-            code=code,
-            message=f"{_number(count, noun)} {message}:",
-            files=_shown(rows),
-            reasons=reasons if any(reasons) else (),
-            count=count,
+            severity="note",
+            code="split-carved",
+            message=f"there is no val split: {VAL_SHARE:.0%} of {each} became val, "
+            f"{number(survey.carved, 'image')} with seed {survey.seed}",
+            count=survey.carved,
         )
 
 
@@ -133,7 +101,7 @@ def _structure(
         yield Problem(
             severity="error",
             code="too-few-classes",
-            message=f"readable images of {_number(len(classes), 'class')}: two are needed"
+            message=f"readable images of {number(len(classes), 'class')}: two are needed"
             + (
                 "; for a single label, make two classes of what has it and what has not"
                 if survey.multi_label
@@ -141,16 +109,13 @@ def _structure(
             ),
             count=len(classes),
         )
-    for split in ("train", "val"):
-        if not totals.get(split):
-            yield Problem(severity="error", code="empty-split", message=f"the split {split} has no readable image")
     listed = {name for (name,) in survey.staging.rows("SELECT name FROM class")}
     empty = sorted(listed - classes.keys())
     if empty:
         yield Problem(
             severity="warning",
             code="empty-class",
-            message=f"{_number(len(empty), 'class')} without a readable image, left out of the classes: {_some(empty)}",
+            message=f"{number(len(empty), 'class')} without a readable image, left out of the classes: {some(empty)}",
             count=len(empty),
         )
     for split in totals:
@@ -159,21 +124,13 @@ def _structure(
             yield Problem(
                 severity="warning",
                 code="class-missing-from-split",
-                message=f"{split} has no image of {_number(len(missing), 'class')}: {_some(missing)}",
+                message=f"{split} has no image of {number(len(missing), 'class')}: {some(missing)}",
                 count=len(missing),
             )
-    if survey.carved:
-        yield Problem(
-            severity="note",
-            code="split-carved",
-            message=f"there is no val split: {VAL_SHARE:.0%} of each class in train became val, "
-            f"{_number(survey.carved, 'image')} with seed {survey.seed}",
-            count=survey.carved,
-        )
 
 
 def _several_labels(survey: Survey) -> Iterator[Problem]:
-    """What a person should know of multi-label data, and of images that lie elsewhere."""
+    """What a person should know of multi-label data."""
     staging = survey.staging
     if survey.multi_label:
         ((several,),) = staging.rows("SELECT COUNT(*) FROM kept WHERE labels LIKE '%,%'")
@@ -181,24 +138,27 @@ def _several_labels(survey: Survey) -> Iterator[Problem]:
         yield Problem(
             severity="note",
             code="multi-label",
-            message=f"read as multi-label data: {_number(several, 'image')} with several labels, {none:,} with none",
+            message=f"read as multi-label data: {number(several, 'image')} with several labels, {none:,} with none",
             count=several,
         )
+
+
+def _elsewhere(survey: Survey) -> Iterator[Problem]:
+    """Images that a copy of the folder would lack."""
+    staging = survey.staging
     ((count,),) = staging.rows("SELECT COUNT(*) FROM kept WHERE substr(path, 1, 1) = x'2f'")
     if count:
         rows = staging.rows("SELECT path FROM kept WHERE substr(path, 1, 1) = x'2f' ORDER BY path LIMIT ?", MAX_FILES)
         yield Problem(
             severity="warning",
             code="outside-of-folder",
-            message=f"{_number(count, 'image')} outside of {printable(survey.root)}: a copy of that folder lacks them:",
-            files=_shown(rows),
+            message=f"{number(count, 'image')} outside of {printable(survey.root)}: a copy of that folder lacks them:",
+            files=shown(rows),
             count=count,
         )
 
 
-def _balance(
-    classes: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], batch_size: int | None
-) -> Iterator[Problem]:
+def _balance(classes: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
     train = {name: counts["train"] for name, counts in classes.items() if counts.get("train")}
     if not train:
         return
@@ -207,7 +167,7 @@ def _balance(
         yield Problem(
             severity="warning",
             code="single-image-class",
-            message=f"{_number(len(single), 'class')} with a single image to train on: {_some(single)}",
+            message=f"{number(len(single), 'class')} with a single image to train on: {some(single)}",
             count=len(single),
         )
     most, least = max(train, key=train.__getitem__), min(train, key=train.__getitem__)
@@ -215,16 +175,20 @@ def _balance(
         yield Problem(
             severity="warning",
             code="imbalance",
-            message=f"classes differ much in size in train: {most} has {_number(train[most], 'image')}, {least} has "
+            message=f"classes differ much in size in train: {most} has {number(train[most], 'image')}, {least} has "
             f"{train[least]:,}; accuracy says little then, look at the metrics of each class",
             count=len(train),
         )
-    if batch_size is not None and totals["train"] < batch_size:
+
+
+def _batch(totals: Mapping[str, int], batch_size: int | None) -> Iterator[Problem]:
+    count = totals.get("train")
+    if batch_size is not None and count and count < batch_size:
         yield Problem(
             severity="warning",
             code="fewer-images-than-batch",
-            message=f"train has {_number(totals['train'], 'image')}, fewer than a batch of {batch_size:,}",
-            count=totals["train"],
+            message=f"train has {number(count, 'image')}, fewer than a batch of {batch_size:,}",
+            count=count,
         )
 
 
@@ -235,7 +199,9 @@ def _contents(survey: Survey) -> Iterator[Problem]:
             "split",
             "found in more than one split, so that the measured accuracy is too good",
         ),
-        ("same-image-two-label-sets", "labels", "found with different labels")
+        ("same-image-two-annotations", "labels", "found with different objects")
+        if survey.has_objects
+        else ("same-image-two-label-sets", "labels", "found with different labels")
         if survey.multi_label
         else ("same-image-two-classes", "class", "found in more than one class"),
     ):
@@ -249,8 +215,8 @@ def _contents(survey: Survey) -> Iterator[Problem]:
             yield Problem(
                 severity="warning",
                 code=code,
-                message=f"{_number(count, 'image')} {message}:",
-                files=_shown(rows),
+                message=f"{number(count, 'image')} {message}:",
+                files=shown(rows),
                 count=count,
             )
 
@@ -262,31 +228,14 @@ def _appearance(survey: Survey) -> Iterator[Problem]:
         rows = staging.rows(
             "SELECT path FROM kept WHERE MIN(width, height) < ? ORDER BY path LIMIT ?", _TINY, MAX_FILES
         )
-        message = f"{_number(count, 'image')} less than {_TINY} pixels wide or high:"
-        yield Problem(severity="warning", code="tiny-images", message=message, files=_shown(rows), count=count)
+        message = f"{number(count, 'image')} less than {_TINY} pixels wide or high:"
+        yield Problem(severity="warning", code="tiny-images", message=message, files=shown(rows), count=count)
     modes = staging.rows("SELECT mode, COUNT(*) FROM kept WHERE mode NOT IN (?, ?) GROUP BY mode", *_PLAIN_MODES)
     if modes:
-        listed = ", ".join(f"{number:,} {mode}" for mode, number in modes)
+        listed = ", ".join(f"{count:,} {mode}" for mode, count in modes)
         yield Problem(
             severity="note",
             code="colour-modes",
             message=f"images of other colour modes than RGB and grey are converted: {listed}",
-            count=sum(number for _, number in modes),
+            count=sum(count for _, count in modes),
         )
-
-
-def _shown(rows: Sequence[tuple[bytes, ...]]) -> tuple[str, ...]:
-    return tuple(printable(os.fsdecode(row[0])) for row in rows)
-
-
-def _name(path: str) -> str:
-    return printable(os.path.basename(path))
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun if count == 1 else noun + ('es' if noun.endswith('s') else 's')}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_FILES:,} more" if len(names) > MAX_FILES else ""
-    return ", ".join(names[:MAX_FILES]) + more

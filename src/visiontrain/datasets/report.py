@@ -55,12 +55,15 @@ class DatasetReport(_Frozen):
 
     Args:
         root: The data's folder, absolute.
-        source: What says what there is, absolute: a label file, or the folder itself.
+        source: What says what there is, absolute: a file that lists it, or the folder itself.
         format: The layout's name.
         task: The task that the data is read for.
+        tasks: All that it could be read for.
         multi_label: Whether an image may have any number of classes, instead of one.
         splits: Number of readable images by split: train, val and, where there is one, test.
-        classes: Number of readable images by class and split, in the order of the class indices.
+        classes: Number of readable images by class and split, in the order of the class indices; where images have
+            objects, that of objects.
+        objects: Number of objects by split; empty where images have classes.
         problems: Errors first, then warnings, then notes.
     """
 
@@ -68,9 +71,11 @@ class DatasetReport(_Frozen):
     source: Path
     format: str
     task: Task
+    tasks: tuple[Task, ...]
     multi_label: bool
     splits: dict[str, int]
     classes: dict[str, dict[str, int]]
+    objects: dict[str, int]
     problems: tuple[Problem, ...]
 
     def of(self, severity: Severity) -> tuple[Problem, ...]:
@@ -89,9 +94,10 @@ class IndexedDataset(_Frozen):
     Args:
         path: The index's file; `visiontrain.datasets.index.DatasetIndex` reads it.
         root: The data's folder, absolute.
-        source: What says what there is, absolute: a label file, or the folder itself.
+        source: What says what there is, absolute: a file that lists it, or the folder itself.
         format: The layout's name.
         task: The task that the data was read for.
+        tasks: All that it could be read for.
         multi_label: Whether an image may have any number of classes, instead of one.
         fingerprint: SHA-256 (64 hex digits) over names, contents, splits, labels, classes and task; not over the root.
         splits: Number of images by split.
@@ -106,6 +112,7 @@ class IndexedDataset(_Frozen):
     source: Path
     format: str
     task: Task
+    tasks: tuple[Task, ...]
     multi_label: bool
     fingerprint: str
     splits: dict[str, int]

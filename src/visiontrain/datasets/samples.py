@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from visiontrain.datasets import scenes, shapes
 from visiontrain.datasets.formats.files import printable
 from visiontrain.errors import InputError
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["SAMPLES", "Sample", "holds_sample", "make_sample"]
+__all__ = ["SAMPLES", "ImageFormat", "Sample", "holds_sample", "make_sample"]
+
+#: JPEG as cameras give it, PNG without loss, PPM that needs no decoder.
+ImageFormat = Literal["jpg", "png", "ppm"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,10 @@ class Sample:
         summary: One line about it.
         images_per_class: How many images a class has in each split.
         image_size: Side of the square images in pixels.
-        make: Writes the dataset into an empty folder: given that, the seed, images per class by split, and the side.
-            Fewer images are the first ones of more.
-        files: The files that `make` writes, relative to the folder: given the images per class by split.
+        make: Writes the dataset into an empty folder: given that, the seed, images per class by split, the side, and
+            the images' format. Fewer images are the first ones of more.
+        files: The files that `make` writes, relative to the folder: given the images per class by split, and their
+            format.
     """
 
     name: str
@@ -38,8 +43,8 @@ class Sample:
     summary: str
     images_per_class: Mapping[str, int]
     image_size: int
-    make: Callable[[Path, int, Mapping[str, int], int], None]
-    files: Callable[[Mapping[str, int]], Iterable[PurePath]]
+    make: Callable[[Path, int, Mapping[str, int], int, ImageFormat], None]
+    files: Callable[[Mapping[str, int], ImageFormat], Iterable[PurePath]]
 
 
 #: The samples by name.
@@ -74,6 +79,7 @@ def make_sample(
     seed: int = 0,
     images_per_class: Mapping[str, int] | None = None,
     image_size: int | None = None,
+    image_format: ImageFormat = "jpg",
 ) -> Path:
     """Generate a sample dataset. The same seed and Pillow give the same bytes.
 
@@ -84,6 +90,7 @@ def make_sample(
         seed: Decides everything that is random.
         images_per_class: Number of images by split (train, val, test); None: the sample's own.
         image_size: Side of the images in pixels, 16 to 1024; None: the sample's own.
+        image_format: jpg, png, or ppm, which needs no decoder.
 
     Returns:
         The folder, absolute.
@@ -99,13 +106,16 @@ def make_sample(
         raise InputError(f"images_per_class gives 0 or more for train, val and test, not {dict(counts)}")
     if not _SMALLEST <= side <= _LARGEST:
         raise InputError(f"image_size must be between {_SMALLEST} and {_LARGEST} pixels, not {side}")
+    if image_format not in get_args(ImageFormat):
+        raise InputError(f"image_format must be one of {', '.join(get_args(ImageFormat))}, not {image_format!r}")
+    wanted = _Wanted(sample, seed, counts, side, image_format)
     target = Path(folder).expanduser().absolute()
     try:
         target.mkdir(parents=True, exist_ok=True)
         found = sorted(os.listdir(target))
         if not found:
-            _make(sample, target, seed, counts, side)
-        elif not _holds(sample, target, seed, counts, side):
+            _make(wanted, target)
+        elif not _holds(wanted, target):
             raise InputError(
                 f"{printable(str(target))} is not empty: it holds {', '.join(map(printable, found[:3]))}"
                 + (" and more" if len(found) > 3 else ""),  # noqa: PLR2004
@@ -123,15 +133,16 @@ def make_sample(
     return target
 
 
-def holds_sample(name: str, folder: str | os.PathLike[str]) -> bool:
-    """Whether a folder holds exactly the sample as `make_sample` makes it by default.
+def holds_sample(name: str, folder: str | os.PathLike[str], *, image_format: ImageFormat = "jpg") -> bool:
+    """Whether a folder holds exactly the sample as `make_sample` makes it by default, in that format.
 
     Raises:
         InputError: there is no such sample.
     """
     sample = _sample(name)
+    wanted = _Wanted(sample, 0, sample.images_per_class, sample.image_size, image_format)
     try:
-        return _holds(sample, Path(folder).expanduser(), 0, sample.images_per_class, sample.image_size)
+        return _holds(wanted, Path(folder).expanduser())
     except OSError:  # whoever goes on to make it is told why
         return False
 
@@ -143,27 +154,44 @@ def _sample(name: str) -> Sample:
     return sample
 
 
-def _make(sample: Sample, target: Path, seed: int, counts: Mapping[str, int], side: int) -> None:
+@dataclass(frozen=True)
+class _Wanted:
+    """A sample with all that decides what is in it."""
+
+    sample: Sample
+    seed: int
+    counts: Mapping[str, int]
+    side: int
+    image_format: ImageFormat
+
+    def make(self, folder: Path, counts: Mapping[str, int]) -> None:
+        self.sample.make(folder, self.seed, counts, self.side, self.image_format)
+
+    def files(self, counts: Mapping[str, int]) -> list[Path]:
+        return [Path(name) for name in self.sample.files(counts, self.image_format)]
+
+
+def _make(wanted: _Wanted, target: Path) -> None:
     # Made aside, so that what was interrupted is never taken for a dataset.
     aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=target))
     try:
-        sample.make(aside, seed, counts, side)
+        wanted.make(aside, wanted.counts)
         for made in sorted(aside.iterdir()):
             made.rename(target / made.name)
     finally:
         shutil.rmtree(aside)
 
 
-def _holds(sample: Sample, folder: Path, seed: int, counts: Mapping[str, int], side: int) -> bool:
+def _holds(wanted: _Wanted, folder: Path) -> bool:
     """Whether the folder holds the sample's files and no others, and the first of each class is what it should be."""
     found = {path.relative_to(folder): path for path in folder.rglob("*") if not path.is_dir()}
-    if found.keys() != set(map(Path, sample.files(counts))) or not all(path.stat().st_size for path in found.values()):
+    if found.keys() != set(wanted.files(wanted.counts)) or not all(path.stat().st_size for path in found.values()):
         return False
-    first = {split: min(count, 1) for split, count in counts.items()}
+    first = {split: min(count, 1) for split, count in wanted.counts.items()}
     with tempfile.TemporaryDirectory() as aside:
         # The seed and the size don't show in names. Drawing all of them again would take as long as making them.
-        sample.make(Path(aside), seed, first, side)
-        return all(_begins(Path(aside) / name, found[Path(name)]) for name in sample.files(first))
+        wanted.make(Path(aside), first)
+        return all(_begins(Path(aside) / name, found[name]) for name in wanted.files(first))
 
 
 def _begins(one: Path, other: Path) -> bool:

@@ -18,12 +18,14 @@ _PLACES = tuple((x, y) for x in (0.27, 0.73) for y in (0.27, 0.73))
 _MOST = 3  # shapes an image
 
 
-def make_scenes(folder: Path, seed: int, images_per_class: Mapping[str, int], image_size: int) -> None:
-    """Write ``labels.csv`` and ``<split>/<kind>-<number>.jpg`` into `folder`: JPEG, RGB, `image_size` pixels square."""
+def make_scenes(
+    folder: Path, seed: int, images_per_class: Mapping[str, int], image_size: int, image_format: str
+) -> None:
+    """Write ``labels.csv`` and ``<split>/<kind>-<number>.<image_format>``: RGB, `image_size` pixels square."""
     rows = []
     for split, count in images_per_class.items():
         (folder / split).mkdir(parents=True)
-        for path, kind, number in _images(split, count):
+        for path, kind, number in _images(split, count, image_format):
             # A generator an image: changing one number changes no other image.
             source = random.Random(f"{seed}/scenes/{split}/{kind}/{number}")  # noqa: S311 - not for secrets
             names = _names(kind, source)
@@ -35,16 +37,16 @@ def make_scenes(folder: Path, seed: int, images_per_class: Mapping[str, int], im
         csv.writer(file, lineterminator="\n").writerows([("path", "labels", "split"), *rows])
 
 
-def list_scenes(images_per_class: Mapping[str, int]) -> Iterator[PurePath]:
+def list_scenes(images_per_class: Mapping[str, int], image_format: str) -> Iterator[PurePath]:
     """The files that `make_scenes` writes, relative to the folder."""
     yield PurePath(_LIST)
     for split, count in images_per_class.items():
-        yield from (path for path, _, _ in _images(split, count))
+        yield from (path for path, _, _ in _images(split, count, image_format))
 
 
-def _images(split: str, count: int) -> Iterator[tuple[PurePath, str, int]]:
+def _images(split: str, count: int, image_format: str) -> Iterator[tuple[PurePath, str, int]]:
     for kind in _KINDS:
-        yield from ((PurePath(split, f"{kind}-{number:04}.jpg"), kind, number) for number in range(count))
+        yield from ((PurePath(split, f"{kind}-{number:04}.{image_format}"), kind, number) for number in range(count))
 
 
 def _names(kind: str, source: random.Random) -> list[str]:

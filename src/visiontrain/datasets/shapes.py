@@ -27,8 +27,10 @@ _NOISE = 0.12  # share of noise in the picture
 QUALITY = 88
 
 
-def make_shapes(folder: Path, seed: int, images_per_class: Mapping[str, int], image_size: int) -> None:
-    """Write ``<split>/<class>/<number>.jpg`` into `folder`: JPEG, RGB, `image_size` pixels square."""
+def make_shapes(
+    folder: Path, seed: int, images_per_class: Mapping[str, int], image_size: int, image_format: str
+) -> None:
+    """Write ``<split>/<class>/<number>.<image_format>`` into `folder`: RGB, `image_size` pixels square."""
     for split, count in images_per_class.items():
         for name in CLASSES:
             place = folder / split / name
@@ -36,18 +38,18 @@ def make_shapes(folder: Path, seed: int, images_per_class: Mapping[str, int], im
             for number in range(count):
                 # A generator an image: changing one number changes no other image.
                 source = random.Random(f"{seed}/{split}/{name}/{number}")  # noqa: S311 - not for secrets
-                draw_shape(name, source, image_size).save(place / _file_name(number), quality=QUALITY)
+                draw_shape(name, source, image_size).save(place / _file_name(number, image_format), quality=QUALITY)
 
 
-def list_shapes(images_per_class: Mapping[str, int]) -> Iterator[PurePath]:
+def list_shapes(images_per_class: Mapping[str, int], image_format: str) -> Iterator[PurePath]:
     """The files that `make_shapes` writes, relative to the folder."""
     for split, count in images_per_class.items():
         for name in CLASSES:
-            yield from (PurePath(split, name, _file_name(number)) for number in range(count))
+            yield from (PurePath(split, name, _file_name(number, image_format)) for number in range(count))
 
 
-def _file_name(number: int) -> str:
-    return f"{number:04}.jpg"
+def _file_name(number: int, image_format: str) -> str:
+    return f"{number:04}.{image_format}"
 
 
 def draw_shape(name: str, source: random.Random, image_size: int) -> Image:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from visiontrain.datasets.annotation import Annotation, FlawCode
 from visiontrain.datasets.formats.base import LeftOut, Split
+from visiontrain.datasets.objects import Skeleton
 from visiontrain.datasets.pillow import COMMON_EXTENSIONS
 from visiontrain.datasets.probe_cache import Probe
+from visiontrain.datasets.staged_objects import StagedObjects
 
 __all__ = ["Staging"]
 
 # `kept` is what training will see; unreadable images stay in `image` to be reported. An image has a class; or, in
 # multi-label data, `labels`: the ids of all its classes, in order, with commas between, and each in `label` once more.
+# Of images with objects `labels` tells different ones apart, and `label` has the classes of an image's objects.
 _SCHEMA = """
 CREATE TABLE class (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE image (
@@ -49,6 +53,10 @@ class Staging:
         self.listed = 0  # images so far
         self.uncommon = 0  # of them, those of formats that not every Pillow reads
         self.multi_label = False
+        self.in_order = False  # whether classes keep the order in which they came, and those without images as well
+        self.annotated = False  # whether images have objects
+        self.objects = StagedObjects(self._connection)
+        self.notes: dict[str, str] = {}
 
     def __enter__(self) -> Staging:
         return self
@@ -62,26 +70,66 @@ class Staging:
             self._classes[name] = len(self._classes)
             self._connection.execute("INSERT INTO class VALUES (?, ?)", (self._classes[name], name))
 
+    def add_classes(self, names: Sequence[str]) -> None:
+        """These are all classes, in this order."""
+        self.in_order = True
+        for name in names:
+            self.add_class(name)
+
+    def set_skeleton(self, skeleton: Skeleton) -> None:
+        """The objects have these keypoints."""
+        self.objects.skeleton = skeleton
+
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image of a class that was added before."""
         self._connection.execute(
             "INSERT INTO image (split, class, path, size, mtime_ns) VALUES (?, ?, ?, ?, ?)",
             (split, self._classes[name], os.fsencode(path), size, mtime_ns),
         )
-        self.listed += 1
-        self.uncommon += not path.lower().endswith(COMMON_EXTENSIONS)
+        self._count(path)
 
     def add_labelled_image(self, split: Split, names: tuple[str, ...], path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image that has these labels, of classes that were added before."""
         self.multi_label = True
-        self.listed += 1
-        self.uncommon += not path.lower().endswith(COMMON_EXTENSIONS)
+        self._count(path)
         numbers = sorted(self._classes[name] for name in names)
         self._connection.execute(
             "INSERT INTO image (id, split, labels, path, size, mtime_ns) VALUES (?, ?, ?, ?, ?, ?)",
             (self.listed, split, ",".join(map(str, numbers)), os.fsencode(path), size, mtime_ns),
         )
         self._connection.executemany("INSERT INTO label VALUES (?, ?)", ((self.listed, number) for number in numbers))
+
+    def add_annotated_image(
+        self,
+        split: Split,
+        path: str,
+        annotations: Sequence[Annotation],
+        *,
+        size: int,
+        mtime_ns: int,
+        declared: tuple[int, int] | None = None,
+    ) -> None:
+        """There is an image with these objects, of classes that were added before."""
+        self.annotated = True
+        self._count(path)
+        self._connection.execute(
+            "INSERT INTO image (id, split, labels, path, size, mtime_ns) VALUES (?, ?, '', ?, ?, ?)",
+            (self.listed, split, os.fsencode(path), size, mtime_ns),
+        )
+        self.objects.add(self.listed, [self._classes[found.name] for found in annotations], annotations, declared)
+
+    def _count(self, path: str) -> None:
+        self.listed += 1
+        self.uncommon += not path.lower().endswith(COMMON_EXTENSIONS)
+
+    def add_flaw(self, path: str, code: FlawCode, reason: str) -> None:
+        """There is something wrong with an annotation."""
+        self.annotated = True
+        self.objects.add_flaw(path, code, reason)
+
+    def add_note(self, code: str, message: str) -> None:
+        """The person should know how the data was understood."""
+        self.notes[code] = message
 
     def leave_out(self, path: str, why: LeftOut, reason: str = "") -> None:
         """There is a file, folder or row that is not read."""
@@ -140,13 +188,13 @@ class Staging:
 
         In multi-label data the rarest class comes first: it gets its share, and what then lies on either side stays
         there when the next class gets its own, so that rare ones are not left to chance. Images without any label come
-        last.
+        last. Images with objects are dealt with in the same way: they have the classes of their objects.
         """
         self._connection.create_function(
             "shuffled", 1, lambda content: hashlib.sha256(b"%d:" % seed + content).digest()
         )
         self._connection.execute("CREATE TABLE moved (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
-        if self.multi_label:
+        if self.multi_label or self.annotated:
             self._carve_labelled(share)
             return
         for number in self._classes.values():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from visiontrain.datasets import decoder
+from visiontrain.datasets.annotation import Annotation
 from visiontrain.datasets.formats import choose_format
 from visiontrain.datasets.formats.base import Split
 from visiontrain.datasets.formats.files import printable
@@ -18,6 +19,7 @@ from visiontrain.datasets.pillow import Pillow, host_version
 from visiontrain.datasets.probe import probe_images
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
+from visiontrain.datasets.tasks import choose_task
 from visiontrain.errors import DatasetError, StorageError
 from visiontrain.protocol.tasks import Task
 from visiontrain.storage import explained
@@ -39,6 +41,7 @@ class Survey:
         source: What says what there is: a file in the folder, or the folder itself.
         format: The layout's name.
         task: The task that it was read for.
+        tasks: All that it could be read for.
         staging: Every image with its split, class and probe.
         seed: What the carving started from.
         carved: Number of images that went from train to val; None where the data has a val split of its own.
@@ -48,6 +51,7 @@ class Survey:
     source: str
     format: str
     task: Task
+    tasks: tuple[Task, ...]
     staging: Staging
     seed: int
     carved: int | None
@@ -56,6 +60,11 @@ class Survey:
     def multi_label(self) -> bool:
         """Whether an image may have any number of classes, instead of one."""
         return self.staging.multi_label
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether images have objects, instead of classes."""
+        return self.staging.annotated
 
 
 @contextlib.contextmanager
@@ -67,25 +76,28 @@ def survey_dataset(
     seed: int,
     progress: Callable[[IndexProgress], None] | None,
     others: Callable[[], Iterable[Pillow]] = tuple,
+    among: Collection[Task] | None = None,
 ) -> Iterator[Survey]:
     """Read a dataset; the survey is gone when the context ends.
 
     Args:
-        data: The data's folder, or its label file; never written to.
+        data: The data's folder, or the file that says what there is; never written to.
         folder: Where the probes are kept, shared by all datasets.
-        task: The task to read it for; None: what the layout says.
+        task: The task to read it for; None: what the data was made for.
         seed: Decides which images are carved.
         progress: Told how far it is.
         others: Further Pillows that have to read the images: those that training will use. Asked for only where there
             are images of formats that one may read and another not.
+        among: Where `task` is None: the tasks to choose from; None: any.
 
     Raises:
         DatasetError: there is no dataset at `data`: the message says what was found and what was expected.
+        UnservedTaskError: there is one, for other tasks.
         StorageError: `folder`, or the one for temporary files, can't be written to or has no room.
         VisiontrainError: no decoder could be started.
     """
     given = _existing(data)
-    layout, task = choose_format(given, task)
+    layout = choose_format(given, task, among)
     source, root = layout.locate(given)
     tell = progress or (lambda _: None)
     known = folder / f"probes-{decoder.VERSION}.sqlite"
@@ -100,12 +112,17 @@ def survey_dataset(
             for other in _differing(others()) if staging.uncommon else ():
                 cache = folder / f"probes-{decoder.VERSION}-pillow-{quote(other.version, safe='')}.sqlite"
                 probe_images(staging, root, cache, tell, other=other)
+            chosen, tasks = task or layout.tasks[0], layout.tasks
+            if staging.annotated:
+                what = f"{printable(given)} is read as {layout.name}"
+                chosen, tasks = choose_task(staging.objects, layout.tasks, task, among, what)
+                staging.objects.settle(chosen)
             staging.index_contents()
             carved = None
             if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
                 staging.carve(seed, VAL_SHARE)
                 carved = staging.rows("SELECT COUNT(*) FROM kept WHERE split = 'val'")[0][0]
-            yield Survey(root, source, layout.name, task, staging, seed, carved)
+            yield Survey(root, source, layout.name, chosen, tasks, staging, seed, carved)
     except sqlite3.Error as e:
         raise StorageError(
             f"what is known about the data can't be kept: {e}",
@@ -149,6 +166,10 @@ class _Telling:
         self._staging = staging
         self._tell = tell
         self.add_class = staging.add_class
+        self.add_classes = staging.add_classes
+        self.set_skeleton = staging.set_skeleton
+        self.add_flaw = staging.add_flaw
+        self.add_note = staging.add_note
         self.leave_out = staging.leave_out
 
     def reading(self, rows: int) -> None:
@@ -161,6 +182,19 @@ class _Telling:
 
     def add_labelled_image(self, split: Split, names: tuple[str, ...], path: str, *, size: int, mtime_ns: int) -> None:
         self._staging.add_labelled_image(split, names, path, size=size, mtime_ns=mtime_ns)
+        self._listed()
+
+    def add_annotated_image(
+        self,
+        split: Split,
+        path: str,
+        annotations: Sequence[Annotation],
+        *,
+        size: int,
+        mtime_ns: int,
+        declared: tuple[int, int] | None = None,
+    ) -> None:
+        self._staging.add_annotated_image(split, path, annotations, size=size, mtime_ns=mtime_ns, declared=declared)
         self._listed()
 
     def _listed(self) -> None:

@@ -7,12 +7,13 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+from visiontrain.datasets.objects import COLUMNS, Row
 from visiontrain.datasets.pillow import Pillow
 from visiontrain.datasets.problems import SKIPPABLE, TRAINING_ALONE, make_report
 from visiontrain.datasets.progress import IndexProgress
@@ -38,26 +39,31 @@ def index_dataset(
     for_training: bool = True,
     progress: Callable[[IndexProgress], None] | None = None,
     others: Callable[[], Iterable[Pillow]] = tuple,
+    among: Collection[Task] | None = None,
 ) -> IndexedDataset:
     """Read a dataset, check it, and write its index where there is none yet.
 
     Args:
-        data: The data's folder, or its label file; never written to.
+        data: The data's folder, or the file that says what there is; never written to.
         folder: Where indexes are kept, and what is known about each image.
-        task: The task to read it for; None: what the layout says.
+        task: The task to read it for; None: what the data was made for.
         seed: Decides which images become val where there is no val split.
         batch_size: Images of a training batch, to be warned when there are fewer.
         skip_unreadable: Leave unreadable images out, with a warning, instead of refusing the data.
         for_training: Whether there must be something to train on, beside something to evaluate on.
         progress: Told how far it is, about twenty times a second.
         others: Further Pillows that have to read the images, such as a framework's own.
+        among: Where `task` is None: the tasks to choose from; None: any.
 
     Raises:
         DatasetError: there is no dataset at `data`, or its report has an error.
+        UnservedTaskError: there is one, for other tasks.
         StorageError: `folder` can't be written to or locked, or has no room.
         VisiontrainError: no process could be started to decode images.
     """
-    with survey_dataset(data, folder=folder, task=task, seed=seed, progress=progress, others=others) as survey:
+    with survey_dataset(
+        data, folder=folder, task=task, seed=seed, progress=progress, others=others, among=among
+    ) as survey:
         report = make_report(survey, batch_size=batch_size, skip_unreadable=skip_unreadable)
         _refuse_errors(report, for_training=for_training)
         classes = tuple(report.classes)
@@ -74,6 +80,7 @@ def index_dataset(
         source=report.source,
         format=report.format,
         task=report.task,
+        tasks=report.tasks,
         multi_label=report.multi_label,
         fingerprint=fingerprint,
         splits=report.splits,
@@ -112,13 +119,20 @@ def _refuse_errors(report: DatasetReport, *, for_training: bool) -> None:
 
 
 def _fingerprint(survey: Survey, classes: tuple[str, ...]) -> str:
-    """SHA-256 over all images in order (path, content, split, label), class names and task."""
-    what = [str(survey.task), classes, "multi-label"] if survey.multi_label else [str(survey.task), classes]
+    """SHA-256 over all images in order (path, content, split, label or objects), class names, skeleton and task."""
+    skeleton = survey.staging.objects.skeleton
+    what = [str(survey.task), classes]
+    if survey.multi_label:
+        what.append("multi-label")
+    if survey.has_objects:
+        what += ["objects", skeleton.to_json() if skeleton and survey.task is Task.pose else ""]
     digest = hashlib.sha256(json.dumps(what).encode())
     for image in _images(survey, classes):
         labels = b",".join(b"%d" % label for label in image.labels)
         head = b"%s\0%s\0%d\0" % (image.split.encode(), labels, len(image.path))
         digest.update(b"%s%s%s" % (head, image.path, image.sha256))
+        if image.objects:
+            digest.update(repr(image.objects).encode())
     return digest.hexdigest()
 
 
@@ -132,22 +146,28 @@ class _Image(NamedTuple):
     height: int
     labels: tuple[int, ...]
     sha256: bytes
+    objects: tuple[tuple[int, Row], ...]
 
 
 def _images(survey: Survey, classes: tuple[str, ...]) -> Iterator[_Image]:
     """All images, in an order that depends on paths alone."""
     of_name = {name: label for label, name in enumerate(classes)}
     rows = survey.staging.rows("SELECT id, name FROM class")
-    of_class = {str(number): of_name[name] for number, name in rows if name in of_name}
+    of_class = {number: of_name[name] for number, name in rows if name in of_name}
     position, last = 0, ""
-    for split, path, width, height, held, sha256 in survey.staging.stream(
-        "SELECT split, path, width, height, COALESCE(labels, CAST(class AS TEXT)), sha256 FROM kept"
+    for number, split, path, width, height, held, sha256 in survey.staging.stream(
+        "SELECT id, split, path, width, height, COALESCE(labels, CAST(class AS TEXT)), sha256 FROM kept"
         " ORDER BY split, path"
     ):
         position = position + 1 if split == last else 0
         last = split
-        labels = tuple(sorted(of_class[number] for number in held.split(","))) if held else ()
-        yield _Image(split, position, path, width, height, labels, sha256)
+        labels: tuple[int, ...] = ()
+        objects: tuple[tuple[int, Row], ...] = ()
+        if survey.has_objects:
+            objects = tuple((of_class[kind], row) for kind, row in survey.staging.objects.of_image(number))
+        elif held:
+            labels = tuple(sorted(of_class[int(kind)] for kind in held.split(",")))
+        yield _Image(split, position, path, width, height, labels, sha256, objects)
 
 
 def _is_written(path: Path, fingerprint: str, root: str) -> bool:
@@ -184,13 +204,14 @@ def _fill(
 ) -> None:
     total = sum(report.splits.values())
     classes = tuple(report.classes)
+    skeleton = survey.staging.objects.skeleton
 
     def told() -> Iterator[tuple[str, int, str, int, int, int | None, bytes]]:
         for done, image in enumerate(_images(survey, classes)):
             if done % _TOLD_EVERY == 0:
                 progress(IndexProgress("write", done, total))
             name = json.dumps(os.fsdecode(image.path))
-            label = None if survey.multi_label else image.labels[0]
+            label = None if survey.multi_label or survey.has_objects else image.labels[0]
             yield image.split, image.position, name, image.width, image.height, label, image.sha256
 
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -211,6 +232,9 @@ def _fill(
                 "seed": str(survey.seed),
                 "carved": json.dumps(survey.carved),
                 "multi_label": json.dumps(survey.multi_label),
+                "has_objects": json.dumps(survey.has_objects),
+                "tasks": json.dumps(survey.tasks),
+                **({"skeleton": skeleton.to_json()} if skeleton is not None and survey.task is Task.pose else {}),
                 "warnings": json.dumps([str(problem) for problem in report.of("warning")]),
             }.items(),
         )
@@ -219,6 +243,15 @@ def _fill(
             connection.executemany(
                 "INSERT INTO labels VALUES (?, ?, ?)",
                 ((image.split, image.position, label) for image in _images(survey, classes) for label in image.labels),
+            )
+        if survey.has_objects:
+            connection.executemany(
+                f"INSERT INTO objects (split, position, label, {COLUMNS}) VALUES ({', '.join('?' * 12)})",  # noqa: S608
+                (
+                    (image.split, image.position, label, *row)
+                    for image in _images(survey, classes)
+                    for label, row in image.objects
+                ),
             )
         connection.execute("COMMIT")
 

@@ -32,8 +32,8 @@ class Recorded:
 
 def read(root, task=None):
     recorded = Recorded()
-    layout, task = choose_format(str(root), task)
-    assert task is Task.classify
+    layout = choose_format(str(root), task)
+    assert layout.tasks == (Task.classify,)
     layout.read(str(root), task, recorded)
     recorded.images.sort()
     recorded.out.sort()

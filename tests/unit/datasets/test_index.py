@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.index import FORMAT_VERSION, DatasetIndex
 from visiontrain.datasets.writer import index_dataset
 from visiontrain.errors import DatasetError
 
@@ -54,7 +54,7 @@ def test_an_index_that_can_not_be_read(tmp_path):
     with pytest.raises(DatasetError, match=r"(?s)none\.sqlite can't be read.*made anew"):
         DatasetIndex(tmp_path / "none.sqlite")
     (tmp_path / "empty.sqlite").touch()
-    with pytest.raises(DatasetError, match="has format 0, this version reads 2"):
+    with pytest.raises(DatasetError, match=f"has format 0, this version reads {FORMAT_VERSION}"):
         DatasetIndex(tmp_path / "empty.sqlite")
 
 

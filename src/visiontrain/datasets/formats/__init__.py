@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from visiontrain.datasets.formats.annotations import sign_of_annotations
 from visiontrain.datasets.formats.base import Format
 from visiontrain.datasets.formats.class_folders import ClassFolders
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.formats.label_file import LabelFile
+from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
 
@@ -18,21 +20,24 @@ __all__ = ["FORMATS", "choose_format"]
 FORMATS: tuple[Format, ...] = (LabelFile(), ClassFolders())
 
 
-def choose_format(source: str, task: Task | None) -> tuple[Format, Task]:
-    """The format of the data, a folder or a file, and the task to read it for.
+def choose_format(source: str, task: Task | None, among: Collection[Task] | None = None) -> Format:
+    """The format of the data, a folder or a file.
+
+    Args:
+        source: What the person gave.
+        task: What it is wanted for; None: one of `among`.
+        among: The tasks that it may be for; None: any.
 
     Raises:
-        DatasetError: no reader is there for the layout, or not for this task.
+        UnservedTaskError: it never holds data for these tasks.
+        DatasetError: no reader is there for the layout.
     """
     for candidate in FORMATS:
         if candidate.recognises(source):
-            if task is not None and task not in candidate.tasks:
-                raise DatasetError(
-                    f"{printable(source)} is read as {candidate.name}, which holds data to "
-                    f"{', '.join(map(str, candidate.tasks))}, not to {task}",
-                    instruction=f"Ask for the task {candidate.tasks[0]}, or give data for {task}.",
-                )
-            return candidate, candidate.tasks[0] if task is None else task
+            wanted = among if task is None else (task,)
+            if wanted is not None and not set(wanted) & set(candidate.tasks):
+                raise UnservedTaskError(f"{printable(source)} is read as {candidate.name}", candidate.tasks, wanted)
+            return candidate
     known = f"What can be read: {', '.join(f'{known.name} ({known.summary})' for known in FORMATS)}."
     if not os.path.isdir(source):
         raise DatasetError(

@@ -49,7 +49,7 @@ class ClassFolders:
         """The folder itself."""
         return source, source
 
-    def read(self, source: str, task: Task, listing: Listing) -> None:  # noqa: ARG002 - one task only
+    def read(self, source: str, task: Task | None, listing: Listing) -> None:  # noqa: ARG002 - one task only
         """List a tree of class folders.
 
         Raises:

@@ -49,7 +49,7 @@ class LabelFile:
         """
         return (_only_file(source), source) if os.path.isdir(source) else (source, os.path.dirname(source))
 
-    def read(self, source: str, task: Task, listing: Listing) -> None:  # noqa: ARG002 - one task only
+    def read(self, source: str, task: Task | None, listing: Listing) -> None:  # noqa: ARG002 - one task only
         """List the images that the file names.
 
         Raises:
