@@ -70,6 +70,9 @@ def sample(
         typer.Argument(metavar="NAME", help="Which; without one they are listed.", autocompletion=complete_sample),
     ] = None,
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A new or an empty folder.")] = None,
+    image_format: Annotated[
+        str, typer.Option("--format", metavar="F", help="Of the images: jpg, png, or ppm, which needs no decoder.")
+    ] = "jpg",
     as_json: JsonOption = False,
 ) -> None:
     """Generate a small dataset."""
@@ -85,8 +88,8 @@ def sample(
         return
     if folder is None:
         raise typer.BadParameter(f"Give a folder too: visiontrain sample {name} DIR")
-    was_there = holds_sample(name, folder)
-    made = make_sample(name, folder)
+    was_there = holds_sample(name, folder, image_format=image_format)
+    made = make_sample(name, folder, image_format=image_format)
     if as_json:
         print_json({"name": name, "path": str(made)})
         return

@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
-from typing import Literal, get_args
 
 from visiontrain.datasets import scenes, shapes
 from visiontrain.datasets.formats.files import printable
 from visiontrain.errors import InputError
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["SAMPLES", "ImageFormat", "Sample", "holds_sample", "make_sample"]
+__all__ = ["IMAGE_FORMATS", "SAMPLES", "Sample", "holds_sample", "make_sample"]
 
-#: JPEG as cameras give it, PNG without loss, PPM that needs no decoder.
-ImageFormat = Literal["jpg", "png", "ppm"]
+#: What images can be written as: as cameras do, without loss, and so that reading them needs no decoder.
+IMAGE_FORMATS = ("jpg", "png", "ppm")
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class Sample:
     summary: str
     images_per_class: Mapping[str, int]
     image_size: int
-    make: Callable[[Path, int, Mapping[str, int], int, ImageFormat], None]
-    files: Callable[[Mapping[str, int], ImageFormat], Iterable[PurePath]]
+    make: Callable[[Path, int, Mapping[str, int], int, str], None]
+    files: Callable[[Mapping[str, int], str], Iterable[PurePath]]
 
 
 #: The samples by name.
@@ -79,7 +78,7 @@ def make_sample(
     seed: int = 0,
     images_per_class: Mapping[str, int] | None = None,
     image_size: int | None = None,
-    image_format: ImageFormat = "jpg",
+    image_format: str = "jpg",
 ) -> Path:
     """Generate a sample dataset. The same seed and Pillow give the same bytes.
 
@@ -106,8 +105,8 @@ def make_sample(
         raise InputError(f"images_per_class gives 0 or more for train, val and test, not {dict(counts)}")
     if not _SMALLEST <= side <= _LARGEST:
         raise InputError(f"image_size must be between {_SMALLEST} and {_LARGEST} pixels, not {side}")
-    if image_format not in get_args(ImageFormat):
-        raise InputError(f"image_format must be one of {', '.join(get_args(ImageFormat))}, not {image_format!r}")
+    if image_format not in IMAGE_FORMATS:
+        raise InputError(f"the format of a sample's images is one of {', '.join(IMAGE_FORMATS)}, not {image_format!r}")
     wanted = _Wanted(sample, seed, counts, side, image_format)
     target = Path(folder).expanduser().absolute()
     try:
@@ -133,7 +132,7 @@ def make_sample(
     return target
 
 
-def holds_sample(name: str, folder: str | os.PathLike[str], *, image_format: ImageFormat = "jpg") -> bool:
+def holds_sample(name: str, folder: str | os.PathLike[str], *, image_format: str = "jpg") -> bool:
     """Whether a folder holds exactly the sample as `make_sample` makes it by default, in that format.
 
     Raises:
@@ -162,7 +161,7 @@ class _Wanted:
     seed: int
     counts: Mapping[str, int]
     side: int
-    image_format: ImageFormat
+    image_format: str
 
     def make(self, folder: Path, counts: Mapping[str, int]) -> None:
         self.sample.make(folder, self.seed, counts, self.side, self.image_format)

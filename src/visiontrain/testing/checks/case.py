@@ -47,6 +47,8 @@ class Case:
     device: ClassVar[str] = "cpu"
     #: Images a class in the training split of the generated data; half as many are in the others.
     images_per_class: ClassVar[int] = 8
+    #: What these images are written as: jpg, png, or ppm, for frameworks without a decoder.
+    image_format: ClassVar[str] = "jpg"
     #: Whether a resumed run gives bit by bit what an uninterrupted one gives. A plugin whose checkpoints say that they
     #: are not exact says so here too.
     exact: ClassVar[bool] = True
@@ -73,7 +75,7 @@ class Case:
         if sample is None:
             pytest.fail(f"visiontrain generates no sample for the task {task}: override make_data()", pytrace=False)
         counts = {"train": cls.images_per_class, "val": max(2, cls.images_per_class // 2)}
-        return make_sample(sample, folder, images_per_class=counts, image_size=48)
+        return make_sample(sample, folder, images_per_class=counts, image_size=48, image_format=cls.image_format)
 
     @classmethod
     def the_task(cls) -> Task:

@@ -24,18 +24,18 @@ __all__ = ["Failing"]
 
 
 class Failing(Case):
-    """Requests that fail inside the worker."""
+    """Requests that fail: before anything starts where the manifest rules them out, else inside the worker."""
 
     def test_a_file_that_holds_no_weights_is_refused(self, start: Any, tmp_path: Path) -> None:
         """The error names the file, or says that the model takes none."""
         path = tmp_path / "not-weights.bin"
         path.write_bytes(b"these are no weights" * 100)
-        error = self._error(start(weights=str(path)))
+        error = self._refusal(start, weights=str(path))
         expect(isinstance(error, InputError), f"raise WeightsError for weights that can't be used, not this: {error}")
 
     def test_a_device_that_is_not_there_is_refused(self, start: Any) -> None:
         """Nothing is computed on another device instead."""
-        error = self._error(start(device="cuda:99"))
+        error = self._refusal(start, device="cuda:99")
         expect(isinstance(error, DeviceError), f"raise DeviceError for a device that can't be used, not this: {error}")
 
     def test_an_image_that_is_gone_is_named(self, start: Any, data: Path, tmp_path: Path) -> None:
@@ -51,6 +51,13 @@ class Failing(Case):
         told = isinstance(error, (DatasetError, RunFailedError))
         expect(told, f"a file of the data that is gone is told as {type(error).__name__}: {error}")
         expect(str(broken.name) in str(error), f"the error names no file of the data: {error}")
+
+    def _refusal(self, start: Any, **request: Any) -> VisiontrainError:
+        try:
+            trial = start(**request)
+        except InputError as error:
+            return error
+        return self._error(trial)
 
     def _error(self, trial: Trial) -> VisiontrainError:
         to_the_end(trial, within=self.patience)
