@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from visiontrain.api import (
         check_dataset,
         environments,
+        evaluate,
+        export,
         models,
         plugins,
+        predict,
         resume,
         run,
         runs,
@@ -44,8 +47,10 @@ if TYPE_CHECKING:
         WeightsError,
         WorkerCrashedError,
     )
+    from visiontrain.exports import Export
     from visiontrain.handles import Run, RunHandle
     from visiontrain.installation import Model
+    from visiontrain.predictions import Prediction
     from visiontrain.protocol.tasks import Task
     from visiontrain.session import Session
     from visiontrain.specs import TrainSpec
@@ -58,12 +63,14 @@ _EXPORTS = {
     "DatasetError": "visiontrain.errors",
     "DeviceError": "visiontrain.errors",
     "EnvironmentBuildError": "visiontrain.errors",
+    "Export": "visiontrain.exports",
     "ExportError": "visiontrain.errors",
     "ImageError": "visiontrain.errors",
     "InputError": "visiontrain.errors",
     "Model": "visiontrain.installation",
     "PlatformError": "visiontrain.errors",
     "PluginError": "visiontrain.errors",
+    "Prediction": "visiontrain.predictions",
     "ProtocolError": "visiontrain.errors",
     "Run": "visiontrain.handles",
     "RunBusyError": "visiontrain.errors",
@@ -83,8 +90,11 @@ _EXPORTS = {
     "WorkerCrashedError": "visiontrain.errors",
     "check_dataset": "visiontrain.api",
     "environments": "visiontrain.api",
+    "evaluate": "visiontrain.api",
+    "export": "visiontrain.api",
     "models": "visiontrain.api",
     "plugins": "visiontrain.api",
+    "predict": "visiontrain.api",
     "resume": "visiontrain.api",
     "run": "visiontrain.api",
     "runs": "visiontrain.api",
@@ -97,12 +107,14 @@ __all__ = [
     "DatasetError",
     "DeviceError",
     "EnvironmentBuildError",
+    "Export",
     "ExportError",
     "ImageError",
     "InputError",
     "Model",
     "PlatformError",
     "PluginError",
+    "Prediction",
     "ProtocolError",
     "Run",
     "RunBusyError",
@@ -123,8 +135,11 @@ __all__ = [
     "__version__",
     "check_dataset",
     "environments",
+    "evaluate",
+    "export",
     "models",
     "plugins",
+    "predict",
     "resume",
     "run",
     "runs",

@@ -10,12 +10,27 @@ from visiontrain.session import default_session
 if TYPE_CHECKING:
     from visiontrain.datasets.report import DatasetReport
     from visiontrain.environment.generation import Generation
+    from visiontrain.exports import Export
     from visiontrain.handles import Run, RunHandle
     from visiontrain.installation import Model
     from visiontrain.plugin.discovery import Plugin
+    from visiontrain.predictions import Prediction
     from visiontrain.protocol.tasks import Task
 
-__all__ = ["check_dataset", "environments", "models", "plugins", "resume", "run", "runs", "start", "train"]
+__all__ = [
+    "check_dataset",
+    "environments",
+    "evaluate",
+    "export",
+    "models",
+    "plugins",
+    "predict",
+    "resume",
+    "run",
+    "runs",
+    "start",
+    "train",
+]
 
 
 def train(data: str | os.PathLike[str], *, model: str, progress: bool = True, **options: Any) -> Run:
@@ -34,6 +49,23 @@ def resume(run: str = "last", *, epochs: int | None = None, progress: bool = Tru
     `Session.resume` returns at once instead, with a `RunHandle`, as `start` does.
     """
     return default_session().run(run).resume(epochs=epochs, progress=progress)
+
+
+def evaluate(
+    run: str = "last", data: str | os.PathLike[str] | None = None, *, progress: bool = True, **options: Any
+) -> Run:
+    """Measure a trained model, and give the evaluation's run with its metrics. See `Session.evaluate`."""
+    return default_session().evaluate(run, data, progress=progress, **options)
+
+
+def predict(run: str, images: Any, *, progress: bool = True, **options: Any) -> list[Prediction]:
+    """What a trained model says of images: paths, folders, PIL images, arrays. See `Session.predict`."""
+    return default_session().predict(run, images, progress=progress, **options)
+
+
+def export(run: str = "last", format: str = "onnx", *, progress: bool = True, **options: Any) -> Export:  # noqa: A002
+    """Write a trained model for other programs, and check what was written. See `Session.export`."""
+    return default_session().export(run, format, progress=progress, **options)
 
 
 def run(run: str = "last") -> Run:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 from visiontrain.errors import RunError, RunInterruptedError, VisiontrainError, WorkerCrashedError
+from visiontrain.exports import Export
+from visiontrain.predictions import Prediction
 from visiontrain.protocol.events import Event, Status, join_non_finite
 from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.rundir.events import EVENTS, EventReader
@@ -20,21 +24,34 @@ from visiontrain.supervisor.process import tail
 from visiontrain.supervisor.record import RunRecord
 from visiontrain.supervisor.wishes import Wish, ask
 
-__all__ = ["Resume", "Run", "RunHandle"]
-
-#: Goes on with a run: (run id, new total of epochs, whether to show progress) -> the run at its end.
-Resume = Callable[[str, "int | None", bool], "Run"]
+__all__ = ["Actions", "Run", "RunHandle"]
 
 #: How often a run of another process is looked at, in seconds.
 POLL = 0.1
 
 
+class Actions(Protocol):
+    """What is done with a run: a session."""
+
+    def resume_to_end(self, run: str, *, epochs: int | None, progress: bool) -> Run:
+        """Go on with a training."""
+
+    def evaluate(self, run: str, data: str | os.PathLike[str] | None, *, progress: bool, **options: Any) -> Run:
+        """Measure its model."""
+
+    def iter_predict(self, run: str, images: Any, *, progress: bool, **options: Any) -> Iterator[Prediction]:
+        """Ask its model about images."""
+
+    def export(self, run: str, format: str, *, progress: bool, **options: Any) -> Export:  # noqa: A002
+        """Write its model for other programs."""
+
+
 class Run:
     """A run as its folder shows it. Every property reads anew, so a `Run` is never out of date."""
 
-    def __init__(self, run_dir: Path, resume: Resume) -> None:
+    def __init__(self, run_dir: Path, actions: Actions) -> None:
         self.run_dir = run_dir
-        self._resume = resume
+        self._actions = actions
 
     def __repr__(self) -> str:
         if not self.is_readable:
@@ -100,7 +117,41 @@ class Run:
             epochs: A new total of epochs, to go on with a run that is completed.
             progress: Show what goes on, on stderr.
         """
-        return self._resume(self.run_id, epochs, progress)
+        return self._actions.resume_to_end(self.run_id, epochs=epochs, progress=progress)
+
+    def evaluate(self, data: str | os.PathLike[str] | None = None, *, progress: bool = True, **options: Any) -> Run:
+        """Measure the model, and give the evaluation's run: its `metrics` are the numbers. See `Session.evaluate`.
+
+        Args:
+            data: A dataset; by default the training's.
+            progress: Show what goes on, on stderr.
+            options: Fields of `EvaluateSpec`: split, checkpoint, batch_size, device, skip_unreadable.
+        """
+        return self._actions.evaluate(self.run_id, data, progress=progress, **options)
+
+    def predict(self, images: Any, *, progress: bool = True, **options: Any) -> list[Prediction]:
+        """What the model says of images; the second call costs little more than the computing.
+
+        Args:
+            images: A path, a folder, a PIL image, an array (height x width x 3, uint8, RGB), or any number of them.
+            progress: Show how far it is, on stderr.
+            options: Fields of `PredictSpec`: checkpoint, batch_size, device, skip_unreadable.
+        """
+        return list(self._actions.iter_predict(self.run_id, images, progress=progress, **options))
+
+    def iter_predict(self, images: Any, *, progress: bool = False, **options: Any) -> Iterator[Prediction]:
+        """`predict`, one after the other, in memory that does not grow with their number."""
+        return self._actions.iter_predict(self.run_id, images, progress=progress, **options)
+
+    def export(self, format: str = "onnx", *, progress: bool = True, **options: Any) -> Export:  # noqa: A002 - as --format
+        """Write the model for other programs, and check what was written on images of the data. See `Session.export`.
+
+        Args:
+            format: onnx, torchscript, or what else the framework offers.
+            progress: Show what goes on, on stderr.
+            options: Fields of `ExportSpec`: output, checkpoint, tolerance, images.
+        """
+        return self._actions.export(self.run_id, format, progress=progress, **options)
 
     def stop(self) -> None:
         """Ask the run to end at its next safe point, leaving a resumable checkpoint; whichever process started it."""

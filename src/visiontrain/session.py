@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext, suppress
+import weakref
+from collections.abc import Iterator
 from functools import cached_property
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from visiontrain.errors import SpecError, UnknownRunError
-from visiontrain.installation import Installation
+from visiontrain.running import RunKeeper, follow_to_end
 
 # Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from visiontrain.exports import Export
     from visiontrain.handles import Run, RunHandle
     from visiontrain.observers import Observer
-    from visiontrain.rundir.directory import RunDirectories
-    from visiontrain.runners.launching import Launched
-    from visiontrain.runners.supervised import SupervisorLink
+    from visiontrain.predictions import Prediction
+    from visiontrain.runners.images import Given
+    from visiontrain.runners.warm import WarmWorker
     from visiontrain.specs import TrainSpec
-    from visiontrain.supervisor.launch import Deadlines, DeviceLimit
 
-__all__ = ["Session", "default_session", "follow_to_end"]
+__all__ = ["Session", "default_session"]
 
 
-class Session(Installation):
+class Session(RunKeeper):
     """One home and what is done in it. Thread safe; make as many as you like.
+
+    A worker for predictions is kept, until nobody has asked it anything for five minutes, or `close`: a session can be
+    used as a context manager.
 
     Args:
         home: Where environments, runs and indexes live; by default ``VISIONTRAIN_HOME``, else the platform's folder.
@@ -41,21 +46,6 @@ class Session(Installation):
         PlatformError: the operating system is not Linux or macOS.
         SpecError: `max_runs_per_device` is not a number from 1, or something in `passthrough` no name.
     """
-
-    def __init__(
-        self,
-        home: str | os.PathLike[str] | None = None,
-        *,
-        passthrough: Iterable[str] = (),
-        deadlines: Deadlines | None = None,
-        max_runs_per_device: int | None = None,
-    ) -> None:
-        super().__init__(home, passthrough=passthrough)
-        self._deadlines = deadlines
-        self._runs_per_device = _runs_per_device(max_runs_per_device)
-        # While a link is open its run is attached; one that was dropped would stop the run.
-        self._attached: dict[str, SupervisorLink] = {}
-        self._lock = threading.Lock()
 
     def train(self, data: str | os.PathLike[str], *, model: str, progress: bool = True, **options: Any) -> Run:
         """Train, and wait for the end.
@@ -111,15 +101,7 @@ class Session(Installation):
         planner = self._planner
         plan = planner.plan(spec, told)
         told.planned(plan)
-        launched = launch(
-            planner,
-            plan,
-            self._directories,
-            detached=detach,
-            deadlines=self._stop_deadlines,
-            limit=self._device_limit,
-        )
-        return self._handle(launched, detach)
+        return self._handle(launch(planner, plan, self._directories, self._terms(detached=detach)), detach)
 
     def resume(
         self, run: str = "last", *, epochs: int | None = None, detach: bool = False, observer: Observer | None = None
@@ -135,124 +117,185 @@ class Session(Installation):
         Raises:
             UnknownRunError: no run answers to `run`.
             RunBusyError: it is going on.
+            SpecError: it is no training.
             DatasetError: the data changed.
         """
         from visiontrain.observers import Silent
         from visiontrain.runners.launching import relaunch
+        from visiontrain.runners.trained import find_training
 
         launched = relaunch(
             self._planner,
-            self._directories.find(run),
+            find_training(self._directories, run),
             observer or Silent(),
+            self._terms(detached=detach),
             epochs=epochs,
-            detached=detach,
-            deadlines=self._stop_deadlines,
-            limit=self._device_limit,
         )
         return self._handle(launched, detach)
 
-    def run(self, run: str = "last") -> Run:
-        """The run that an id, a unique prefix, a name, or ``last`` names.
+    def evaluate(
+        self,
+        run: str = "last",
+        data: str | os.PathLike[str] | None = None,
+        *,
+        progress: bool = True,
+        **options: Any,
+    ) -> Run:
+        """Measure a trained model, and give the evaluation's run: `Run.metrics` has the numbers.
+
+        Args:
+            run: The training: id, unique prefix, name, or ``last``.
+            data: A dataset; by default the training's.
+            progress: Show what goes on, on stderr.
+            options: Fields of `EvaluateSpec`: split, checkpoint, batch_size, device, skip_unreadable.
 
         Raises:
-            UnknownRunError: none does, or more than one.
+            InputError: the request can't be carried out.
+            RunError: the evaluation did not complete.
         """
-        from visiontrain.handles import Run
-
-        return Run(self._directories.find(run), self._resume_to_end)
-
-    def runs(self) -> list[Run]:
-        """All runs, newest first."""
-        from visiontrain.handles import Run
-
-        return [Run(path, self._resume_to_end) for path in self._directories.paths()]
-
-    def follow(self, run: str = "last") -> RunHandle:
-        """A handle on a run, whichever process started it; its events begin with the run's first."""
-        from visiontrain.handles import RunHandle
-
-        return RunHandle(self.run(run), None)
-
-    @cached_property
-    def _directories(self) -> RunDirectories:
-        from visiontrain.rundir.directory import RunDirectories
-
-        self.home.check_readable()
-        return RunDirectories(self.home.runs)
-
-    @cached_property
-    def _stop_deadlines(self) -> Deadlines:
-        from visiontrain.supervisor.launch import Deadlines
-
-        return self._deadlines or Deadlines()
-
-    @property
-    def _device_limit(self) -> DeviceLimit:
-        from visiontrain.supervisor.launch import DeviceLimit
-
-        return DeviceLimit(str(self.home.devices), self._runs_per_device)
-
-    def _handle(self, launched: Launched, detached: bool) -> RunHandle:
-        from visiontrain.handles import Run, RunHandle
-
-        run = Run(launched.run_dir, self._resume_to_end)
-        with self._lock:
-            self._attached = {run_id: link for run_id, link in self._attached.items() if not link.closed}
-            if not detached:
-                self._attached[run.run_id] = launched.link
-        return RunHandle(run, launched.link, offset=launched.offset)
-
-    def _resume_to_end(self, run_id: str, epochs: int | None, progress: bool) -> Run:
         with self._observer(progress=progress) as observer:
-            return follow_to_end(self.resume(run_id, epochs=epochs, observer=observer), observer)
+            return follow_to_end(self.start_evaluation(run, data, observer=observer, **options), observer)
 
-    def _observer(self, *, progress: bool) -> AbstractContextManager[Observer]:
-        if not progress:
-            from visiontrain.observers import Silent
+    def start_evaluation(
+        self,
+        run: str = "last",
+        data: str | os.PathLike[str] | None = None,
+        *,
+        detach: bool = False,
+        observer: Observer | None = None,
+        **options: Any,
+    ) -> RunHandle:
+        """`evaluate`, without waiting for its end. See `start` for `detach` and `observer`."""
+        from visiontrain.checkpoint_specs import EvaluateSpec, make_checkpoint_spec
+        from visiontrain.observers import Silent
+        from visiontrain.runners.trained import find_trained_model, find_training
+        from visiontrain.runners.using import launch_evaluation, plan_evaluation
 
-            return nullcontext(Silent())
-        from visiontrain.display.console import ConsoleObserver
+        told = observer or Silent()
+        run_dir = find_training(self._directories, run)
+        spec = make_checkpoint_spec(EvaluateSpec, run=run_dir.name, data=data, **options)
+        trained = find_trained_model(self._planner, run_dir, told, checkpoint=spec.checkpoint)
+        plan = plan_evaluation(self._planner, trained, spec, told)
+        told.using(plan)
+        return self._handle(
+            launch_evaluation(self._planner, plan, self._directories, self._terms(detached=detach)), detach
+        )
 
-        return ConsoleObserver()
+    def export(self, run: str = "last", format: str = "onnx", *, progress: bool = True, **options: Any) -> Export:  # noqa: A002 - as --format
+        """Write a trained model for other programs, and check what was written on images of the data.
 
+        Args:
+            run: The training: id, unique prefix, name, or ``last``.
+            format: onnx, torchscript, or what else the framework offers.
+            progress: Show what goes on, on stderr.
+            options: Fields of `ExportSpec`: output, checkpoint, tolerance, images.
 
-def follow_to_end(handle: RunHandle, observer: Observer) -> Run:
-    """Tell the observer every event; on Ctrl-C stop the run in good order, on a second one at once."""
-    try:
-        _tell_all(handle, observer)
-    except KeyboardInterrupt:
-        try:
-            handle.stop()
-            observer.stopping(handle.run_id)
-            _tell_all(handle, observer)
-        except KeyboardInterrupt:
-            handle.kill()
-            _tell_all(handle, observer)
-        _tell_end(handle, observer)
-        raise
-    _tell_end(handle, observer)
-    return handle.raise_for_status()
+        Raises:
+            InputError: the request can't be carried out.
+            ExportError: what was written computes something else than the model, or the model can't be written so.
+            RunError: the export did not complete.
+        """
+        from visiontrain.exports import delivered
 
+        with self._observer(progress=progress) as observer:
+            handle = self.start_export(run, format, observer=observer, **options)
+            return delivered(follow_to_end(handle, observer))
 
-def _tell_end(handle: RunHandle, observer: Observer) -> None:
-    # Of a run that left no record there is nothing to tell but the error, which is raised next.
-    with suppress(UnknownRunError):
-        observer.ended(handle.run)
+    def start_export(
+        self,
+        run: str = "last",
+        format: str = "onnx",  # noqa: A002 - as --format
+        *,
+        observer: Observer | None = None,
+        **options: Any,
+    ) -> RunHandle:
+        """`export`, without waiting for its end."""
+        from visiontrain.checkpoint_specs import ExportSpec, make_checkpoint_spec
+        from visiontrain.observers import Silent
+        from visiontrain.runners.trained import find_trained_model, find_training
+        from visiontrain.runners.using import launch_export, plan_export
 
+        told = observer or Silent()
+        run_dir = find_training(self._directories, run)
+        spec = make_checkpoint_spec(ExportSpec, run=run_dir.name, format=format, **options)
+        trained = find_trained_model(self._planner, run_dir, told, checkpoint=spec.checkpoint)
+        plan = plan_export(self._planner, trained, spec, told)
+        told.using(plan)
+        # On the processor, and soon over: nothing that a training should be waited for.
+        terms = self._terms(detached=False, queued=False)
+        return self._handle(launch_export(self._planner, plan, self._directories, terms), detached=False)
 
-def _tell_all(handle: RunHandle, observer: Observer) -> None:
-    for event in handle.events():
-        observer.event(event)
+    def predict(self, run: str, images: Any, *, progress: bool = True, **options: Any) -> list[Prediction]:
+        """What a trained model says of images. The second call costs little more than the computing.
 
+        Args:
+            run: The training: id, unique prefix, name, or ``last``.
+            images: A path, a folder, a PIL image, an array (height x width x 3, uint8, RGB), or any number of them.
+            progress: Show how far it is, on stderr.
+            options: Fields of `PredictSpec`: checkpoint, batch_size, device, skip_unreadable.
 
-def _runs_per_device(asked: int | None) -> int:
-    name, value = "max_runs_per_device", asked
-    if value is None:
-        name, text = "VISIONTRAIN_MAX_RUNS_PER_DEVICE", os.environ.get("VISIONTRAIN_MAX_RUNS_PER_DEVICE") or "1"
-        value = int(text) if text.isdecimal() else 0
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise SpecError(name, "must be a whole number from 1")
-    return value
+        Raises:
+            InputError: the request can't be carried out; an image that can't be read is an `ImageError`.
+            WorkerCrashedError: the worker died.
+        """
+        return list(self.iter_predict(run, images, progress=progress, **options))
+
+    def iter_predict(self, run: str, images: Any, *, progress: bool = False, **options: Any) -> Iterator[Prediction]:
+        """`predict`, one after the other, in memory that does not grow with their number."""
+        return (prediction for _, prediction in self.predict_given(run, images, progress=progress, **options))
+
+    def predict_given(
+        self, run: str, images: Any, *, progress: bool = False, **options: Any
+    ) -> Iterator[tuple[Given, Prediction]]:
+        """`iter_predict`, each with the image as it was given."""
+        from visiontrain.checkpoint_specs import PredictSpec, make_checkpoint_spec
+        from visiontrain.runners.images import expand
+        from visiontrain.runners.predicting import predict
+        from visiontrain.runners.trained import find_trained_model, find_training
+
+        run_dir = find_training(self._directories, run)
+        spec = make_checkpoint_spec(PredictSpec, run=run_dir.name, **options)
+        given = expand(images)
+        listed = list(given) if progress else None
+        with self._observer(progress=progress) as observer:
+            trained = find_trained_model(self._planner, run_dir, observer, checkpoint=spec.checkpoint)
+        found = predict(self._planner, self._warm, trained, spec, given if listed is None else listed)
+        if listed is None:
+            return found
+        from visiontrain.display.predicting import shown
+
+        return shown(found, total=len(listed))
+
+    def close(self) -> None:
+        """End the worker that is kept for predictions. Runs go on; the session can still be used."""
+        if "_warm" in self.__dict__:
+            self._warm.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def resume_to_end(self, run: str, *, epochs: int | None, progress: bool) -> Run:
+        """`resume`, and wait for the end, as `Run.resume` does."""
+        with self._observer(progress=progress) as observer:
+            return follow_to_end(self.resume(run, epochs=epochs, observer=observer), observer)
+
+    def _run(self, run_dir: Path) -> Run:
+        from visiontrain.handles import Run
+
+        return Run(run_dir, self)
+
+    @cached_property
+    def _warm(self) -> WarmWorker:
+        from visiontrain.runners.warm import WarmWorker
+
+        warm = WarmWorker()
+        weakref.finalize(self, warm.close)
+        return warm
 
 
 _default: Session | None = None

@@ -14,7 +14,16 @@ from visiontrain.errors import SpecError
 from visiontrain.protocol.messages import Weights
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["TrainSpec", "absolute_path", "make_train_spec", "parse_task", "unknown_option"]
+__all__ = [
+    "DeviceName",
+    "Number",
+    "TrainSpec",
+    "absolute_path",
+    "as_spec_error",
+    "make_train_spec",
+    "parse_task",
+    "unknown_option",
+]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 _RUN_NAME = re.compile(r"[\w][\w .,+=@()\[\]-]{0,99}")
@@ -89,7 +98,11 @@ def _no_truth(value: Any) -> Any:
     return value
 
 
-_NUMBER = BeforeValidator(_no_truth)
+#: For fields that are numbers.
+Number = BeforeValidator(_no_truth)
+
+#: What a device goes by.
+DeviceName = Annotated[str, AfterValidator(_device)]
 
 
 class TrainSpec(BaseModel):
@@ -119,13 +132,13 @@ class TrainSpec(BaseModel):
     model: Annotated[str, AfterValidator(_model)]
     task: Annotated[Task | None, BeforeValidator(_task)] = None
     framework: str | None = None
-    epochs: Annotated[int | None, Field(ge=1, le=1_000_000), _NUMBER] = None
-    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), _NUMBER] = None
-    learning_rate: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False), _NUMBER] = None
-    image_size: Annotated[int | None, Field(ge=8, le=16_384), _NUMBER] = None
+    epochs: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
+    learning_rate: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False), Number] = None
+    image_size: Annotated[int | None, Field(ge=8, le=16_384), Number] = None
     weights: Annotated[str, Field(min_length=1)] = "pretrained"
-    device: Annotated[str, AfterValidator(_device)] = "auto"
-    seed: Annotated[int, Field(ge=0, lt=2**32), _NUMBER] = 0
+    device: DeviceName = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**32), Number] = 0
     name: Annotated[str, AfterValidator(_run_name)] | None = None
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     environment: Annotated[str, AfterValidator(_environment)] | None = None
@@ -178,7 +191,7 @@ def make_train_spec(**fields: Any) -> TrainSpec:
     try:
         return TrainSpec(**known, options=options)
     except ValidationError as error:
-        raise _as_spec_error(error) from error
+        raise as_spec_error(error) from error
 
 
 def absolute_path(field: str, path: Any) -> Path:
@@ -223,7 +236,8 @@ def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
     return SpecError(name, f"the framework {framework} has no such option", instruction=hint)
 
 
-def _as_spec_error(error: ValidationError) -> SpecError:
+def as_spec_error(error: ValidationError) -> SpecError:
+    """The first of pydantic's complaints, as the field's name and what would be right."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else "spec"
     if field == "options" and len(first["loc"]) > 1:

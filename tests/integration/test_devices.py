@@ -102,7 +102,7 @@ def test_a_run_that_is_stopped_before_it_asks_for_its_device_did_not_wait(counti
     handle = counting()
     handle.stop()
     run = handle.wait(timeout=PATIENCE)
-    assert (run.status, run.record.reason) == ("stopped", "asked to stop, before the training began")
+    assert (run.status, run.record.reason) == ("stopped", "asked to stop, before it began")
 
 
 def test_a_waiting_run_goes_on_waiting_without_its_host_where_it_was_let_go(long, counting):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from visiontrain import __version__
-from visiontrain.cli import data, doctor, env, models, runs, train
+from visiontrain.cli import data, doctor, env, models, runs, train, use
 from visiontrain.cli.options import CONTEXT
 
 __all__ = ["app", "main"]
@@ -44,6 +44,7 @@ def _root(
 
 
 train.add_commands(app)
+use.add_commands(app)
 app.add_typer(runs.app, name="runs")
 models.add_commands(app)
 app.add_typer(env.app, name="env")

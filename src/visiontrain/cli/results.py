@@ -15,7 +15,7 @@ def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, 
     """The last line: how it ended. Where there is no run, or no record of it, fields are null and `error` says why."""
     told = error and _error_object(error)
     if run is None or (error is not None and not run.is_readable):
-        nothing = dict.fromkeys(("run_id", "run_dir", "framework", "task", "model"))
+        nothing = dict.fromkeys(("run_id", "kind", "parent", "run_dir", "framework", "task", "model"))
         known = {"run_id": run.run_id, "run_dir": str(run.run_dir)} if run else {}
         return {
             "type": "result",
@@ -49,6 +49,8 @@ def run_object(run: Run) -> dict[str, Any]:
     return {
         "status": record.status,
         "run_id": record.run_id,
+        "kind": record.kind,
+        "parent": record.parent,
         "run_dir": str(run.run_dir),
         "framework": record.framework,
         "task": record.task,

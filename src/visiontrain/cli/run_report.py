@@ -18,7 +18,7 @@ from visiontrain.protocol.events import in_epochs, join_non_finite
 from visiontrain.protocol.structure import unstructure
 from visiontrain.supervisor.record import RunRecord
 
-__all__ = ["list_row", "print_report", "report_object"]
+__all__ = ["list_row", "print_metrics", "print_report", "report_object"]
 
 #: Fields that are copied rather than read: never wrapped.
 _PATHS = ("run folder", "best", "last", "log")
@@ -27,12 +27,12 @@ _COLUMN = 2
 
 
 def list_row(run: Run) -> tuple[str, ...]:
-    """Cells of a run in the list: id, status, model, best primary metric, data, name."""
+    """Cells of a run in the list: id, kind, status, model, best primary metric, data, name."""
     record = run.record
     name = primary_metric(record.task, multi_label=record.data.multi_label)
     best = join_non_finite(record.metrics, record.non_finite).get(name) if name else None
     shown = f"{name} {metric(best)}" if best is not None else ""
-    return (run.run_id, record.status, record.model, shown, Path(record.data.path).name, record.name or "")
+    return (run.run_id, record.kind, record.status, record.model, shown, Path(record.data.path).name, record.name or "")
 
 
 def report_object(run: Run) -> dict[str, Any]:
@@ -50,14 +50,10 @@ def print_report(run: Run) -> None:
     console = output_console()
     for label, value in _fields(run, record):
         say_field(console, label, value, whole=label in _PATHS)
-    metrics = run.metrics
-    name = primary_metric(record.task, multi_label=record.data.multi_label)
-    if metrics:
-        print_text("\nMetrics of the best epoch")
-        for key in ordered(metrics, name):
-            print_text(f"  {key:<22}{metric(metrics[key])}")
-    _print_per_class(per_class(metrics))
-    _print_history(run, name)
+    if run.metrics:
+        print_text("\nMetrics of the best epoch" if record.kind == "train" else "\nMetrics")
+        print_metrics(run)
+    _print_history(run, primary_metric(record.task, multi_label=record.data.multi_label))
     for warning in record.data.warnings:
         print_text(f"\nWarning about the data: {warning}")
     print_text("\nNext")
@@ -65,13 +61,24 @@ def print_report(run: Run) -> None:
         print_text(f"  {command}")
 
 
+def print_metrics(run: Run) -> None:
+    """A metric a line, then a table of those of each class."""
+    record, metrics = run.record, run.metrics
+    for key in ordered(metrics, primary_metric(record.task, multi_label=record.data.multi_label)):
+        print_text(f"  {key:<22}{metric(metrics[key])}")
+    _print_per_class(per_class(metrics))
+
+
 def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "run", f"{record.run_id}" + (f" ({record.name})" if record.name else "")
+    if record.kind != "train":
+        yield "kind", f"{record.kind} of {record.parent}"
     yield "status", record.status + (f": {record.reason}" if record.reason else "")
     taken = time_taken(record)
     attempts = f", attempt {record.attempt}" if record.attempt > 1 else ""
     yield "created", record.created_at + (f"; took {duration(taken)}" if taken is not None else "") + attempts
-    yield "model", f"{record.model}, weights: {record.spec.get('weights')}"
+    weights = record.spec.get("weights") or record.spec.get("checkpoint")
+    yield "model", f"{record.model}, weights: {weights}"
     yield "framework", f"{record.framework} (plugin {record.plugin_version}, {record.licence})"
     environment = record.environment
     how = "locked" if environment.locked else "adopted, not locked"
@@ -92,7 +99,10 @@ def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
     )
     yield "task", record.task
     spec = record.spec
-    named = ("epochs", "batch_size", "learning_rate", "image_size", "device", "seed")
+    named = (
+        *("epochs", "batch_size", "learning_rate", "image_size", "device", "seed"),
+        *("splits", "format", "tolerance", "images", "output"),
+    )
     yield "asked for", ", ".join(f"{name}={spec[name]}" for name in named if spec.get(name) is not None)
     if spec.get("options"):
         yield "options", ", ".join(f"{name}={value}" for name, value in sorted(spec["options"].items()))

@@ -39,7 +39,7 @@ def list_runs(as_json: JsonOption = False) -> None:
         except UnknownRunError as error:  # a record that can't be read hides no other
             say(console, f"Warning: {error.reason}", "yellow")
     if rows:
-        print_table(("RUN", "STATUS", "MODEL", "BEST", "DATA", "NAME"), rows)
+        print_table(("RUN", "KIND", "STATUS", "MODEL", "BEST", "DATA", "NAME"), rows)
     elif not as_json:
         say(console, "There is no run yet. Start one: visiontrain train DATA --model NAME")
 

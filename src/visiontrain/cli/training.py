@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import typer
 
@@ -13,10 +14,11 @@ from visiontrain.cli.results import result
 from visiontrain.display.console import ConsoleObserver
 from visiontrain.display.consoles import say
 from visiontrain.errors import VisiontrainError
-from visiontrain.handles import RunHandle
+from visiontrain.handles import Run, RunHandle
 from visiontrain.observers import Observer
 from visiontrain.protocol.events import Event, event_to_json
-from visiontrain.session import Session, follow_to_end
+from visiontrain.running import follow_to_end
+from visiontrain.session import Session
 
 __all__ = ["JsonObserver", "carry_out", "make_observer"]
 
@@ -49,14 +51,22 @@ def make_observer(*, as_json: bool) -> ConsoleObserver:
     return JsonObserver() if as_json else ConsoleObserver()
 
 
-def carry_out(start: Callable[[Session, Observer], RunHandle], *, detach: bool, as_json: bool) -> None:
+def carry_out(
+    start: Callable[[Session, Observer], RunHandle],
+    *,
+    detach: bool,
+    as_json: bool,
+    finish: Callable[[Run], Mapping[str, Any]] | None = None,
+) -> None:
     """Start a run and follow it to its end, or leave it.
 
     Args:
         start: Starts it.
         detach: Leave it: its id is printed on stdout.
         as_json: Print events, and a result whatever happens.
+        finish: Is given the run when it is completed, and gives what else belongs to its result.
     """
+    more: Mapping[str, Any] = {}
     handle: RunHandle | None = None
     observer = make_observer(as_json=as_json)
     try:
@@ -66,6 +76,8 @@ def carry_out(start: Callable[[Session, Observer], RunHandle], *, detach: bool, 
                 _leave(handle, observer, as_json=as_json)
             else:
                 follow_to_end(handle, observer)
+                if finish is not None and handle.status == "completed":
+                    more = finish(handle.run)
     except OutputClosedInterrupt:
         raise  # nobody is there to be told
     except (VisiontrainError, KeyboardInterrupt) as raised:
@@ -76,7 +88,7 @@ def carry_out(start: Callable[[Session, Observer], RunHandle], *, detach: bool, 
             print_json(result(handle.run if handle else None, error))
         raise
     if as_json:
-        print_json(result(handle.run))
+        print_json({**result(handle.run), **more})
     if not detach and handle.status != "completed":
         raise typer.Exit(1)  # stopped by another process; the ending said so
 

@@ -13,7 +13,7 @@ from visiontrain.display.consoles import error_console, say, say_field
 from visiontrain.display.ending import say_ending
 from visiontrain.display.following import EpochRow, Following
 from visiontrain.display.metrics import metrics_line, primary_metric
-from visiontrain.display.planning import plan_fields, plan_warnings
+from visiontrain.display.planning import plan_fields, plan_warnings, use_fields, use_warnings
 from visiontrain.display.preparing import Preparing
 from visiontrain.display.region import Region, bar
 from visiontrain.display.text import clean, duration, metric
@@ -29,6 +29,7 @@ from visiontrain.protocol.events import (
     in_epochs,
 )
 from visiontrain.runners.plan import Plan
+from visiontrain.runners.using import UsePlan
 from visiontrain.supervisor.record import RunRecord
 
 __all__ = ["ConsoleObserver"]
@@ -84,6 +85,14 @@ class ConsoleObserver:
             say(self.console, line)
         self._following = Following(plan.epochs)
         self._primary = primary_metric(plan.task, multi_label=plan.dataset.multi_label)
+
+    def using(self, plan: UsePlan) -> None:
+        """Print the choice that was made."""
+        self._region.hide()
+        for label, value in use_fields(plan):
+            say_field(self.console, label, value)
+        for line in use_warnings(plan):
+            say(self.console, line)
 
     def joined(self, record: RunRecord) -> None:
         """A run that is going on, or over, will be followed."""

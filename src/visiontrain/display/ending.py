@@ -36,6 +36,8 @@ def say_ending(console: Console, run: Run) -> None:
     if record.status in ("failed", "interrupted"):
         say_field(console, "log", str(run.run_dir / "worker.log"), whole=True)
         return
+    if record.kind != "train":
+        return
     say(console, "Next:")
     for command in next_commands(record):
         say(console, f"  {command}", whole=True)
@@ -50,10 +52,18 @@ def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:
     """
     if record.status in UNFINISHED:
         return [f"visiontrain runs follow {record.run_id}", f"visiontrain stop {record.run_id}"]
+    if record.kind != "train":
+        again = [] if record.status == "completed" else [f"visiontrain {record.kind} {record.parent}"]
+        return [*again, f"visiontrain runs show {record.parent}"]
     show = [] if shown else [f"visiontrain runs show {record.run_id}"]
     if record.status == "completed":
         epochs = int(record.spec.get("epochs") or 0)
-        return [*show, f"visiontrain resume {record.run_id} --epochs {epochs + max(5, epochs // 4)}"]
+        return [
+            f"visiontrain evaluate {record.run_id}",
+            f"visiontrain predict {record.run_id} IMAGE",
+            *show,
+            f"visiontrain resume {record.run_id} --epochs {epochs + max(5, epochs // 4)}",
+        ]
     return [f"visiontrain resume {record.run_id}", *show]
 
 
@@ -67,6 +77,8 @@ def time_taken(record: RunRecord) -> float | None:
 def _headline(run: Run, record: RunRecord) -> str:
     seconds = time_taken(record)
     after = f" after {duration(seconds)}" if seconds is not None else ""
+    if record.kind != "train":
+        return record.status.capitalize() + after + (f": {clean(record.reason)}" if record.reason else "")
     if record.status == "completed":
         epoch = _best_epoch(run, record)
         return f"Completed{after}" + (f"; the best epoch was {epoch} of {record.spec.get('epochs')}" if epoch else "")

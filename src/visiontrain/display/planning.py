@@ -6,12 +6,14 @@ from pathlib import Path
 
 from rich.text import Text
 
+from visiontrain.checkpoint_specs import ExportSpec
 from visiontrain.datasets.report import DatasetReport, IndexedDataset
 from visiontrain.display.text import clean, plural
 from visiontrain.environment.generation import Generation
 from visiontrain.runners.plan import Plan
+from visiontrain.runners.using import UsePlan
 
-__all__ = ["plan_fields", "plan_warnings", "problem_lines"]
+__all__ = ["plan_fields", "plan_warnings", "problem_lines", "use_fields", "use_warnings"]
 
 #: As many classes are named, the others counted.
 _NAMED_CLASSES = 5
@@ -39,21 +41,48 @@ def plan_fields(plan: Plan) -> list[tuple[str, str]]:
     return fields
 
 
+def use_fields(plan: UsePlan) -> list[tuple[str, str]]:
+    """Labels and values of an evaluation or an export: whose model, environment, what on."""
+    trained, spec = plan.trained, plan.spec
+    chosen = [(split, plan.dataset.splits[split]) for split in plan.splits]
+    data = f"{plan.dataset.source}: " + ", ".join(f"{split} {count:,}" for split, count in chosen)
+    fields = [
+        ("model", f"{trained.record.model} of the run {trained.record.run_id}, {trained.checkpoint.name}"),
+        ("environment", _environment(trained.environment)),
+    ]
+    if isinstance(spec, ExportSpec):
+        return [*fields, ("format", spec.format), ("checked on", data)]
+    device = "auto: the best one here" if spec.device == "auto" else spec.device
+    return [*fields, ("task", trained.record.task), ("data", data), ("device", device)]
+
+
 def plan_warnings(plan: Plan) -> list[Text]:
     """What is odd about the environment and the data."""
+    return [*_environment_warnings(plan.environment), *problem_lines(plan.dataset.report)]
+
+
+def use_warnings(plan: UsePlan) -> list[Text]:
+    """What is odd about the environment, and about data that the training did not tell of already."""
+    record, environment = plan.trained.record, plan.trained.environment
+    lines = _environment_warnings(environment)
+    if environment.digest != record.environment.digest:
+        text = f"Warning: the environment that the run was trained in, {record.environment.generation}, is gone"
+        lines.append(Text(f"{text}: this is another one.", "yellow"))
+    is_own = plan.dataset.fingerprint == record.data.fingerprint
+    return lines if is_own else [*lines, *problem_lines(plan.dataset.report, training=False)]
+
+
+def _environment_warnings(environment: Generation) -> list[Text]:
     lines = []
-    if plan.environment.stale:
-        text = (
-            f"Warning: the environment {plan.environment.name} is older than the installed plugin's definition of it."
-        )
+    if environment.stale:
+        text = f"Warning: the environment {environment.name} is older than the installed plugin's definition of it."
         lines.append(Text(text, "yellow"))
-    lines += [Text(f"Warning: {clean(warning)}", "yellow") for warning in plan.environment.warnings]
-    return lines + problem_lines(plan.dataset.report)
+    return lines + [Text(f"Warning: {clean(warning)}", "yellow") for warning in environment.warnings]
 
 
-def problem_lines(report: DatasetReport) -> list[Text]:
-    """Errors, warnings and notes, each with its files."""
-    lines = [Text(f"Error: {clean(str(problem))}", "red") for problem in report.of("error")]
+def problem_lines(report: DatasetReport, *, training: bool = True) -> list[Text]:
+    """Errors, warnings and notes, each with its files; without the errors that only training minds."""
+    lines = [Text(f"Error: {clean(str(problem))}", "red") for problem in report.of("error") if training]
     lines += [Text(f"Warning: {clean(str(problem))}", "yellow") for problem in report.of("warning")]
     return lines + [Text(f"Note: {clean(str(problem))}", "dim") for problem in report.of("note")]
 

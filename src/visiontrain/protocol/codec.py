@@ -19,7 +19,6 @@ __all__ = [
     "encode",
     "encode_event",
     "loads",
-    "loads_trusting",
 ]
 
 Message = Request | Response | Notification
@@ -58,22 +57,9 @@ def loads(data: bytes | str) -> Any:
     Raises:
         ProtocolError: not JSON, not UTF-8, a bare NaN or Infinity, or a number that is too large for a float.
     """
-    return _loads(data, _scan)
-
-
-def loads_trusting(data: bytes) -> Any:
-    """`loads`, two thirds of its time: a number that is too large for a float becomes an infinity.
-
-    Raises:
-        ProtocolError: not JSON, not UTF-8, or a bare NaN or Infinity.
-    """
-    return _loads(data, _scan_trusting)
-
-
-def _loads(data: bytes | str, scan: Callable[[str, int], tuple[Any, int]]) -> Any:
     try:
         text = (data if isinstance(data, str) else data.decode("utf-8")).strip(" \t\r\n")
-        value, end = scan(text, 0)
+        value, end = _scan(text, 0)
     except StopIteration as e:
         raise ProtocolError(f"not strict JSON: no value at character {e.value}") from e
     except (ValueError, RecursionError) as e:
@@ -97,9 +83,6 @@ def _parse_float(digits: str) -> float:
 # What JSONDecoder.decode calls, less two searches for white space in Python: half the time of a short line.
 _scan: Callable[[str, int], tuple[Any, int]] = cast(
     "Any", json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_float)
-).scan_once
-_scan_trusting: Callable[[str, int], tuple[Any, int]] = cast(
-    "Any", json.JSONDecoder(parse_constant=_refuse_constant)
 ).scan_once
 
 

@@ -49,18 +49,24 @@ class RunDirectories:
                 if _holds_record(path):
                     yield path
 
-    def find(self, reference: str) -> Path:
+    def find(self, reference: str, *, kind: str | None = None) -> Path:
         """The folder of the run that `reference` names: an id, a unique prefix of one, a name, or ``last``.
+
+        Args:
+            reference: What names it.
+            kind: Of this kind must be the newest run that is meant by ``last``.
 
         Raises:
             UnknownRunError: none does, or more than one.
         """
         paths = list(self.paths())
         if reference == "last":
-            newest = next((path for path in paths if _readable(path)), None)
+            readable = ((path, record) for path in paths if (record := _readable(path)))
+            newest = next((path for path, record in readable if kind in (None, record.kind)), None)
             if newest is None:
                 raise UnknownRunError(
-                    "there is no run yet", instruction="Start one: visiontrain train DATA --model NAME"
+                    "there is no run yet" if kind is None else f"there is no run of kind {kind} yet",
+                    instruction="Start one: visiontrain train DATA --model NAME",
                 )
             return newest
         found = [path for path in paths if path.name == reference]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ __all__ = ["EVENTS", "EventReader", "read_events"]
 
 EVENTS = "events.jsonl"
 
-CHUNK = 1 << 16
+#: Bytes. With twice as many, Python's collector of cycles looks through the objects of each chunk.
+CHUNK = 1 << 15
 
 
 class EventReader:
@@ -38,8 +40,12 @@ class EventReader:
         """
         while True:
             chunk = self._read_chunk()
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            found = [event for event in _events([line for line in lines if line]) if event is not None]
+            lines, newline, rest = chunk.rpartition(b"\n")
+            if newline:
+                lines, self._rest = self._rest + lines, rest
+            else:
+                self._rest += rest
+            found = _events(lines) if lines else []
             # A chunk of other lines must not look like the end of the file.
             if found or len(chunk) < CHUNK:
                 return found
@@ -47,11 +53,13 @@ class EventReader:
     def _read_chunk(self) -> bytes:
         with explained("the events of the run can't be read"):
             try:
-                with self._path.open("rb", buffering=0) as file:
-                    file.seek(self._offset)
-                    chunk = file.read(CHUNK)
+                file = os.open(self._path, os.O_RDONLY)
             except (FileNotFoundError, NotADirectoryError):
                 return b""
+            try:
+                chunk = os.pread(file, CHUNK, self._offset)
+            finally:
+                os.close(file)
         self._offset += len(chunk)
         return chunk
 
@@ -63,15 +71,16 @@ def read_events(path: Path) -> Iterator[Event]:
         yield from events
 
 
-def _events(lines: list[bytes]) -> list[Event | None]:
+def _events(lines: bytes) -> list[Event]:
+    """Those of `lines`, of which the last one comes without its newline."""
     try:
         # Parsed in one go by a parser that takes half the time of json's.
-        values = from_json(b"[" + b",".join(lines) + b"]", allow_inf_nan=False)
-        if len(values) == len(lines):
-            return [event_from_json(value) for value in values]
+        values = from_json(b"[" + lines.replace(b"\n", b",") + b"]", allow_inf_nan=False, cache_strings="keys")
+        if len(values) == lines.count(b"\n") + 1:
+            return [event for value in values if (event := event_from_json(value)) is not None]
     except (ValueError, ProtocolError):  # each line tells for itself
         pass
-    return [_event_or_none(line) for line in lines]
+    return [event for line in lines.split(b"\n") if (event := _event_or_none(line)) is not None]
 
 
 def _event_or_none(line: bytes) -> Event | None:

@@ -1,92 +1,71 @@
-"""From a plan to a run under way: its folder, its record, its supervisor."""
+"""From a plan to a training under way; and how one that has ended goes on."""
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from visiontrain.errors import DatasetError, EnvironmentBuildError, InputError, RunBusyError, SpecError, StorageError
+from visiontrain.errors import DatasetError, EnvironmentBuildError, InputError, RunBusyError, SpecError
 from visiontrain.protocol.events import in_epochs
 from visiontrain.protocol.messages import Cpu, ResumeFrom, TrainParams
-from visiontrain.protocol.structure import unstructure
-from visiontrain.rundir.directory import RECORD, RunDirectories, is_being_worked_on, read_current_record
-from visiontrain.rundir.events import EVENTS
+from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
 from visiontrain.runners.plan import Plan, Planner, PlanObserver
-from visiontrain.runners.supervised import SupervisorLink, start_supervisor
+from visiontrain.runners.starting import (
+    Launched,
+    Terms,
+    data_record,
+    environment_record,
+    new_run,
+    same_generation,
+    start_attempt,
+)
 from visiontrain.specs import TrainSpec, make_train_spec
-from visiontrain.supervisor.launch import Deadlines, DeviceLimit, Launch
-from visiontrain.supervisor.record import DataRecord, EnvironmentRecord, RunRecord, now
+from visiontrain.supervisor.record import RunRecord, now
 
-__all__ = ["Launched", "launch", "relaunch"]
-
-
-@dataclass(frozen=True)
-class Launched:
-    """An attempt that has started. `offset` is where its events begin in the record, in bytes."""
-
-    run_dir: Path
-    link: SupervisorLink
-    offset: int
+__all__ = ["launch", "relaunch"]
 
 
-def launch(
-    planner: Planner,
-    plan: Plan,
-    directories: RunDirectories,
-    *,
-    detached: bool,
-    deadlines: Deadlines,
-    limit: DeviceLimit,
-) -> Launched:
-    """Start a new run.
+def launch(planner: Planner, plan: Plan, directories: RunDirectories, terms: Terms) -> Launched:
+    """Start a new training.
 
     Raises:
         WorkerCrashedError: its supervisor could not start.
     """
-    run_id, run_dir = directories.create()
-    record = RunRecord(
-        run_id=run_id,
-        kind="train",
-        status="pending",
-        created_at=now(),
-        framework=plan.framework.manifest.name,
-        task=str(plan.task),
-        model=plan.spec.model,
-        plugin_version=plan.framework.plugin.version,
-        licence=plan.framework.manifest.licence,
-        spec=_resolved_spec(plan).model_dump(mode="json"),
-        data=_data_record(plan),
-        environment=_environment_record(plan),
-        name=plan.spec.name,
-    )
-    try:
-        return _start(planner, plan, record, run_dir, detached=detached, deadlines=deadlines, limit=limit)
-    except BaseException:
-        _discard(run_dir)
-        raise
+    with new_run(directories) as (run_id, run_dir):
+        record = RunRecord(
+            run_id=run_id,
+            kind="train",
+            status="pending",
+            created_at=now(),
+            framework=plan.framework.manifest.name,
+            task=str(plan.task),
+            model=plan.spec.model,
+            plugin_version=plan.framework.plugin.version,
+            licence=plan.framework.manifest.licence,
+            spec=_resolved_spec(plan).model_dump(mode="json"),
+            data=data_record(plan.dataset),
+            environment=environment_record(plan.environment),
+            name=plan.spec.name,
+        )
+        return start_attempt(planner, plan.framework, plan.environment, record, _params(plan, run_dir), terms=terms)
 
 
 def relaunch(
     planner: Planner,
     run_dir: Path,
     observer: PlanObserver,
+    terms: Terms,
     *,
     epochs: int | None,
-    detached: bool,
-    deadlines: Deadlines,
-    limit: DeviceLimit,
 ) -> Launched:
-    """Go on with a run in the environment and on the data that it had.
+    """Go on with a training in the environment and on the data that it had.
 
     Args:
         planner: Decides what is left open, the same way as the first time.
         run_dir: The run's folder.
         observer: Is told what goes on before the start.
+        terms: On what terms it goes on.
         epochs: A new total of epochs; None keeps the old one.
-        detached: Whether it goes on when this process ends.
-        deadlines: Seconds for each step of stopping.
-        limit: How many runs may use a device at once.
 
     Raises:
         RunBusyError: somebody works on the run.
@@ -101,11 +80,17 @@ def relaunch(
             instruction=f"Follow it: visiontrain runs follow {run_dir.name}",
         )
     record = read_current_record(run_dir)
+    if record.kind != "train":
+        raise SpecError(
+            "run",
+            f"{record.run_id} is no training, and can't be gone on with",
+            instruction=f"Start it again: visiontrain {record.kind} {record.parent}",
+        )
     spec = make_train_spec(**(record.spec if epochs is None else {**record.spec, "epochs": epochs}))
     _check_total(record, spec, is_new=epochs is not None)
     checkpoints = _checkpoints(run_dir, record)
     plan = planner.plan(
-        spec.model_copy(update={"environment": _same_generation(planner, record.environment)}),
+        spec.model_copy(update={"environment": same_generation(planner, record.environment)}),
         observer,
         needs_weights=not checkpoints,
     )
@@ -125,35 +110,13 @@ def relaunch(
     observer.planned(plan)
     record = replace(record, spec=spec.model_dump(mode="json"), attempt=record.attempt + 1)
     fixed = _same_arithmetic(record.worker.cpu) if record.worker and record.worker.cpu else {}
-    return _start(
-        planner,
-        plan,
-        record,
-        run_dir,
-        resume=ResumeFrom(checkpoints),
-        fixed=fixed,
-        detached=detached,
-        deadlines=deadlines,
-        limit=limit,
-    )
+    params = _params(plan, run_dir, ResumeFrom(checkpoints))
+    return start_attempt(planner, plan.framework, plan.environment, record, params, terms=terms, fixed=fixed)
 
 
-def _start(
-    planner: Planner,
-    plan: Plan,
-    record: RunRecord,
-    run_dir: Path,
-    *,
-    resume: ResumeFrom | None = None,
-    fixed: dict[str, str] | None = None,
-    detached: bool,
-    deadlines: Deadlines,
-    limit: DeviceLimit,
-) -> Launched:
-    events = run_dir / EVENTS
-    offset = events.stat().st_size if events.exists() else 0
-    params = TrainParams(
-        run_id=record.run_id,
+def _params(plan: Plan, run_dir: Path, resume: ResumeFrom | None = None) -> TrainParams:
+    return TrainParams(
+        run_id=run_dir.name,
         run_dir=str(run_dir),
         task=str(plan.task),
         model=plan.spec.model,
@@ -165,37 +128,9 @@ def _start(
         weights=plan.spec.first_weights(),
         device=plan.spec.device,
         seed=plan.spec.seed,
-        options=unstructure(plan.options),
+        options=plan.options,
         resume=resume,
     )
-    # Until the supervisor holds the environment itself, nobody may remove it.
-    with planner.store.hold(plan.environment):
-        link = start_supervisor(
-            Launch(
-                run_dir=str(run_dir),
-                record=record,
-                command=planner.command(plan.framework, plan.environment, fixed or {}),
-                params=params,
-                detached=detached,
-                deadlines=deadlines,
-                limit=limit,
-                locks=(str(plan.environment.in_use_path),),
-            )
-        )
-    return Launched(run_dir, link, offset)
-
-
-def _discard(run_dir: Path) -> None:
-    """Remove the folder of a run that never began; one that a supervisor has taken up is its, and stays."""
-    with contextlib.suppress(StorageError):  # without locks nobody can have taken it up
-        if is_being_worked_on(run_dir):
-            return
-    if (run_dir / RECORD).exists():
-        return
-    with contextlib.suppress(OSError):
-        for leftover in run_dir.iterdir():
-            leftover.unlink()
-        run_dir.rmdir()
 
 
 def _resolved_spec(plan: Plan) -> TrainSpec:
@@ -210,37 +145,6 @@ def _resolved_spec(plan: Plan) -> TrainSpec:
             "options": {name: value for name, value in plan.options.items() if value is not None},
         }
     )
-
-
-def _data_record(plan: Plan) -> DataRecord:
-    dataset = plan.dataset
-    return DataRecord(
-        path=str(dataset.source),
-        index=str(dataset.path),
-        format=dataset.format,
-        fingerprint=dataset.fingerprint,
-        splits=dict(dataset.splits),
-        classes=tuple(dataset.classes),
-        multi_label=dataset.multi_label,
-        warnings=tuple(str(problem) for problem in dataset.report.of("warning")),
-    )
-
-
-def _environment_record(plan: Plan) -> EnvironmentRecord:
-    environment = plan.environment
-    return EnvironmentRecord(
-        name=environment.name,
-        generation=environment.id,
-        python=str(environment.python),
-        digest=environment.digest,
-        locked=environment.locked,
-    )
-
-
-def _same_generation(planner: Planner, used: EnvironmentRecord) -> str | None:
-    """The generation that a run used, as a spec names it; None where it is gone and may be built again."""
-    kept = {generation.id for generation in planner.store.generations(used.name)}
-    return f"{used.name}@{used.generation}" if used.generation in kept else None
 
 
 def _check_total(record: RunRecord, spec: TrainSpec, *, is_new: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from visiontrain.datasets.pillow import Pillow, pillow_of
 from visiontrain.datasets.progress import IndexProgress
@@ -27,6 +27,9 @@ from visiontrain.runners.routing import Framework, route, route_framework, unkno
 from visiontrain.specs import TrainSpec, unknown_option
 from visiontrain.supervisor.launch import WorkerCommand
 
+if TYPE_CHECKING:
+    from visiontrain.runners.using import UsePlan
+
 __all__ = ["Plan", "PlanObserver", "Planner"]
 
 
@@ -40,7 +43,10 @@ class PlanObserver(Protocol):
         """An environment is being built."""
 
     def planned(self, plan: Plan) -> None:
-        """Everything is decided; the run starts next."""
+        """Everything is decided; the training starts next."""
+
+    def using(self, plan: UsePlan) -> None:
+        """Everything is decided; the evaluation or export starts next."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ class Planner:
         plugins: tuple[Plugin, ...] = (),
         passthrough: Iterable[str] = (),
     ) -> None:
-        self._home = home
+        self.home = home
         self._frameworks = frameworks
         self._plugins = plugins
         self._passthrough = tuple(passthrough)
@@ -106,11 +112,11 @@ class Planner:
             can = ", ".join(map(str, manifest.tasks))
             raise SpecError("task", f"the framework {manifest.name} can't {task}; it can: {can}")
         batch_size = spec.batch_size or manifest.defaults.batch_size
-        self._home.prepare()
+        self.home.prepare()
         read = partial(
             index_dataset,
             spec.data,
-            folder=self._home.datasets,
+            folder=self.home.datasets,
             task=task,
             seed=spec.seed,
             batch_size=batch_size,
@@ -125,7 +131,7 @@ class Planner:
             )
         environment = self.environment(framework, spec.environment, observer.building)
         if dataset.uncommon:  # not before: data that can't be trained on anyway must not cost an environment
-            dataset = read(others=lambda: _pillows([(framework, environment)]))
+            dataset = read(others=lambda: self.pillows_of(framework, environment))
         return Plan(
             spec=spec,
             framework=framework,
@@ -144,6 +150,14 @@ class Planner:
         if spec.framework is not None:
             return route_framework(spec.framework, self._frameworks, self._plugins)
         return route(spec.model, self._frameworks, self.catalog_of, self._plugins)
+
+    def framework_of(self, name: str) -> Framework:
+        """The framework that goes by a name.
+
+        Raises:
+            SpecError: no installed plugin adds it.
+        """
+        return route_framework(name, self._frameworks, self._plugins)
 
     def environment(
         self, framework: Framework, wanted: str | None, progress: Callable[[BuildProgress], None]
@@ -164,12 +178,16 @@ class Planner:
         found = ((framework, self._built(framework)) for framework in self._frameworks)
         return _pillows((framework, environment) for framework, environment in found if environment is not None)
 
+    def pillows_of(self, framework: Framework, environment: Generation) -> tuple[Pillow, ...]:
+        """The one of a framework's environment; none where that has none."""
+        return _pillows([(framework, environment)])
+
     def command(self, framework: Framework, environment: Generation, fixed: dict[str, str]) -> WorkerCommand:
         """How a worker of the framework is started in that environment."""
         return worker_command(
             framework.manifest,
             environment.python,
-            links=self._home.links,
+            links=self.home.links,
             write_bytecode=environment.locked,
             passthrough=self._passthrough,
             fixed=fixed,

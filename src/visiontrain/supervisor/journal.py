@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import time
 from pathlib import Path
 
 from visiontrain.errors import RunFailedError, StorageError
@@ -26,6 +27,9 @@ RESERVE_FILE = ".reserve"
 
 #: Bytes; an epoch's row with metrics for each of a thousand classes takes a third of it.
 RESERVE = 1 << 18
+
+#: How often it is seen to that the run's folder is still there, in seconds. Not at each flush: there may be thousands.
+CHECK = 0.2
 
 
 class Journal:
@@ -56,6 +60,7 @@ class Journal:
             raise
         self._epoch: MetricsEvent | None = None  # the last epoch's row
         self._changed = False
+        self._checked = 0.0  # when the folder was last seen, on the monotonic clock
         #: Why something could not be written down, the first time; what it was is kept, and tried again.
         self.refusal: StorageError | None = None
 
@@ -74,19 +79,15 @@ class Journal:
 
     def take(self, events: RawEvents) -> None:
         """Keep the worker's events; progress is passed on and not kept."""
-        if any(value["type"] == "progress" for value in events.notable):
-            for line, value in zip(events.lines.split(b"\n"), events.values, strict=True):
-                if value["type"] == "progress":
-                    self._link.progress(line)
-                else:
-                    self._events.append(line)
-        else:
-            self._events.append(events.lines)
-        for value in events.notable:
-            if value["type"] == "metrics":
-                self._epoch = structure(MetricsEvent, value)
-            elif value["type"] == "checkpoint":
-                self._take_checkpoint(value)
+        value = events.value
+        if value is not None and value["type"] == "progress":
+            self._link.progress(events.lines)
+            return
+        self._events.append(events.lines)
+        if value is not None and value["type"] == "checkpoint":
+            self._take_checkpoint(value)
+        elif value is not None and value["type"] == "metrics" and value.get("scope") != "step":
+            self._epoch = structure(MetricsEvent, value)
 
     def flush(self) -> bool:
         """Write down what was taken. False where the disk does not take all of it; `refusal` says why.
@@ -94,7 +95,8 @@ class Journal:
         Raises:
             RunFailedError: the run's folder was removed: there is nothing to write to.
         """
-        self._check_folder()
+        if self._changed or time.monotonic() > self._checked + CHECK:
+            self._check_folder()
         try:
             grew = self._events.flush()
             if self._changed:
@@ -150,6 +152,7 @@ class Journal:
             self._reserve.unlink()
 
     def _check_folder(self) -> None:
+        self._checked = time.monotonic()
         if not self._events.is_in_place:
             raise RunFailedError(
                 f"the run's folder {self._path.parent} was removed or moved while the run was going on, which ended it",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from visiontrain.protocol.messages import TrainParams
 from visiontrain.supervisor.record import RunRecord
 
 __all__ = ["Deadlines", "DeviceLimit", "Launch", "WorkerCommand"]
@@ -39,12 +40,16 @@ class DeviceLimit:
 
 @dataclass(frozen=True)
 class Launch:
-    """One attempt at a run."""
+    """One attempt at a run. `params` are those of the request that the run's kind names, passed on as they are.
+
+    `device` stands in the place of theirs once it is this run's turn on one.
+    """
 
     run_dir: str
     record: RunRecord
     command: WorkerCommand
-    params: TrainParams
+    params: Mapping[str, Any]
+    device: str
     detached: bool = False
     deadlines: Deadlines = field(default_factory=Deadlines)
     limit: DeviceLimit | None = None  # None: no run waits for another

@@ -19,7 +19,6 @@ from visiontrain.protocol.messages import (
     Notification,
     Request,
     Response,
-    TrainResult,
 )
 from visiontrain.protocol.structure import structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
@@ -27,7 +26,7 @@ from visiontrain.supervisor.inbox import Inbox, RawEvents
 from visiontrain.supervisor.journal import Journal
 from visiontrain.supervisor.launch import Launch
 from visiontrain.supervisor.link import HostLink
-from visiontrain.supervisor.outcome import Outcome, describe
+from visiontrain.supervisor.outcome import RESULTS, Outcome, Result, describe
 from visiontrain.supervisor.places import Place, candidates, join
 from visiontrain.supervisor.process import death_in_words, kill_descendants, reap, spawn_worker, tail
 from visiontrain.supervisor.stopping import Stop
@@ -41,7 +40,7 @@ TICK = 0.2
 #: How long events are let come together before they are taken, in seconds.
 BATCH = 0.0007
 
-INITIALIZE, TRAIN, SHUTDOWN = 1, 2, 3
+INITIALIZE, WORK, SHUTDOWN = 1, 2, 3
 
 
 class Supervisor:
@@ -63,7 +62,7 @@ class Supervisor:
         self._begun = False  # the request that the run is about was sent
         self._asked: dict[int, bool] = {}  # requests that were sent, and whether they were answered
         self._response: Response | None = None
-        self._result: TrainResult | None = None
+        self._result: Result | None = None
         self._selector = selectors.DefaultSelector()
 
     def begin(self) -> None:
@@ -78,11 +77,11 @@ class Supervisor:
         try:
             self._follow_worker()
         except ProtocolError as error:
-            self._response = Response(TRAIN, error=ErrorInfo(0, f"protocol error: {error}", "ProtocolError"))
+            self._response = Response(WORK, error=ErrorInfo(0, f"protocol error: {error}", "ProtocolError"))
         except VisiontrainError as error:  # the run's folder was removed, its device's queue can't be read...
-            self._response = Response(TRAIN, error=describe(error))
+            self._response = Response(WORK, error=describe(error))
         except OSError as error:  # the worker's program is missing...
-            self._response = Response(TRAIN, error=ErrorInfo(0, str(error), type(error).__name__))
+            self._response = Response(WORK, error=ErrorInfo(0, str(error), type(error).__name__))
         kill_descendants()
         self.journal.finish(self._outcome())
         if self._place is not None:
@@ -161,9 +160,9 @@ class Supervisor:
             worker = structure(InitializeResult, response.result)
             self.journal.take_worker(worker)
             self._queue_up(worker)
-        elif response.id in (INITIALIZE, TRAIN) or response.error is not None:
+        elif response.id in (INITIALIZE, WORK) or response.error is not None:
             if response.error is None:
-                self._result = structure(TrainResult, response.result)
+                self._result = structure(RESULTS[self.launch.record.kind], response.result)
             self._response = response
 
     def _check_off(self, response: Response) -> None:
@@ -200,17 +199,17 @@ class Supervisor:
     # -- waiting for a device ---------------------------------------------------------------------------------------
 
     def _queue_up(self, worker: InitializeResult) -> None:
-        wanted = candidates(self.launch.params.device, worker.devices)
+        wanted = candidates(self.launch.device, worker.devices)
         if self.launch.limit is not None and wanted:  # a device that is not there is the trainer's to refuse
             self._place = join(self.launch.limit, self.journal.record.run_id, wanted)
         else:
-            self._begin_training(self.launch.params.device)
+            self._begin_work(self.launch.device)
 
     def _begin_in_turn(self) -> None:
         if self._place is None or self._begun:
             return
         if self._stop is not None:
-            self._response = Response(TRAIN)
+            self._response = Response(WORK)
             return
         reason = self._place.waits_for()
         if reason is not None:
@@ -219,13 +218,13 @@ class Supervisor:
             return
         if self.journal.record.status == "pending":
             self.journal.tell("running")
-        asked = self.launch.params.device
+        asked = self.launch.device
         # "auto" stays so where there is no choice: a GPU that can't be used is the trainer's to tell.
-        self._begin_training(self._place.device if ":" in self._place.device else asked)
+        self._begin_work(self._place.device if ":" in self._place.device else asked)
 
-    def _begin_training(self, device: str) -> None:
+    def _begin_work(self, device: str) -> None:
         self._begun = True
-        self._request(TRAIN, self.launch.record.kind, dataclasses.replace(self.launch.params, device=device))
+        self._request(WORK, self.launch.record.kind, {**self.launch.params, "device": device})
 
     # -- stopping ---------------------------------------------------------------------------------------------------
 
@@ -262,7 +261,8 @@ class Supervisor:
         if self._stop is not None and self._place is not None and not self._begun:
             return Outcome.never_begun(self._stop, waited=self.journal.record.status == "pending")
         if self._stop is not None and self._stop.is_forced:
-            return Outcome.forced(self._stop, self.journal.record.last)
+            resumable = self.launch.record.kind == "train"
+            return Outcome.forced(self._stop, self.journal.record.last, resumable=resumable)
         if self._response is not None and self._response.error is not None:
             return Outcome.failed(dataclasses.replace(self._response.error, log_tail=self._log_tail()))
         return Outcome.failed(self._death())

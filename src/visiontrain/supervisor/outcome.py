@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 
 from visiontrain.errors import VisiontrainError
 from visiontrain.protocol.events import Status, in_epochs
+from visiontrain.protocol.inference import EvaluateResult, ExportResult
 from visiontrain.protocol.messages import ErrorInfo, TrainResult
 from visiontrain.supervisor.record import CheckpointRecord
 from visiontrain.supervisor.stopping import Stop
 
-__all__ = ["Outcome", "describe"]
+__all__ = ["RESULTS", "Outcome", "Result", "describe"]
+
+Result = TrainResult | EvaluateResult | ExportResult
+
+#: What the trainer answers, by the run's kind.
+RESULTS: dict[str, type[Result]] = {"train": TrainResult, "evaluate": EvaluateResult, "export": ExportResult}
 
 
 def describe(error: VisiontrainError) -> ErrorInfo:
@@ -29,7 +35,7 @@ class Outcome:
     non_finite: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def answered(cls, result: TrainResult, stop: Stop | None) -> Outcome:
+    def answered(cls, result: Result, stop: Stop | None) -> Outcome:
         """The trainer came to an end by itself: it is done, or stopped at a safe point."""
         status: Status = "completed"
         reason = None
@@ -39,13 +45,15 @@ class Outcome:
 
     @classmethod
     def never_begun(cls, stop: Stop, *, waited: bool) -> Outcome:
-        """It was stopped before the training began: while it `waited` for its device, or its worker was starting."""
-        moment = "while it waited for its device" if waited else "before the training began"
+        """It was stopped before the work began: while it `waited` for its device, or its worker was starting."""
+        moment = "while it waited for its device" if waited else "before it began"
         return cls(stop.status, f"{stop.reason}, {moment}")
 
     @classmethod
-    def forced(cls, stop: Stop, last: CheckpointRecord | None) -> Outcome:
-        """It had to be interrupted or killed; `last` is the checkpoint that is left."""
+    def forced(cls, stop: Stop, last: CheckpointRecord | None, *, resumable: bool) -> Outcome:
+        """It had to be interrupted or killed; `last` is the checkpoint that is left of a run that keeps some."""
+        if not resumable:
+            return cls(stop.status, stop.reason)
         if last is None:
             lost = "before its first checkpoint: resuming it begins anew"
         else:

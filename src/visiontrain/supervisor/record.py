@@ -75,7 +75,10 @@ class CheckpointRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run. Times are ISO 8601 in UTC. `spec` is the person's request, validated, as it can be sent again."""
+    """A run. Times are ISO 8601 in UTC. `spec` is the person's request, validated, as it can be sent again.
+
+    `kind` is train, evaluate or export; of the last two, `parent` is the id of the training whose checkpoint is used.
+    """
 
     run_id: str
     kind: str
@@ -90,6 +93,7 @@ class RunRecord:
     data: DataRecord
     environment: EnvironmentRecord
     name: str | None = None
+    parent: str | None = None
     format: int = FORMAT_VERSION
     attempt: int = 1
     started_at: str | None = None

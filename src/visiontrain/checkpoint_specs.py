@@ -1,0 +1,109 @@
+"""What a person asks of a trained model, validated: to evaluate it, to predict with it, to export it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from visiontrain.specs import DeviceName, Number, absolute_path, as_spec_error
+
+__all__ = ["EvaluateSpec", "ExportSpec", "PredictSpec", "make_checkpoint_spec"]
+
+_FORMAT = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+#: Largest difference of a probability that an exported model may show. Rounding in float32 gives some 1e-6 to 1e-5.
+TOLERANCE = 1e-4
+
+#: Images that an exported model is compared on.
+CHECKED_IMAGES = 32
+
+
+def _format(value: str) -> str:
+    if not _FORMAT.fullmatch(value):
+        raise ValueError(f"{value[:40]!r} is not a format's name")
+    return value
+
+
+class _CheckpointSpec(BaseModel):
+    """Which model. `run` is the training's id.
+
+    Args:
+        run: The training's id.
+        checkpoint: ``best``, ``last``, or None: the best one, and the last where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    checkpoint: Literal["best", "last"] | None = None
+
+
+class EvaluateSpec(_CheckpointSpec):
+    """An evaluation, as asked for. None means: as the training had it, or decided by the data.
+
+    Args:
+        data: A dataset; by default the training's.
+        split: train, val, test, or all. By default test, where the data has one; else val, or of other data that has
+            no splits everything.
+        batch_size: Images at once.
+        device: auto, cpu, cuda, cuda:N or mps.
+        skip_unreadable: Leave images out that can't be decoded, instead of refusing the dataset.
+    """
+
+    data: Path | None = None
+    split: Literal["train", "val", "test", "all"] | None = None
+    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
+    device: DeviceName = "auto"
+    skip_unreadable: bool = False
+
+
+class PredictSpec(_CheckpointSpec):
+    """A prediction, as asked for.
+
+    Args:
+        batch_size: Images at once; by default as the training had it.
+        device: auto, cpu, cuda, cuda:N or mps.
+        skip_unreadable: Go on where an image can't be read: its prediction has an `error` then.
+    """
+
+    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
+    device: DeviceName = "auto"
+    skip_unreadable: bool = False
+
+
+class ExportSpec(_CheckpointSpec):
+    """An export, as asked for.
+
+    Args:
+        format: As the framework's plugin offers it: onnx, torchscript...
+        output: A folder to copy the files to, which must not hold files of their names.
+        tolerance: Largest difference of a probability between the model and what was written, from 0 to 1.
+        images: How many images they are compared on.
+    """
+
+    format: Annotated[str, AfterValidator(_format)]
+    output: Path | None = None
+    tolerance: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Number] = TOLERANCE
+    images: Annotated[int, Field(ge=1, le=100_000), Number] = CHECKED_IMAGES
+
+
+Spec = TypeVar("Spec", EvaluateSpec, PredictSpec, ExportSpec)
+
+
+def make_checkpoint_spec(cls: type[Spec], **fields: Any) -> Spec:
+    """Validate a request. Fields that are None are left out.
+
+    Raises:
+        SpecError: a field is wrong; the message names it and says what would be right.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name in ("data", "output"):
+        if name in given:
+            given[name] = absolute_path(name, given[name])
+    try:
+        return cls(**given)
+    except ValidationError as error:
+        raise as_spec_error(error) from error

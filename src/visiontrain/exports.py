@@ -1,0 +1,60 @@
+"""What an export has left: a model for other programs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visiontrain.protocol.events import ArtifactEvent
+from visiontrain.rundir.events import EVENTS, EventReader
+from visiontrain.storage import explained
+
+if TYPE_CHECKING:
+    from visiontrain.handles import Run
+
+__all__ = ["Export", "delivered"]
+
+#: The artifact's kind of a file that belongs to an exported model; the first one is the model itself.
+KIND = "export"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A model as it was written.
+
+    Args:
+        run_id: The export's run.
+        format: onnx, torchscript...
+        files: The model's file first, then what lies beside it: preprocessing, class map, large weights.
+        difference: Largest difference of a probability between the model and what was written, on images of the data.
+    """
+
+    run_id: str
+    format: str
+    files: tuple[Path, ...]
+    difference: float
+
+    @property
+    def path(self) -> Path:
+        """The model's file."""
+        return self.files[0]
+
+
+def delivered(run: Run) -> Export:
+    """What an export that is completed has written, where the person wants it.
+
+    Raises:
+        StorageError: the files can't be copied; they are still in the run's folder.
+    """
+    record = run.record
+    events = EventReader(run.run_dir / EVENTS).read()
+    files = [run.run_dir / event.path for event in events if isinstance(event, ArtifactEvent) and event.kind == KIND]
+    output = record.spec.get("output")
+    if output is not None:
+        folder = Path(output)
+        with explained(f"the exported files, which are in {run.run_dir / 'artifacts'}, can't be copied"):
+            folder.mkdir(parents=True, exist_ok=True)
+            files = [Path(shutil.copy2(file, folder)) for file in files]
+    return Export(record.run_id, str(record.spec["format"]), tuple(files), run.metrics["export_difference"])
