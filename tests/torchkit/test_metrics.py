@@ -45,3 +45,15 @@ def test_two_classes():
     metrics = ClassificationMetrics(("a", "b"), CPU)
     metrics.update(scores([0, 1, 1, 1], 2), torch.tensor([0, 0, 1, 1]))
     assert metrics.compute()["accuracy"] == 0.75
+
+
+def test_a_class_that_no_image_has_counts_only_where_it_is_said():
+    unseen, said = (ClassificationMetrics(("a", "b", "c"), CPU) for _ in range(2))
+    unseen.update(scores([0, 1, 1, 1], 3), torch.tensor([0, 0, 1, 1]))
+    said.update(scores([0, 2, 1, 1], 3), torch.tensor([0, 0, 1, 1]))
+    without, wrong = unseen.compute(), said.compute()
+    assert without["recall_macro"] == pytest.approx((0.5 + 1) / 2)
+    assert wrong["recall_macro"] == pytest.approx((0.5 + 1 + 0) / 3)
+    assert wrong["f1_weighted"] == pytest.approx((2 / 3 + 1) / 2)
+    for found in (without, wrong):
+        assert {name.partition("/")[2] for name in found if "/" in name} == {"a", "b"}
