@@ -9,6 +9,7 @@ from visiontrain.datasets.check import check_dataset
 from visiontrain.datasets.samples import SAMPLES, holds_sample, make_sample
 from visiontrain.datasets.shapes import CLASSES
 from visiontrain.errors import InputError
+from visiontrain.worker.images import read_rgb
 
 FEW = {"train": 3, "val": 2, "test": 1}
 
@@ -65,7 +66,19 @@ def test_the_same_sample_may_be_asked_for_again(tmp_path):
     assert not holds_sample("shapes", tmp_path)  # as it is made by default
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"image_size": 40}, {"images_per_class": {**FEW, "val": 3}}])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_images_can_be_written_so_that_no_decoder_is_needed(name, tmp_path):
+    made = make_sample(name, tmp_path, images_per_class={"train": 1}, image_size=32, image_format="ppm")
+    images = [path for path in files(made) if path.suffix != ".csv"]
+    assert images
+    for path in images:
+        with Image.open(made / path) as image:
+            assert read_rgb(str(made / path)) == image.tobytes()
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 1}, {"image_size": 40}, {"images_per_class": {**FEW, "val": 3}}, {"image_format": "png"}]
+)
 def test_another_sample_does_not_count_as_this_one(tmp_path, other):
     options = {"images_per_class": FEW, "image_size": 32}
     make_sample("shapes", tmp_path, **options)
@@ -102,9 +115,10 @@ def test_a_folder_that_can_not_be_made_is_named(tmp_path, monkeypatch):
         ({"images_per_class": {"train": -1}}, "0 or more"),
         ({"images_per_class": {"all": 1}}, "for train, val and test"),
         ({"image_size": 8}, "between 16 and 1024"),
+        ({"image_format": "gif"}, "one of jpg, png, ppm, not 'gif'"),
     ],
 )
-def test_numbers_out_of_range(tmp_path, options, message):
+def test_numbers_out_of_range_and_unknown_formats(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         make_sample("shapes", tmp_path / "new", **options)
     assert not (tmp_path / "new").exists()

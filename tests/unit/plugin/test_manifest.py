@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from visiontrain.errors import SpecError
+from visiontrain.errors import DeviceError, SpecError, WeightsError
 from visiontrain.plugin.manifest import Manifest, Option
 from visiontrain.protocol.tasks import Task
 
@@ -46,6 +46,9 @@ class TestManifest:
             {"tasks": ("rocketry",)},
             {"models": ()},
             {"packages": ()},
+            {"devices": ("cuda:0",)},
+            {"weights": ()},
+            {"weights": ("imagenet",)},
             {"trainer": "package.module"},
             {"trainer": "package.module:Class:Other"},
             {"trainer": "package/module:Class"},
@@ -56,6 +59,40 @@ class TestManifest:
     def test_a_wrong_field_is_refused_and_named(self, change):
         with pytest.raises(ValidationError, match=next(iter(change))):
             Manifest(**{**GOOD, **change})
+
+    def test_the_worker_sees_the_trainers_package_where_no_other_is_named(self):
+        manifest = {name: value for name, value in GOOD.items() if name != "packages"}
+        assert Manifest(**manifest).packages == ("package",)
+        assert Manifest(**{**manifest, "trainer": "package:Class"}).packages == ("package",)
+
+    @pytest.mark.parametrize(
+        ("devices", "device", "is_refused"),
+        [
+            ((), "cuda:1", False),
+            (("cpu",), "auto", False),
+            (("cpu",), "cpu", False),
+            (("cpu",), "cuda", True),
+            (("cpu", "cuda"), "cuda:1", False),
+            (("cpu", "cuda"), "mps", True),
+        ],
+    )
+    def test_devices_that_are_not_named_are_refused(self, devices, device, is_refused):
+        manifest = Manifest(**GOOD, devices=devices)
+        if not is_refused:
+            manifest.check_device(device)
+            return
+        with pytest.raises(DeviceError, match=f"the framework frame can't compute on {device}") as caught:
+            manifest.check_device(device)
+        assert caught.value.instruction == f"Give --device {' or '.join(devices)}, or none."
+
+    def test_weights_that_are_not_named_are_refused(self):
+        for source in ("pretrained", "scratch", "file"):
+            Manifest(**GOOD).check_weights(source)
+        manifest = Manifest(**GOOD, weights=("scratch", "file"))
+        manifest.check_weights("file")
+        with pytest.raises(WeightsError, match="the framework frame can't begin with published weights") as caught:
+            manifest.check_weights("pretrained")
+        assert caught.value.instruction == "Give --scratch or --weights PATH."
 
     def test_it_does_not_change(self):
         with pytest.raises(ValidationError):
