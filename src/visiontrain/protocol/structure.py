@@ -51,7 +51,7 @@ def _wrong(where: str, expected: str, value: object) -> ProtocolError:
 
 @functools.cache
 def converter(hint: Any) -> Converter:
-    """The function that checks and converts a value of type `hint`; it is given the value's name, for what it raises."""
+    """The function that checks and converts a value of type `hint`, given its name for what is raised."""
     if hint is Any or hint is JsonValue or isinstance(hint, (str, typing.ForwardRef)):
         return lambda value, _where: value
     if dataclasses.is_dataclass(hint):

@@ -43,6 +43,25 @@ class Tree:
     anything: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Flat:
+    """Of fields that need no look inside."""
+
+    number: int
+    size: float
+    name: str = "n"
+    flag: bool | None = None
+    kind: Literal["a", "b"] = "a"
+    by_name: dict[str, float | None] = field(default_factory=dict)
+
+
+FLAT = {"number": 1, "size": 0.5, "name": "m", "flag": True, "kind": "b", "by_name": {"x": 1.5, "y": None}}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["a", "b", "c"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["x", "y"]), inner),
+    max_leaves=3,
+)
+
 GOOD = {"name": "n", "flag": True, "size": 1.5}
 FULL = Tree("n", True, 1.5, "b", Leaf(1), (Leaf(2), Leaf(3)), ["x"], {"y": None, "z": 1.0}, "s", 4, {"deep": [1, {}]})
 
@@ -133,3 +152,19 @@ class TestRefusals:
     def test_what_is_no_object_is_refused(self, value):
         with pytest.raises(ProtocolError, match="Tree: expected an object"):
             structure(Tree, value)
+
+
+class Slow(dict):
+    """A JSON object that is not taken the short way."""
+
+
+@given(st.dictionaries(st.sampled_from(["number", "name", "size", "flag", "kind", "by_name"]), JSON))
+def test_the_short_way_gives_what_the_long_one_gives(value):
+    outcomes = []
+    for given_value in (value, Slow(value), {**FLAT, **value}, Slow({**FLAT, **value})):
+        try:
+            outcomes.append(repr(structure(Flat, given_value)))
+        except ProtocolError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[2] == outcomes[3]

@@ -128,7 +128,7 @@ def attempt(root, link, *, number=1):
         raise journal.refusal
     for seq, event in enumerate(EVENTS, start=1):
         value = {"run_id": "r", "seq": seq, "time": 0.0, "monotonic": 0.0, "source": "worker", **event}
-        journal.take(RawEvents(dumps(value), [value], [value]))
+        journal.take(RawEvents(dumps(value), value))
         journal.flush()
     journal.finish(Outcome("completed", metrics={"accuracy": 0.5}))
 
@@ -182,7 +182,7 @@ def test_room_is_kept_for_the_last_epochs_and_the_end(tmp_path, link, monkeypatc
     monkeypatch.setattr(os, "write", full)
     for epoch in (1, 2):
         value = {**EVENTS[0], "epoch": epoch, "run_id": "r", "seq": epoch, "time": 0.0, "monotonic": 0.0}
-        journal.take(RawEvents(dumps({**value, "source": "worker"}), [value], [value]))
+        journal.take(RawEvents(dumps({**value, "source": "worker"}), value))
         assert journal.flush() == (epoch == 2)
     journal.finish(Outcome("stopped", "asked to stop"))
     monkeypatch.undo()

@@ -38,6 +38,12 @@ def event(seq, **fields):
     return {**event_to_json(LogEvent("r", seq, 0.0, 0.0)), **fields}
 
 
+def point(seq, **fields):
+    """As a worker spells it."""
+    head = {"type": "metrics", "run_id": "r", "seq": seq, "source": "worker", "time": 0.0, "monotonic": 0.0}
+    return {**head, "step": 1, "epoch": 1, "scope": "step", "values": {"train_loss": 0.5}, "non_finite": {}, **fields}
+
+
 def test_messages_in_pieces(inbox, write):
     data = encode_event(event(1)) + encode(Response(2, {"x": 1})) + encode_event(event(2))
     found = []
@@ -47,7 +53,7 @@ def test_messages_in_pieces(inbox, write):
     assert inbox.read() == []
     first, answer, second = found
     assert isinstance(first, RawEvents)
-    assert (first.values, second.values) == ([event(1)], [event(2)])
+    assert (first.value, second.value) == (event(1), event(2))
     assert json.loads(first.lines) == event(1)
     assert answer == Response(2, {"x": 1})
     assert inbox.received == len(data)
@@ -66,7 +72,7 @@ def test_messages_in_pieces(inbox, write):
 def test_an_event_in_another_spelling_is_the_same_event(inbox, write, line):
     write(line.encode() + b"\n" + encode_event(event(2)))
     first, second = inbox.read()
-    assert (first.values, second.values) == ([event(1)], [event(2)])
+    assert (first.value, second.value) == (event(1), event(2))
     assert json.loads(first.lines) == event(1)
 
 
@@ -93,25 +99,47 @@ def test_what_a_worker_may_not_say(inbox, write, lines, words):
         inbox.read()
 
 
-def test_events_in_good_order_come_together(inbox, write):
-    write(b"".join(encode_event(event(seq)) for seq in range(1, 6)))
+def test_points_between_epochs_come_together(inbox, write):
+    write(b"".join(encode_event(point(seq)) for seq in range(1, 6)))
     (found,) = inbox.read()
-    assert found.values == [event(seq) for seq in range(1, 6)]
-    assert [json.loads(line) for line in found.lines.split(b"\n")] == found.values
+    assert found.value is None
+    assert [json.loads(line) for line in found.lines.split(b"\n")] == [point(seq) for seq in range(1, 6)]
+
+
+def test_what_a_run_turns_on_comes_alone(inbox, write):
+    write(b"".join(encode_event(said) for said in (point(1), event(2), point(3, scope="epoch"), point(4))))
+    found = inbox.read()
+    assert [message.value for message in found] == [point(1), event(2), point(3, scope="epoch"), point(4)]
+    assert [json.loads(message.lines) for message in found] == [message.value for message in found]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seq": 2}, "event 2 came where number 3 was due"),
+        ({"seq": 4}, "event 4 came where number 3 was due"),
+        ({"run_id": "other"}, "of the run 'other'"),
+        ({"step": "1"}, "MetricsEvent.step: expected int, got str"),
+        ({"step": 1.5}, "MetricsEvent.step: expected int, got float"),
+        ({"values": {"train_loss": "0.5"}}, "MetricsEvent.values.train_loss: expected float, got str"),
+        ({"non_finite": {"train_loss": 1}}, "MetricsEvent.non_finite.train_loss: expected str, got int"),
+        ({"scope": "later"}, "MetricsEvent.scope: expected one of"),
+        ({"type": None}, "not an object with a type"),
+    ],
+)
+def test_one_of_many_points_that_is_wrong(inbox, write, change, words):
+    write(b"".join(map(encode_event, (point(1), point(2), {**point(3), **change}, point(4)))))
+    with pytest.raises(ProtocolError, match=words):
+        inbox.read()
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"1" + b"0" * 400 + b".0"])
 @pytest.mark.parametrize("place", ["time", "values"])
 def test_a_number_that_is_too_large_among_the_many(inbox, write, number, place):
-    point = {"scope": "step", "step": 1, "epoch": 1, "values": {"train_loss": 0.5}, "non_finite": {}}
-    lines = [encode_event({**event(seq), "type": "metrics", **point}) for seq in (1, 2)]
-    write(b"".join(lines))
-    (found,) = inbox.read()
-    assert found.notable == []
     old = b'"time":0.0' if place == "time" else b'"train_loss":0.5'
-    assert old in lines[0]
-    spoiled = lines[0].replace(b'"seq":1', b'"seq":3').replace(old, old.partition(b":")[0] + b":" + number)
-    write(spoiled)
+    line = encode_event(point(2))
+    assert old in line
+    write(encode_event(point(1)) + line.replace(old, old.partition(b":")[0] + b":" + number))
     with pytest.raises(ProtocolError, match="too large"):
         inbox.read()
 
