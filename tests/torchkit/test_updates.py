@@ -18,7 +18,8 @@ def make(accumulate=1, *, scale=None, clip=0.0, average=None, rate=0.1):
 
 
 def feed(model, updates, data, step=0, *, last=False):
-    return updates.add(model(data).square().mean(), len(data), step=step, last=last)
+    updates.backward(model(data).square().mean(), len(data))
+    return updates.add(len(data), step=step, last=last)
 
 
 def test_batches_of_any_size_add_up_to_one_large_batch():

@@ -55,6 +55,10 @@ class ImageBatch:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, images: slice) -> ImageBatch:
+        """Some of the images with their labels."""
+        return ImageBatch(self.pixels[images], self.labels[images])
+
     def pin_memory(self) -> ImageBatch:
         """Called by torch's loader, so that the copy to a GPU need not wait."""
         return ImageBatch(self.pixels.pin_memory(), self.labels.pin_memory(), self.error)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
 from torch import nn
 
-__all__ = ["BatchSource", "Evaluation", "Learner"]
+__all__ = ["Batch", "BatchSource", "Evaluation", "Learner"]
 
+Self = TypeVar("Self", bound="Batch")
 B_co = TypeVar("B_co", covariant=True)
 B_contra = TypeVar("B_contra", contravariant=True)
+
+
+class Batch(Protocol):
+    """Examples that are loaded together."""
+
+    def __len__(self) -> int:
+        """How many images."""
+        ...
+
+    def part(self: Self, images: slice) -> Self:  # noqa: PYI019 - Python 3.10 has no other
+        """Some of them."""
+        ...
 
 
 class BatchSource(Protocol[B_co]):
@@ -56,8 +69,17 @@ class Learner(Protocol[B_contra]):
         """Whose parameters the optimizer holds."""
         ...
 
-    def loss(self, batch: B_contra) -> tuple[torch.Tensor, int]:
-        """The mean loss of a training batch (a scalar on the device), and its number of images. Runs under autocast."""
+    def losses(self, batch: B_contra, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
+        """The mean loss of a training batch (scalars on the device), in parts whose sum it is.
+
+        Each part's graph is done with before the next one is asked for. The parts change nothing but what is in memory
+        at once: what images of a batch share, such as mixup's partners, is chosen before, for all of them. Runs under
+        autocast.
+
+        Args:
+            batch: As it was loaded.
+            parts: Which of its images are computed together; one slice for all, where memory has room for them.
+        """
         ...
 
     def evaluation(self) -> Evaluation[B_contra]:

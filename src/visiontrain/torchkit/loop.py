@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
@@ -13,9 +14,11 @@ from visiontrain.errors import RunFailedError
 from visiontrain.protocol.messages import TrainResult
 from visiontrain.torchkit.determinism import deterministic
 from visiontrain.torchkit.freezing import begin_training
-from visiontrain.torchkit.learning import BatchSource, Evaluation, Learner
+from visiontrain.torchkit.learning import Batch, BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
+from visiontrain.torchkit.shortage import release_memory
 from visiontrain.torchkit.state import CheckpointKeeper, Position
+from visiontrain.torchkit.steps import Steps
 from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import RunContext
 
@@ -24,7 +27,7 @@ __all__ = ["LoopSettings", "TrainingLoop"]
 #: Seconds between two looks at the running loss: each makes a GPU's queue run empty.
 LOOK_SECONDS = 0.25
 
-B = TypeVar("B")
+B = TypeVar("B", bound=Batch)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class TrainingLoop(Generic[B]):
         self._context, self._learner, self._train, self._val = context, learner, train, val
         self._updates, self._keeper = updates, keeper
         self._settings, self._device = settings, device
+        self._steps = Steps(
+            learner, updates, precision=settings.precision, device=device, warn=partial(context.log, level="warning")
+        )
         self._saved_at = time.monotonic()
 
     def run(self) -> TrainResult:
@@ -139,12 +145,10 @@ class TrainingLoop(Generic[B]):
             if self._context.stop_requested:
                 meter.read()
                 return False
-            with autocast(self._device, self._settings.precision):
-                loss, images = self._learner.loss(batch)
+            last = at.batch + 1 == self._train.batches
+            loss = self._steps.learn(batch, at, last=last)
             at.batch += 1
-            last = at.batch == self._train.batches
-            at.step += self._updates.add(loss, images, step=at.step, last=last)
-            meter.add(loss.detach(), images)
+            meter.add(loss, len(batch))
             if at.batch == 1 or last or meter.due():
                 self._look(at, meter)
             if not last and time.monotonic() - self._saved_at >= 60 * self._settings.checkpoint_minutes:
@@ -174,19 +178,31 @@ class TrainingLoop(Generic[B]):
 
     def _validate(self, at: Position) -> Evaluation[B] | None:
         """Evaluate the model. None where a stop came first: the whole pass is then done again when resuming."""
-        evaluation = self._learner.evaluation()
         self._learner.model.eval()
-        with torch.inference_mode(), autocast(self._device, self._settings.precision):
-            if self._context.stop_requested:
-                return None
-            for done, batch in enumerate(self._val.epoch(at.epoch), start=1):
-                if self._context.stop_requested:
-                    return None
-                evaluation.update(batch)
-                self._context.progress(
-                    "val", epoch=at.epoch + 1, epochs=self._settings.epochs, step=done, steps=self._val.batches
-                )
-        return evaluation
+        while True:
+            images = 0
+            try:
+                evaluation = self._learner.evaluation()
+                with torch.inference_mode(), autocast(self._device, self._settings.precision):
+                    if self._context.stop_requested:
+                        return None
+                    for done, batch in enumerate(self._val.epoch(at.epoch), start=1):
+                        if self._context.stop_requested:
+                            return None
+                        images = len(batch)
+                        for part in self._steps.parts_for_validation(batch, at):
+                            evaluation.update(part)
+                        self._context.progress(
+                            "val", epoch=at.epoch + 1, epochs=self._settings.epochs, step=done, steps=self._val.batches
+                        )
+            except Exception as error:
+                if images == 0:
+                    raise
+                self._steps.shrink_validation(error, images, at)
+            else:
+                return evaluation
+            del evaluation  # a batch may have been counted in part: the pass begins anew
+            release_memory(self._device)
 
     def _record(self, at: Position, evaluation: Evaluation[B]) -> None:
         epoch = at.epoch + 1

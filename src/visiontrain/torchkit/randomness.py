@@ -55,7 +55,7 @@ def capture_rng(device: torch.device) -> dict[str, Any]:
     state: dict[str, Any] = {
         "torch": torch.default_generator.get_state(),
         "python": [version, list(words), gauss],
-        "numpy": [str(name), [int(k) for k in keys], int(position), int(has_gauss), float(cached)],
+        "numpy": [str(name), np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
     }
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state_all()

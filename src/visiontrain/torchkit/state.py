@@ -38,6 +38,8 @@ class Position:
         seconds: Time spent on them.
         best_epoch: The best epoch so far by the primary metric, counted from 1; 0 where there is none.
         best: That epoch's row.
+        train_at_once: Images of a training batch that memory has room for at once; 0: a whole batch.
+        val_at_once: Likewise in validation.
     """
 
     epoch: int = 0
@@ -48,12 +50,18 @@ class Position:
     seconds: float = 0.0
     best_epoch: int = 0
     best: dict[str, float] = field(default_factory=dict)
+    train_at_once: int = 0
+    val_at_once: int = 0
 
     def next_epoch(self) -> None:
         """The epoch under way is done."""
         self.epoch += 1
         self.batch = self.images = 0
         self.loss_sum = self.seconds = 0.0
+
+    def mark(self) -> tuple[int, ...]:
+        """What differs between two states that go on differently."""
+        return self.epoch, self.batch, self.step, self.train_at_once, self.val_at_once
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ class CheckpointKeeper:
         self._previous = context.checkpoints_dir / "previous.pt"
         self._best = context.checkpoints_dir / "best.pt"
         self._rng: dict[str, Any] | None = None
-        self._saved: tuple[int, int, int] | None = None
+        self._saved: tuple[int, ...] | None = None
         self._last_is_whole = True
 
     def pin_rng(self) -> None:
@@ -116,7 +124,7 @@ class CheckpointKeeper:
             batches: Of an epoch.
         """
         rng, self._rng = self._rng or capture_rng(self._device), None
-        here = (position.epoch, position.batch, position.step)
+        here = position.mark()
         if here == self._saved:
             return
         payload: Payload = {
@@ -182,7 +190,7 @@ class CheckpointKeeper:
         if self._device.type != "cpu":
             reasons.append(_INEXACT_ON_GPU)
         if path == self._last:
-            self._saved = (position.epoch, position.batch, position.step)
+            self._saved = position.mark()
         else:
             self._last_is_whole = False
         self._context.resumed(

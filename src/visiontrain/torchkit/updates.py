@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from visiontrain.errors import RunFailedError
 from visiontrain.torchkit.averaging import WeightAverage
+from visiontrain.torchkit.shortage import ADVICE, is_out_of_memory
 
 __all__ = ["Updates"]
 
@@ -41,41 +43,84 @@ class Updates:
         self._accumulate, self._clip_grad = accumulate, clip_grad
         self.average = average
         self._batches = self._images = 0
+        self._sums: dict[str, torch.Tensor] = {}  # of the step under way; each image weighs the same
 
     def learning_rate(self, step: int) -> float:
         """That of optimizer step `step`, counted from 0."""
         return self._schedule(step)
 
-    def add(self, loss: torch.Tensor, images: int, *, step: int, last: bool) -> bool:
-        """Learn from a batch.
+    def backward(self, loss: torch.Tensor, images: int) -> None:
+        """Add the gradients of a batch, or of a part of one.
 
         Args:
-            loss: Mean over the batch's images, with its graph.
-            images: How many.
+            loss: Mean over the batch's images, or the part's share of it, with its graph.
+            images: Of the whole batch.
+        """
+        (loss if self._accumulate == 1 else loss * images).backward()  # type: ignore[no-untyped-call]
+
+    def abandon(self) -> None:
+        """Leave the batch under way: what its parts added is gone, what earlier batches of the step added stays."""
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def add(self, images: int, *, step: int, last: bool) -> bool:
+        """Count the batch whose gradients are complete.
+
+        Args:
+            images: How many it has.
             step: Optimizer steps done.
             last: It is the epoch's last batch.
 
         Returns:
             Whether a step was taken.
+
+        Raises:
+            RunFailedError: memory has no room for what the optimizer and the average keep.
         """
-        if self._batches == 0:
-            self._optimizer.zero_grad(set_to_none=True)
-        (loss if self._accumulate == 1 else loss * images).backward()  # type: ignore[no-untyped-call]
         self._batches += 1
         self._images += images
-        if self._batches < self._accumulate and not last:
-            return False
         if self._accumulate > 1:
-            torch._foreach_div_([grad for _, grad in self._gradients()], self._images)
+            self._set_aside()
+            if self._batches < self._accumulate and not last:
+                return False
+            self._take_back()
+        try:
+            self._step(step)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # In part the weights are new ones already, and what is missing is no smaller with a smaller batch.
+            raise RunFailedError(
+                "memory has no room for the model with what the optimizer keeps of each weight: "
+                f"{str(error).splitlines()[0]}",
+                instruction=ADVICE,
+            ) from error
+        self._batches = self._images = 0
+        self._optimizer.zero_grad(set_to_none=True)  # now: the next batch's forward pass needs the memory
+        return True
+
+    def _set_aside(self) -> None:
+        """Keep the batch's gradients where the next batch, which may have to be abandoned, does not reach them."""
+        found = {name: p.grad for name, p in self._model.named_parameters() if p.grad is not None}
+        before = [name for name in found if name in self._sums]
+        if before:
+            torch._foreach_add_([self._sums[name] for name in before], [found[name] for name in before])
+        self._sums = {**found, **self._sums}
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def _take_back(self) -> None:
+        torch._foreach_div_(list(self._sums.values()), self._images)
+        for name, parameter in self._model.named_parameters():
+            parameter.grad = self._sums.get(name)
+        self._sums = {}
+
+    def _step(self, step: int) -> None:
         if self._clip_grad > 0:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_grad)
         for group in self._optimizer.param_groups:
             group["lr"] = self._schedule(step) * group.get("lr_scale", 1.0)
         self._optimizer.step()
-        self._batches = self._images = 0
         if self.average is not None:
             self.average.update(step)
-        return True
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -86,18 +131,12 @@ class Updates:
         with self.average.applied():
             yield
 
-    def _gradients(self) -> Iterator[tuple[str, torch.Tensor]]:
-        for name, parameter in self._model.named_parameters():
-            if parameter.grad is not None:
-                yield name, parameter.grad
-
     def state_dict(self) -> dict[str, Any]:
         """What is under way between two steps, and the average."""
-        pending = dict(self._gradients()) if self._batches else {}
         return {
             "batches": self._batches,
             "images": self._images,
-            "gradients": pending,
+            "gradients": dict(self._sums),
             "average": None if self.average is None else self.average.state_dict(),
         }
 
@@ -110,7 +149,9 @@ class Updates:
         """
         self._batches, self._images = state["batches"], state["images"]
         parameters = dict(self._model.named_parameters())
-        for name, gradient in state["gradients"].items():
-            parameters[name].grad = torch.zeros_like(parameters[name]).copy_(gradient)
+        self._sums = {
+            name: torch.zeros_like(parameters[name], requires_grad=False).copy_(gradient)
+            for name, gradient in state["gradients"].items()
+        }
         if self.average is not None:
             self.average.load_state_dict(state["average"])

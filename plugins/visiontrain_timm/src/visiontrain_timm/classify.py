@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -50,17 +50,36 @@ class Classifier:
         scores: torch.Tensor = self.model(self._normalize(batch.pixels))
         return scores.float()
 
-    def loss(self, batch: ImageBatch) -> tuple[torch.Tensor, int]:
-        """Cross entropy with labels as they are smoothed, mixed and weighted."""
+    def losses(self, batch: ImageBatch, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
+        """The batch's loss with labels as they are smoothed, mixed and weighted, as `Learner` wants it."""
         batch = batch.to(self._device)
-        if self._mixer is None:
-            logits, labels = self.logits(batch), batch.labels
-            loss = functional.cross_entropy(logits, labels, self._weight, label_smoothing=self._smoothing)
-        else:
-            targets = soft_targets(batch.labels, len(self._classes), self._smoothing)
-            images, targets = self._mixer(self._normalize(batch.pixels), targets)
-            loss = soft_cross_entropy(self.model(images).float(), targets, self._weight)
-        return loss, len(batch)
+        targets = self._targets(batch.labels)
+        mixed: torch.Tensor | None = None
+        if self._mixer is not None:  # neighbours belong to the whole batch
+            mixed, targets = self._mixer(self._normalize(batch.pixels), targets)
+        for part in parts:
+            images = self._normalize(batch.pixels[part]) if mixed is None else mixed[part]
+            loss = self._mean_loss(self.model(images).float(), targets[part])
+            if len(parts) > 1:
+                counts = self._counts(targets)
+                loss = loss * (counts[part].sum() / counts.sum())
+            yield loss
+
+    def _targets(self, labels: torch.Tensor) -> torch.Tensor:
+        """Labels as the loss takes them: class indices, and where they are mixed probabilities."""
+        return labels if self._mixer is None else soft_targets(labels, len(self._classes), self._smoothing)
+
+    def _counts(self, targets: torch.Tensor) -> torch.Tensor:
+        """What each image counts in the mean, (batch)."""
+        if self._weight is None:
+            return torch.ones(len(targets), device=targets.device)
+        return self._weight[targets] if self._mixer is None else (targets * self._weight).sum(1)
+
+    def _mean_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Cross entropy, the mean over the images as each one counts."""
+        if self._mixer is not None:
+            return soft_cross_entropy(logits, targets, self._weight)
+        return functional.cross_entropy(logits, targets, self._weight, label_smoothing=self._smoothing)
 
     def evaluation(self) -> ClassifierEvaluation:
         """Begin a pass over the validation split."""

@@ -65,19 +65,20 @@ def refuse_single_label_options(options: TimmOptions) -> None:
 class MultiLabelClassifier(Classifier):
     """A model that gives a row of scores an image; each score's sigmoid is the probability of one label."""
 
-    def loss(self, batch: ImageBatch) -> tuple[torch.Tensor, int]:
-        """Binary cross entropy, the mean over images and labels, with labels as they are smoothed, mixed, weighted."""
-        batch = batch.to(self._device)
-        targets = batch.labels * (1 - self._smoothing) + self._smoothing / len(self._classes)
-        if self._mixer is None:
-            logits = self.logits(batch)
-        else:
-            images, targets = self._mixer(self._normalize(batch.pixels), targets)
-            logits = self.model(images).float()
+    def _targets(self, labels: torch.Tensor) -> torch.Tensor:
+        """Probabilities by label, smoothed."""
+        return labels * (1 - self._smoothing) + self._smoothing / len(self._classes)
+
+    def _counts(self, targets: torch.Tensor) -> torch.Tensor:
+        """Every image counts the same: weights are the labels'."""
+        return torch.ones(len(targets), device=targets.device)
+
+    def _mean_loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Binary cross entropy, the mean over images and labels."""
         losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(0)
         if self._weight is None:
-            return losses.mean(), len(batch)
-        return (losses * self._weight).sum() / self._weight.sum(), len(batch)
+            return losses.mean()
+        return (losses * self._weight).sum() / self._weight.sum()
 
     def evaluation(self) -> MultiLabelEvaluation:  # type: ignore[override]  # neither evaluation is the other
         """Begin a pass over the validation split."""
