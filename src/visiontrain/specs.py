@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -98,6 +98,12 @@ def _no_truth(value: Any) -> Any:
     return value
 
 
+def _batch_size(value: Any) -> Any:
+    if isinstance(value, str) and value != "auto" and not value.strip().lstrip("+-").isdigit():
+        raise ValueError(f"must be a whole number or auto, not {_clipped(value)}")
+    return _no_truth(value)
+
+
 #: For fields that are numbers.
 Number = BeforeValidator(_no_truth)
 
@@ -114,7 +120,7 @@ class TrainSpec(BaseModel):
         task: The vision problem; by default what the data is.
         framework: The framework's name; by default the one that knows the model.
         epochs: Passes over the training split.
-        batch_size: Images a step.
+        batch_size: Images a step; ``auto``: as many as suit the device, which its trainer finds out.
         learning_rate: Peak learning rate.
         image_size: Side of the square that images are brought to, in pixels; by default the model's own.
         weights: ``pretrained`` (the published ones), ``scratch`` (random), or the path of a file.
@@ -133,7 +139,9 @@ class TrainSpec(BaseModel):
     task: Annotated[Task | None, BeforeValidator(_task)] = None
     framework: str | None = None
     epochs: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
-    batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] | None, BeforeValidator(_batch_size)
+    ] = None
     learning_rate: Annotated[float | None, Field(gt=0, le=1000, allow_inf_nan=False), Number] = None
     image_size: Annotated[int | None, Field(ge=8, le=16_384), Number] = None
     weights: Annotated[str, Field(min_length=1)] = "pretrained"

@@ -167,6 +167,7 @@ class TestRefused:
             ({"steps": 0}, SpecError, "steps: must be at least 1, not 0"),
             ({"steps": "x"}, SpecError, "steps: must be of type int"),
             ({"task": "detect"}, SpecError, "task: the framework counter can't detect; it can: classify"),
+            ({"batch_size": "auto"}, SpecError, "batch_size: can't be auto: the framework counter does not find one"),
             ({"framework": "none"}, SpecError, "framework: no installed plugin adds 'none'"),
             ({"environment": "other"}, SpecError, "environment: "),
             ({"environment": "counter@none"}, InputError, "is not a generation of environment counter"),
@@ -191,7 +192,7 @@ class TestRefused:
                 session.remove_environment(environment.name, environment.id)
             raise RuntimeError("looked")
 
-        monkeypatch.setattr("visiontrain.runners.launching.start_supervisor", start)
+        monkeypatch.setattr("visiontrain.runners.starting.start_supervisor", start)
         with pytest.raises(RuntimeError, match="looked"):
             session.start(pictures, model="count_small")
         assert list(session.home.runs.glob("*")) == []

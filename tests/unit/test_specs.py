@@ -66,6 +66,11 @@ class TestGood:
         assert again == made
         assert [type(value) for value in again.options.values()] == [bool, int, float, str]
 
+    def test_a_batch_size_may_be_left_to_the_trainer(self):
+        assert spec(batch_size="auto").batch_size == "auto"
+        assert spec(batch_size="12").batch_size == 12
+        assert spec(batch=None).batch_size is None
+
     def test_it_does_not_change(self):
         with pytest.raises(ValueError, match="frozen"):
             spec().epochs = 3
@@ -96,6 +101,9 @@ class TestWrong:
             ("image_size", True, "must be a number, not True"),
             ("seed", True, "must be a number, not True"),
             ("batch_size", -1, "greater than or equal to 1, not -1"),
+            ("batch_size", "0", "greater than or equal to 1, not '0'"),
+            ("batch_size", "many", "must be a whole number or auto, not 'many'"),
+            ("batch_size", 1.5, "valid integer"),
             ("learning_rate", 0, "greater than 0, not 0"),
             ("learning_rate", float("nan"), "finite number"),
             ("learning_rate", float("inf"), "finite number"),

@@ -40,7 +40,9 @@ def train(  # noqa: PLR0917 - typer reads the command line from its parameters
         typer.Option(metavar="F", help="By default the one that knows the model.", autocompletion=complete_framework),
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training split.")] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images a step.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Images a step; auto: as many as suit the device.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option("--lr", "--learning-rate", metavar="X", help="The highest learning rate.")
     ] = None,

@@ -23,7 +23,8 @@ def plan_fields(plan: Plan) -> list[tuple[str, str]]:
     """Labels and values: model, framework, environment, task, data, how it is trained, device."""
     plugin, spec = plan.framework.plugin, plan.spec
     size = "the model's own" if plan.image_size is None else f"{plan.image_size}"
-    training = f"{plural(plan.epochs, 'epoch')}, batch size {plan.batch_size}, image size {size}, seed {spec.seed}"
+    batch_size = "auto" if plan.auto_batch_size else f"{plan.batch_size}"
+    training = f"{plural(plan.epochs, 'epoch')}, batch size {batch_size}, image size {size}, seed {spec.seed}"
     if spec.learning_rate is not None:
         training += f", learning rate {spec.learning_rate:g}"
     fields = [

@@ -147,6 +147,7 @@ class Manifest(_Declared):
         tasks: What it can train; the first is taken where neither person nor data decide.
         multi_label: Whether it trains classifiers on images that have any number of classes.
         aliases: Other names that ``--framework`` accepts.
+        auto_batch_size: Whether its trainer finds a batch size where a person asks for ``auto``; else that is refused.
         models: Patterns (as `fnmatch` takes them) that the framework's model names match. They route a name while the
             environment is not built; the catalogue, read from the built environment, has the last word.
         export_formats: What its models can be exported as: onnx, torchscript... None, where its trainer can't export.
@@ -170,6 +171,7 @@ class Manifest(_Declared):
     licence: str
     tasks: tuple[Task, ...] = Field(min_length=1)
     multi_label: bool = False
+    auto_batch_size: bool = False
     aliases: tuple[str, ...] = ()
     models: tuple[str, ...] = Field(min_length=1)
     export_formats: tuple[str, ...] = ()
@@ -214,6 +216,19 @@ class Manifest(_Declared):
             raise DeviceError(
                 f"the framework {self.name} can't compute on {device}",
                 instruction=f"Give --device {' or '.join(self.devices)}, or none.",
+            )
+
+    def check_batch_size(self, batch_size: int | Literal["auto"] | None) -> None:
+        """Refuse to let a trainer find a batch size that can't.
+
+        Raises:
+            SpecError: it can't.
+        """
+        if batch_size == "auto" and not self.auto_batch_size:
+            raise SpecError(
+                "batch_size",
+                f"can't be auto: the framework {self.name} does not find one",
+                instruction=f"Give a number, or leave it out for {self.defaults.batch_size}.",
             )
 
     def check_weights(self, source: Literal["pretrained", "scratch", "file"]) -> None:

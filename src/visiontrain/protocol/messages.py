@@ -178,6 +178,7 @@ class TrainParams:
     seed: int
     options: Mapping[str, Any] = field(default_factory=dict)
     resume: ResumeFrom | None = None
+    auto_batch_size: bool = False  # find a batch size; `batch_size` is then the default
 
 
 @dataclass(frozen=True)

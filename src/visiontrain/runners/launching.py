@@ -123,6 +123,7 @@ def _params(plan: Plan, run_dir: Path, resume: ResumeFrom | None = None) -> Trai
         dataset=str(plan.dataset.path),
         epochs=plan.epochs,
         batch_size=plan.batch_size,
+        auto_batch_size=plan.auto_batch_size,
         learning_rate=plan.spec.learning_rate,
         image_size=plan.image_size,
         weights=plan.spec.first_weights(),
@@ -140,7 +141,7 @@ def _resolved_spec(plan: Plan) -> TrainSpec:
             "framework": plan.framework.manifest.name,
             "task": plan.task,
             "epochs": plan.epochs,
-            "batch_size": plan.batch_size,
+            "batch_size": "auto" if plan.auto_batch_size else plan.batch_size,
             "image_size": plan.image_size,
             "options": {name: value for name, value in plan.options.items() if value is not None},
         }

@@ -61,8 +61,13 @@ class Plan:
     model: ModelInfo | None  # None for a name that points outside the catalogue
     options: dict[str, OptionValue | None]
     epochs: int
-    batch_size: int
+    batch_size: int  # the framework's default where the trainer shall find one
     image_size: int | None
+
+    @property
+    def auto_batch_size(self) -> bool:
+        """Whether the trainer finds the batch size."""
+        return self.spec.batch_size == "auto"
 
 
 class Planner:
@@ -104,6 +109,7 @@ class Planner:
         manifest = framework.manifest
         options = _options(framework, spec)
         manifest.check_device(spec.device)
+        manifest.check_batch_size(spec.batch_size)
         if needs_weights:
             manifest.check_weights(spec.first_weights().source)
             spec.check_weights()
@@ -111,7 +117,7 @@ class Planner:
         if task not in manifest.tasks:
             can = ", ".join(map(str, manifest.tasks))
             raise SpecError("task", f"the framework {manifest.name} can't {task}; it can: {can}")
-        batch_size = spec.batch_size or manifest.defaults.batch_size
+        batch_size = spec.batch_size if isinstance(spec.batch_size, int) else manifest.defaults.batch_size
         self.home.prepare()
         read = partial(
             index_dataset,
@@ -119,7 +125,7 @@ class Planner:
             folder=self.home.datasets,
             task=task,
             seed=spec.seed,
-            batch_size=batch_size,
+            batch_size=None if spec.batch_size == "auto" else batch_size,  # what is found is never more than there are
             skip_unreadable=spec.skip_unreadable,
             progress=observer.indexing,
         )

@@ -76,6 +76,7 @@ def test_everything_that_was_decided_is_said():
         ({"weights": "/w/best.pt"}, "model", "resnet18, weights from /w/best.pt"),
         ({"model": "resnet18.tv_in1k"}, "model", "resnet18.tv_in1k, pretrained"),
         ({"device": "cuda:1"}, "device", "cuda:1"),
+        ({"batch_size": "auto"}, "training", "20 epochs, batch size auto, image size the model's own, seed 0"),
         ({"classes": tuple("abcdefg")}, "", "7 classes: a, b, c, d, e and 2 more"),
     ],
 )

@@ -94,6 +94,14 @@ class TestManifest:
             manifest.check_weights("pretrained")
         assert caught.value.instruction == "Give --scratch or --weights PATH."
 
+    def test_a_batch_size_is_found_only_where_the_trainer_can(self):
+        Manifest(**GOOD, auto_batch_size=True).check_batch_size("auto")
+        for given in (None, 8):
+            Manifest(**GOOD).check_batch_size(given)
+        with pytest.raises(SpecError, match="batch_size: can't be auto: the framework frame does not find") as caught:
+            Manifest(**GOOD).check_batch_size("auto")
+        assert caught.value.instruction == "Give a number, or leave it out for 32."
+
     def test_it_does_not_change(self):
         with pytest.raises(ValidationError):
             Manifest(**GOOD).name = "other"
