@@ -8,13 +8,15 @@
     │   ├── UnknownModelError           no installed plugin knows the model
     │   ├── AmbiguousModelError         several plugins know the model
     │   ├── UnknownRunError             no run answers to the name
-    │   ├── DatasetError                the data can't be trained on
+    │   ├── DatasetError                the data can't be trained on, or evaluated on
+    │   ├── ImageError                  an image that was to be predicted can't be read
     │   ├── WeightsError                the weights that were asked for can't be had
     │   ├── DeviceError                 the device that was asked for can't be used
     │   └── PlatformError               the operating system is not supported
     ├── PluginError                     a plugin is broken or was written for another version
     ├── EnvironmentBuildError           an environment could not be built, adopted or found healthy
     ├── StorageError                    the disk can't take, give or lock what visiontrain keeps
+    ├── ExportError                     a model can't be exported, or what was written is not the model
     ├── ProtocolError                   what came over the pipe is not the protocol
     └── RunError                        a run did not complete
         ├── RunFailedError              the trainer raised an exception

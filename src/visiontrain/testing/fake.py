@@ -150,7 +150,7 @@ def fake_framework(
         stack.enter_context(mock.patch("visiontrain.session._default", None))
         stack.enter_context(mock.patch.object(EnvironmentStore, "build", _adopt))
         links: list[SupervisorLink] = []
-        stack.enter_context(mock.patch("visiontrain.runners.launching.start_supervisor", _keep(links)))
+        stack.enter_context(mock.patch("visiontrain.runners.starting.start_supervisor", _keep(links)))
         stack.callback(_end_runs, links)
         yield fake
 

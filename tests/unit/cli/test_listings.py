@@ -27,8 +27,8 @@ def test_no_runs_yet(counting):
 @pytest.mark.parametrize("command", [("runs",), ("runs", "list")])
 def test_runs_are_listed(counting, trained, command):
     header, row = counting(*command).stdout.splitlines()
-    assert header.split() == ["RUN", "STATUS", "MODEL", "BEST", "DATA", "NAME"]
-    assert row.split()[:5] == [trained.run_id, "completed", "count_small", "accuracy", "0.8333"]
+    assert header.split() == ["RUN", "KIND", "STATUS", "MODEL", "BEST", "DATA", "NAME"]
+    assert row.split()[:6] == [trained.run_id, "train", "completed", "count_small", "accuracy", "0.8333"]
     (listed,) = lines_of(counting(*command, "--json").stdout)
     assert (listed["run_id"], listed["name"], listed["status"]) == (trained.run_id, "mine", "completed")
 
