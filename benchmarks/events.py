@@ -22,6 +22,7 @@ from measuring import finish, report
 from visiontrain.handles import Run, RunHandle
 from visiontrain.protocol.events import LogEvent
 from visiontrain.protocol.messages import TrainParams, Weights
+from visiontrain.protocol.structure import unstructure
 from visiontrain.rundir.directory import RunDirectories, read_current_record
 from visiontrain.runners.command import WORKER_BOOTSTRAP
 from visiontrain.runners.links import package_folder
@@ -83,7 +84,7 @@ def run(folder: Path, count: int, *, pause: float) -> Measured:
     )
     before = time.process_time()
     command = WorkerCommand(argv, worker_variables(), "reporting:Reporter")
-    link = start_supervisor(Launch(str(run_dir), record, command, params))
+    link = start_supervisor(Launch(str(run_dir), record, command, unstructure(params), params.device))
     sampler = Sampler(run_dir)
     worker = 0.0
     for event in RunHandle(Run(run_dir, _never), link).events():
