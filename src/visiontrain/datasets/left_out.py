@@ -53,7 +53,7 @@ _LEFT_OUT: tuple[tuple[LeftOut, Severity, str, str, str], ...] = (
     ),
     ("loose", "warning", "loose-images", "image", "left out: outside of any class folder"),
     ("folder", "warning", "ignored-folders", "folder", "left out: beside the splits"),
-    ("labels", "warning", "labels-without-image", "file", "of annotations left out: the image is not there"),
+    ("labels", "warning", "labels-without-image", "annotation", "left out: the image is not there"),
     ("unlisted", "warning", "unlisted-images", "image", "left out: in a folder of the data's images, and in no list"),
     ("unlabelled", "warning", "missing-annotations", "image", "left out: without annotations"),
     ("list", "note", "other-annotations", "file", "of annotations not read"),

@@ -102,8 +102,8 @@ def _check_numbers(found: Annotation) -> None:
                 raise Unsettled("bad-annotations", f"it has the number {value}")
             if abs(value) > _FARTHEST:
                 raise Unsettled("bad-annotations", f"it has the number {value:g}, and no image is as large")
-    if any(len(polygon) % 2 or len(polygon) < _TRIANGLE for polygon in found.polygons):
-        raise Unsettled("bad-annotations", "its outline has a polygon of fewer than three points, or half a point")
+    if any(len(polygon) % 2 for polygon in found.polygons):
+        raise Unsettled("bad-annotations", "its outline has a point with one number")
 
 
 def _box(found: Annotation, sides: tuple[float, float]) -> Box:
@@ -126,7 +126,9 @@ def _outside(box: Box, width: int, height: int) -> tuple[Flaw, ...]:
 
 
 def _polygons(found: Annotation, sides: tuple[float, float], width: int, height: int) -> tuple[Polygon, ...]:
-    inside = (clip_polygon(scaled(polygon, *sides), width, height) for polygon in found.polygons)
+    # One or two points are what is left of a click by mistake.
+    drawn = (scaled(polygon, *sides) for polygon in found.polygons if len(polygon) >= _TRIANGLE)
+    inside = (clip_polygon(polygon, width, height) for polygon in drawn)
     kept = tuple(polygon for polygon in inside if len(polygon) >= _TRIANGLE and polygon_area(polygon) > 0)
     if found.polygons and not kept:
         raise Unsettled("degenerate-boxes", "its outline has no area inside of the image")

@@ -87,8 +87,8 @@ class StagedObjects:
         self.settled = task
         points = len(self.skeleton.names) if self.skeleton and task is Task.pose else 0
         rows = self._connection.execute(
-            "SELECT image, class, width, height, path, file, place, rest FROM raw JOIN image ON image.id = raw.image"
-            " WHERE reason IS NULL ORDER BY raw.rowid"
+            "SELECT raw.image, raw.class, width, height, path, file, place, rest"
+            " FROM raw JOIN image ON image.id = raw.image WHERE reason IS NULL ORDER BY raw.rowid"
         )
         for image, of_image in groupby(rows, key=itemgetter(0)):
             self._settle_image(image, of_image, task, points)

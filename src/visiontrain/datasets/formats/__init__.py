@@ -8,8 +8,13 @@ from collections.abc import Collection
 from visiontrain.datasets.formats.annotations import sign_of_annotations
 from visiontrain.datasets.formats.base import Format
 from visiontrain.datasets.formats.class_folders import ClassFolders
+from visiontrain.datasets.formats.coco import CocoJson
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.formats.label_file import LabelFile
+from visiontrain.datasets.formats.mmocr import MmocrJson
+from visiontrain.datasets.formats.quads import QuadFolders
+from visiontrain.datasets.formats.voc import PascalVoc
+from visiontrain.datasets.formats.yolo import YoloFolder
 from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
@@ -17,7 +22,15 @@ from visiontrain.protocol.tasks import Task
 __all__ = ["FORMATS", "choose_format"]
 
 #: The first that recognises the data reads it: those with the surest signs come first.
-FORMATS: tuple[Format, ...] = (LabelFile(), ClassFolders())
+FORMATS: tuple[Format, ...] = (
+    YoloFolder(),
+    CocoJson(),
+    PascalVoc(),
+    MmocrJson(),
+    QuadFolders(),
+    LabelFile(),
+    ClassFolders(),
+)
 
 
 def choose_format(source: str, task: Task | None, among: Collection[Task] | None = None) -> Format:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import stat
-import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import ClassVar
 
 from visiontrain.datasets.formats.base import Listing, Split
 from visiontrain.datasets.formats.files import printable
+from visiontrain.datasets.formats.places import look, place
 from visiontrain.datasets.formats.rows import EXTENSIONS, BadRow, Row, columns_of, read_rows
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
@@ -83,8 +82,8 @@ def _files_in(folder: str) -> list[str]:
             names = [e.name for e in entries if e.name.lower().endswith(EXTENSIONS) and not e.name.startswith(".")]
     except OSError:  # whoever lists it says so
         return []
-    places = (os.path.join(folder, name) for name in sorted(names))
-    return [place for place in places if os.path.isfile(place) and columns_of(place)]
+    found = (os.path.join(folder, name) for name in sorted(names))
+    return [file for file in found if os.path.isfile(file) and columns_of(file)]
 
 
 def _only_file(folder: str) -> str:
@@ -183,7 +182,7 @@ def _fill(book: _Book, file: str, root: str, listing: Listing) -> list[BadRow]:
         if isinstance(row, BadRow):
             bad.append(row)
         else:
-            reason = book.add(row, _place(root, row.path))
+            reason = book.add(row, place(root, row.path))
             if reason is not None:
                 bad.append(BadRow(row.line, reason))
         if len(bad) >= _ENOUGH:
@@ -205,16 +204,9 @@ def _words(labels: tuple[str, ...] | list[str]) -> str:
     return ", ".join(sorted(labels)) or "none"
 
 
-def _place(root: str, written: str) -> str:
-    """The path as a listing wants it: relative to the root where it lies inside of it, else absolute."""
-    whole = os.path.normpath(os.path.join(root, written))
-    prefix = root.rstrip("/") + "/"
-    return whole.removeprefix(prefix)
-
-
 def _list(book: _Book, root: str, listing: Listing) -> None:
     for path, written, line, split, labels in book.images():
-        found = _look(root, path, written)
+        found = look(root, path, written)
         if isinstance(found, str):
             listing.leave_out(path, "missing", f"line {line}: {found}")
             continue
@@ -224,30 +216,3 @@ def _list(book: _Book, root: str, listing: Listing) -> None:
             listing.add_labelled_image(split, labels, real, size=size, mtime_ns=mtime_ns)
         else:
             listing.add_image(split, labels[0], real, size=size, mtime_ns=mtime_ns)
-
-
-def _look(root: str, path: str, written: str) -> tuple[str, os.stat_result] | str:
-    """The path under which the file is there, and its state; or in words why it is not."""
-    reason = "there is no such file"
-    for candidate in _spellings(root, path, written):
-        try:
-            status = os.stat(os.path.join(root, candidate))
-        except FileNotFoundError:
-            continue
-        except OSError as e:
-            reason = f"it can't be looked at: {e.strerror or e}"
-            continue
-        if stat.S_ISREG(status.st_mode):
-            return candidate, status
-        reason = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is no file that could be read"
-    return reason
-
-
-def _spellings(root: str, path: str, written: str) -> Iterator[str]:
-    """As written; composed and decomposed, which one machine changes and another tells apart; from Windows."""
-    yield path
-    if written != written.strip():
-        yield _place(root, written.strip())
-    yield from (form for form in (unicodedata.normalize(how, path) for how in ("NFC", "NFD")) if form != path)
-    if "\\" in written:
-        yield _place(root, written.replace("\\", "/"))
