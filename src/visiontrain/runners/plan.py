@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from visiontrain.datasets.pillow import Pillow, pillow_of
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.report import IndexedDataset
+from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.datasets.writer import index_dataset
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.generation import Generation
@@ -24,6 +25,7 @@ from visiontrain.protocol.tasks import Task
 from visiontrain.runners.catalog import Catalog, load_catalog, read_catalog
 from visiontrain.runners.command import worker_command
 from visiontrain.runners.routing import Framework, route, route_framework, unknown_model
+from visiontrain.runners.tasking import refuse_data, tasks_of
 from visiontrain.specs import TrainSpec, unknown_option
 from visiontrain.supervisor.launch import WorkerCommand
 
@@ -113,23 +115,25 @@ class Planner:
         if needs_weights:
             manifest.check_weights(spec.first_weights().source)
             spec.check_weights()
-        task = spec.task or manifest.tasks[0]
-        if task not in manifest.tasks:
-            can = ", ".join(map(str, manifest.tasks))
-            raise SpecError("task", f"the framework {manifest.name} can't {task}; it can: {can}")
+        catalog = self.catalog_of(framework)
+        tasks = tasks_of(framework, catalog.find(spec.model) if catalog else None, spec.task, self._frameworks)
         batch_size = spec.batch_size if isinstance(spec.batch_size, int) else manifest.defaults.batch_size
         self.home.prepare()
         read = partial(
             index_dataset,
             spec.data,
             folder=self.home.datasets,
-            task=task,
+            task=spec.task,
+            among=tasks,
             seed=spec.seed,
             batch_size=None if spec.batch_size == "auto" else batch_size,  # what is found is never more than there are
             skip_unreadable=spec.skip_unreadable,
             progress=observer.indexing,
         )
-        dataset = read()
+        try:
+            dataset = read()
+        except UnservedTaskError as error:
+            raise refuse_data(error, framework, self._frameworks) from error
         if dataset.multi_label and not manifest.multi_label:
             raise DatasetError(
                 f"{dataset.source} gives images several labels each, and the framework {manifest.name} takes one",
@@ -138,13 +142,15 @@ class Planner:
         environment = self.environment(framework, spec.environment, observer.building)
         if dataset.uncommon:  # not before: data that can't be trained on anyway must not cost an environment
             dataset = read(others=lambda: self.pillows_of(framework, environment))
+        model = self._model(framework, environment, spec.model)
+        tasks_of(framework, model, dataset.task, self._frameworks)  # the catalogue may be known only now
         return Plan(
             spec=spec,
             framework=framework,
             environment=environment,
             dataset=dataset,
-            task=task,
-            model=self._model(framework, environment, spec.model),
+            task=dataset.task,
+            model=model,
             options=options,
             epochs=spec.epochs or manifest.defaults.epochs,
             batch_size=batch_size,
