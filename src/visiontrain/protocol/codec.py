@@ -30,9 +30,27 @@ MAX_LINE = 16 * 2**20
 EVENT_PREFIX = b'{"jsonrpc":"2.0","method":"event","params":'
 
 
-# Made once: the json module makes an encoder anew for each call that asks for anything but its defaults.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-_ASCII_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+def _encoder(string: Callable[[str], str]) -> Callable[[Any, int], tuple[str, ...]]:
+    """What JSONEncoder.encode makes anew for each call, which is a fourth of a short line's time.
+
+    It notes no containers: one that holds itself is told by the depth.
+    """
+    encode: Callable[[Any, int], tuple[str, ...]] = cast("Any", json.encoder).c_make_encoder(
+        markers=None,
+        default=json.JSONEncoder().default,
+        encoder=string,
+        indent=None,
+        key_separator=":",
+        item_separator=",",
+        sort_keys=False,
+        skipkeys=False,
+        allow_nan=False,
+    )
+    return encode
+
+
+_encode = _encoder(json.encoder.encode_basestring)
+_encode_ascii = _encoder(json.encoder.encode_basestring_ascii)
 
 
 def dumps(value: Any) -> bytes:
@@ -43,10 +61,10 @@ def dumps(value: Any) -> bytes:
     """
     try:
         try:
-            return _ENCODER.encode(value).encode("utf-8")
+            return "".join(_encode(value, 0)).encode("utf-8")
         except UnicodeEncodeError:
             # A file name that is not UTF-8 is a string with lone surrogates: as escapes it survives.
-            return _ASCII_ENCODER.encode(value).encode("ascii")
+            return "".join(_encode_ascii(value, 0)).encode("ascii")
     except (TypeError, ValueError, RecursionError) as e:
         raise ProtocolError(f"not representable as strict JSON: {e}") from e
 
