@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from PIL import Image, ImageDraw
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
-from visiontrain.protocol.inference import EvaluateParams, ImageSource, PredictParams
+from visiontrain.protocol.inference import EvaluateParams, ExportParams, ImageSource, PredictParams
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
-from visiontrain.worker.context import EvaluateContext, RunContext
+from visiontrain.worker.context import RequestContext, RunContext
 from visiontrain_timm.trainer import TimmTrainer
 
 SHAPES = ("circle", "square", "triangle")
@@ -93,8 +94,8 @@ class Context(RunContext):
         return list(timeless)
 
 
-class Asked(EvaluateContext):
-    """Keeps events, and stops at a batch."""
+class Asked(RequestContext):
+    """Keeps events, and stops at a step."""
 
     def __init__(self, params, stop_at=None):
         self.events = []
@@ -105,6 +106,10 @@ class Asked(EvaluateContext):
         super().progress(phase, **fields)
         if fields["step"] == self._stop_at:
             self.request_stop()
+
+    @property
+    def logged(self):
+        return "\n".join(event["message"] for event in self.events if event["type"] == "log")
 
 
 class Harness:
@@ -158,6 +163,20 @@ class Harness:
         )
         return (trainer or TimmTrainer()).predict(params)
 
+    def exporting(self, format_, name="run", *, file="best.pt", stop_at=None, **changes):
+        values = {"split": "val", "images": 6, "tolerance": 1e-3, "dataset": str(self.index), **changes}
+        folder = self.folder / f"{name}-exported"
+        folder.mkdir(exist_ok=True)
+        params = ExportParams(
+            run_id=name, run_dir=str(folder), task="classify", model="unused", checkpoint=str(self.path(name, file)),
+            format=format_, **values,
+        )  # fmt: skip
+        return Asked(params, stop_at)
+
+    def export(self, format_="onnx", *, context=None, **changes):
+        context = context or self.exporting(format_, **changes)
+        return TimmTrainer().export(context), context
+
     def last(self, name="run"):
         return torch.load(self.folder / name / "checkpoints" / "last.pt", weights_only=True)
 
@@ -204,6 +223,21 @@ def discs(tmp_path_factory):
     database.commit()
     database.close()
     return folder / "index.sqlite"
+
+
+@pytest.fixture(scope="session")
+def checkpoints(index, tmp_path_factory):
+    """Of a run of three epochs."""
+    once = Harness(index, tmp_path_factory.mktemp("trained"))
+    once.train(epochs=3, learning_rate=3e-3)
+    return once.path().parent
+
+
+@pytest.fixture
+def trained(harness, checkpoints):
+    """For tests that use a run without changing it, or change their own copy."""
+    shutil.copytree(checkpoints, harness.path().parent)
+    return harness
 
 
 @pytest.fixture

@@ -15,12 +15,6 @@ from visiontrain_timm import inference
 from visiontrain_timm.trainer import TimmTrainer
 
 
-@pytest.fixture
-def trained(harness):
-    harness.train(epochs=3, learning_rate=3e-3)
-    return harness
-
-
 def files(index, split="val"):
     return [image.path for image in DatasetIndex(index).images(split)]
 
@@ -47,15 +41,16 @@ def test_the_most_probable_class_is_right_as_often_as_evaluation_says(trained, p
 
 def test_where_an_image_may_have_several_labels_each_has_a_probability_of_its_own(harness, discs):
     harness.index = discs
-    harness.train(epochs=6, model="resnet18", image_size=40, batch_size=16, learning_rate=2e-3)
+    harness.train(epochs=2, learning_rate=3e-3)
     result = harness.predict(files(discs))
     assert result.multi_label
-    found, images = rows(result), list(DatasetIndex(discs).images("val"))
-    truth = torch.zeros(36, 3)
-    for row, image in enumerate(images):
-        truth[row, list(image.labels)] = 1
-    assert ((found > 0.5) == (truth > 0.5)).double().mean() > 0.85
-    assert found.sum(1).max() > 1.2
+    found = rows(result)
+    assert (found.sum(1) - 1).abs().max() > 0.1
+    metrics = harness.evaluate()[0].metrics
+    for label, name in enumerate(result.classes):
+        has = torch.tensor([label in image.labels for image in DatasetIndex(discs).images("val")])
+        recall = ((found[:, label] > 0.5) & has).sum() / has.sum()
+        assert float(recall) == pytest.approx(metrics[f"recall/{name}"])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -11,23 +11,26 @@ import torch
 from torch import nn
 
 from visiontrain.errors import WeightsError
-from visiontrain.protocol.inference import EvaluateResult, PredictParams, PredictResult
+from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
 from visiontrain.torchkit.data import default_workers
 from visiontrain.torchkit.device import resolve_device
 from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate
+from visiontrain.torchkit.exporting import export
 from visiontrain.torchkit.loading import Kept, SavedModel, load_strictly, read_model
 from visiontrain.torchkit.precision import Precision, resolve_precision
 from visiontrain.torchkit.predicting import Scorer, classify_images
 from visiontrain.torchkit.transforms import EvalTransform, Normalize
-from visiontrain.worker.context import EvaluateContext
+from visiontrain.worker.context import EvaluateContext, ExportContext
 from visiontrain_timm.build import rebuild_model
 from visiontrain_timm.classify import Classifier
 from visiontrain_timm.multilabel import MultiLabelClassifier
 from visiontrain_timm.options import TimmOptions
 
-__all__ = ["FRAMEWORK", "Inference", "load"]
+__all__ = ["FRAMEWORK", "Inference", "export_model", "load"]
 
 FRAMEWORK = "timm"
+
+_PACKAGES = ("timm", "torch")
 
 
 def load(checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
@@ -40,6 +43,23 @@ def load(checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
     model = rebuild_model(saved)
     load_strictly(model, saved)
     return saved, model
+
+
+def export_model(context: ExportContext) -> ExportResult:
+    """Write a checkpoint's model for other programs.
+
+    Raises:
+        ExportError: it can't be, or what was written gives something else than the model.
+    """
+    params = context.params
+    saved, reference = load(params.checkpoint, params.task)
+
+    def exportable() -> nn.Module:
+        model = rebuild_model(saved, exportable=True)  # timm leaves out what exporters don't know
+        load_strictly(model, saved)
+        return model
+
+    return export(context, saved, reference, exportable, packages=_PACKAGES)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,7 @@ MANIFEST = Manifest(
     tasks=(Task.classify,),
     multi_label=True,
     models=MODEL_PATTERNS,
+    export_formats=("onnx", "torchscript"),
     options=_OPTIONS,
     check_options=_check_options,
     defaults=Defaults(epochs=20, batch_size=32),

@@ -14,7 +14,7 @@ from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, SpecError
-from visiontrain.protocol.inference import EvaluateResult, PredictParams, PredictResult
+from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult, Weights
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.augmentation import augmentation
@@ -31,10 +31,10 @@ from visiontrain.torchkit.sampling import balanced_weights
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
 from visiontrain.torchkit.transforms import EvalTransform, Normalize, Transform
 from visiontrain.torchkit.updates import Updates
-from visiontrain.worker.context import EvaluateContext, RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_timm.classify import Classifier
-from visiontrain_timm.inference import FRAMEWORK, Inference
+from visiontrain_timm.inference import FRAMEWORK, Inference, export_model
 from visiontrain_timm.multilabel import MultiLabelClassifier, primary_metric, refuse_single_label_options
 from visiontrain_timm.optimize import build_optimizer, build_schedule, choose_learning_rate
 from visiontrain_timm.options import TimmOptions
@@ -167,6 +167,10 @@ class TimmTrainer:
     def predict(self, params: PredictParams) -> PredictResult:
         """Classify images."""
         return self._inference.predict(params)
+
+    def export(self, context: ExportContext) -> ExportResult:
+        """Write a checkpoint's model as ONNX or TorchScript."""
+        return export_model(context)
 
 
 def _check(params: TrainParams, data: DatasetIndex, options: TimmOptions) -> None:

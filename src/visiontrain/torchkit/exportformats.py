@@ -1,0 +1,169 @@
+"""The formats that a model can be exported in: how each is written, and how what was written is run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from visiontrain.errors import ExportError
+from visiontrain.torchkit.exported import INPUT, OUTPUT, Description
+
+__all__ = ["FORMATS", "ExportFormat", "Onnx", "TorchScript", "export_format"]
+
+Run = Callable[[torch.Tensor], torch.Tensor]
+
+#: Which of their own steps exporters tell of; what went wrong is an exception.
+_LOGGERS = ("torch.onnx", "torch.export", "torch._export", "torch._dynamo", "onnxscript", "onnx_ir")
+
+
+class ExportFormat(Protocol):
+    """A way to write a model, and to run what was written."""
+
+    name: str
+    file: str
+    packages: tuple[str, ...]
+    runtime: str
+
+    def write(self, model: nn.Module, images: torch.Tensor, path: Path, description: Description) -> None:
+        """Write `model` to `path`, and next to it what is too large for one file.
+
+        Args:
+            model: From images to probabilities, in float32 on the CPU.
+            images: A batch of two as it will be given.
+            path: The file.
+            description: Goes into the file.
+
+        Raises:
+            ExportError: the format's exporter can't do it.
+        """
+        ...
+
+    def open(self, path: Path) -> Run:
+        """The exported model as a function: images (batch, 3, height, width) to probabilities (batch, classes)."""
+        ...
+
+
+class Onnx:
+    """ONNX, run by onnxruntime."""
+
+    name = "onnx"
+    file = "model.onnx"
+    packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
+    runtime = "onnxruntime"
+
+    def write(self, model: nn.Module, images: torch.Tensor, path: Path, description: Description) -> None:
+        """By torch's exporter, with a batch of any size. Weights of more than 2 GB lie in a file beside it."""
+        try:
+            with _quiet(), torch.no_grad():
+                program = torch.onnx.export(
+                    model,
+                    (images,),
+                    dynamo=True,
+                    input_names=[INPUT],
+                    output_names=[OUTPUT],
+                    dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+                    verbose=False,
+                )
+                if program is None:
+                    raise TypeError("the exporter gave no program")
+                program.model.metadata_props.update(description.to_properties())
+                program.model.producer_name = "visiontrain"
+                program.save(path)
+        except OSError:
+            raise
+        except Exception as e:  # every layer of torch's exporter raises errors of its own
+            raise _failure(description, e, other="torchscript") from e
+
+    def open(self, path: Path) -> Run:
+        """Load the file with onnxruntime, on the CPU."""
+        import onnxruntime  # type: ignore[import-untyped]
+
+        onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+        def run(images: torch.Tensor) -> torch.Tensor:
+            (found,) = session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
+            return torch.from_numpy(found)
+
+        return run
+
+
+class TorchScript:
+    """TorchScript: run by torch alone, from Python or C++."""
+
+    name = "torchscript"
+    file = "model.pt"
+    packages: tuple[str, ...] = ("torch",)
+    runtime = "torch"
+
+    def write(self, model: nn.Module, images: torch.Tensor, path: Path, description: Description) -> None:
+        """By tracing."""
+        try:
+            with _quiet(), torch.no_grad():
+                traced = torch.jit.trace(model, images, check_trace=False)  # type: ignore[no-untyped-call]
+                text = json.dumps(description.to_plain(), ensure_ascii=False)
+                torch.jit.save(traced, path, _extra_files={"model.json": text})
+        except OSError:
+            raise
+        except Exception as e:  # the tracer's errors are of many kinds
+            raise _failure(description, e, other="onnx") from e
+
+    def open(self, path: Path) -> Run:
+        """Load the file on the CPU."""
+        with _quiet():
+            loaded: Any = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+
+        def run(images: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                found: torch.Tensor = loaded(images)
+            return found
+
+        return run
+
+
+FORMATS: dict[str, ExportFormat] = {each.name: each for each in (Onnx(), TorchScript())}
+
+
+def export_format(name: str) -> ExportFormat:
+    """The format of that name.
+
+    Raises:
+        ExportError: there is none.
+    """
+    if name not in FORMATS:
+        raise ExportError(f"there is no export format {name!r}", instruction=f"There is {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def _failure(description: Description, error: Exception, *, other: str) -> ExportError:
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return ExportError(
+        f"{description.saved.model} can't be written as {description.format}: {type(error).__name__}: {text}",
+        instruction=f"Try --format {other}. What the exporter met is in the run's log.",
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what exporters say of their own steps, and of what will be deprecated in them, out of the log."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
