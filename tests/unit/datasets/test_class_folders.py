@@ -9,6 +9,7 @@ import pytest
 from visiontrain.datasets.formats import choose_format
 from visiontrain.datasets.formats.class_folders import SPLIT_NAMES
 from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS
+from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
 
@@ -199,8 +200,6 @@ def test_a_folder_too_high_is_hinted_at(tree):
 @pytest.mark.parametrize(
     ("files", "sign"),
     [
-        ({"data.yaml": "path: .\ntrain: images/train\nnames:\n  0: cat\n"}, r"YOLO dataset \(data.yaml\)"),
-        ({"Annotations/1.xml": "<annotation><object/></annotation>"}, r"Pascal VOC dataset \(Annotations/1.xml\)"),
         ({"annotations/a.json": '{"images": [], "annotations": []}'}, r"COCO dataset \(annotations/a.json\)"),
         ({"train/_annotations.coco.json": '{"annotations": [], "categories": []}'}, r"COCO dataset \(train/_anno"),
         ({"instances.json": '{"info": "' + "x" * 200_000 + '", "images": [], "categories": []}'}, r"COCO dataset"),
@@ -217,6 +216,28 @@ def test_annotated_data_is_not_taken_for_classes(tree, files, sign, task):
     with pytest.raises(DatasetError, match=f"(?s)looks like .*{sign}.*no installed reader.*class-folders") as error:
         read(root, task)
     assert ("for the task" in error.value.reason) == (task is not None)
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"data.yaml": "path: .\ntrain: images/train\nnames:\n  0: cat\n"}, "yolo"),
+        ({"Annotations/1.xml": "<annotation><object/></annotation>"}, "pascal-voc"),
+        ({"train/a/1.xml": "<annotation></annotation>", "train/2.xml": "<annotation></annotation>"}, "pascal-voc"),
+        ({"any.json": '{"images": [], "annotations": [], "categories": []}'}, "coco"),
+        ({"annotations/a.json": '{"categories": [], "images": [], "annotations": []}'}, "coco"),
+        ({"a.json": '{"metainfo": {}, "data_list": [{"instances": []}]}'}, "mmocr"),
+        ({"train/a/1.txt": "0 0 9 0 9 9 0 9 ship 0"}, "quads"),
+    ],
+)
+def test_annotated_data_goes_to_its_reader(tree, files, name):
+    root = tree("train/a/1.png", "train/b/2.png")
+    for path, text in files.items():
+        (root / path).parent.mkdir(exist_ok=True, parents=True)
+        (root / path).write_text(text)
+    assert choose_format(str(root), None).name == name
+    with pytest.raises(UnservedTaskError, match=f"is read as {name}, which holds data to .*, not to classify"):
+        choose_format(str(root), Task.classify)
 
 
 def test_other_yaml_json_and_xml_files_are_no_sign(tree):

@@ -31,13 +31,15 @@ def a_plan(*, adopted=None, stale=False, warnings=(), problems=(), classes=("a",
         multi_label=False,
         format="class-folders",
         task=Task.classify,
+        tasks=(Task.classify,),
         splits=splits,
         classes={},
+        objects={},
         problems=problems,
     )
     dataset = IndexedDataset(
         path=Path("/i"), root=Path("/d"), source=Path("/d"), multi_label=False, format="class-folders",
-        task=Task.classify, fingerprint="0", splits=splits, classes=classes, report=report,
+        task=Task.classify, tasks=(Task.classify,), fingerprint="0", splits=splits, classes=classes, report=report,
     )  # fmt: skip
     manifest = Manifest(
         name="timm", summary="s", licence="MIT", tasks=(Task.classify,), models=("*",), environment=Path("/d"),
