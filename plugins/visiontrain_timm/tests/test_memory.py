@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+import visiontrain_timm.batch_size
 import visiontrain_timm.trainer
 from visiontrain.errors import RunFailedError
+from visiontrain.torchkit.autobatch import Found
 
 ALL = {
     "resnet": {"options": {"mixup": 0.4, "accumulate": 2, "ema_decay": 0.9, "class_weights": "circle=2"}},
@@ -84,3 +86,34 @@ def test_no_room_for_a_single_image_in_validation(harness, device):
     device.validation = 0
     with pytest.raises(RunFailedError, match="no room for validation with a single image"):
         harness.train(epochs=1)
+
+
+def test_a_batch_size_that_is_found_is_the_runs_from_then_on(harness, monkeypatch):
+    """And finding it changes nothing else: the run is the same as with that number."""
+    options = {"ema_decay": 0.9, "mixup": 0.4, "drop_rate": 0.2}
+    harness.train("asked", batch_size=4, options=options)
+    tried = []
+
+    def find(try_out, **_):
+        tried.extend(try_out(images) for images in (4, 8, 4))
+        return Found(4, "4 are what this test wants")
+
+    monkeypatch.setattr(visiontrain_timm.batch_size, "by_speed", find)
+    _, first = harness.train("found", auto_batch_size=True, interrupt=at("train", 1, 3), options=options)
+    assert "Batch size 4, found for cpu: 4 are what this test wants." in first.logged
+    assert "at batch size 4." in first.logged
+    assert [trial.images for trial in tried] == [4, 8, 4]
+    monkeypatch.setattr(visiontrain_timm.batch_size, "by_speed", None)
+    _, second = harness.train("found", auto_batch_size=True, resume=True, options=options)
+    assert "Batch size 4, as it was found when the run began." in second.logged
+    assert second.of("resumed")[0]["exact"]
+    for name, value in weights(harness, "asked").items():
+        assert torch.equal(weights(harness, "found")[name], value), name
+
+
+def test_a_batch_size_is_found_by_real_steps(harness):
+    _, context = harness.train(epochs=1, batch_size=16, auto_batch_size=True)
+    found = harness.last()["identity"]["batch_size"]
+    assert found in (4, 8, 16)
+    assert f"Batch size {found}, found for cpu: " in context.logged
+    assert context.of("metrics")[0]["step"] == -(-39 // found)

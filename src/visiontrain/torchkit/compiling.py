@@ -7,6 +7,7 @@ from torch import nn
 
 from visiontrain.errors import SpecError
 from visiontrain.torchkit.precision import Precision, autocast
+from visiontrain.torchkit.shortage import is_out_of_memory, release_memory
 
 __all__ = ["compile_model"]
 
@@ -29,9 +30,9 @@ def compile_model(model: nn.Module, images: torch.Tensor, precision: Precision) 
     model.compile(dynamic=False)
     try:
         model.train()
-        with autocast(images.device, precision):
-            loss = model(images).float().square().mean()
-        loss.backward()
+        while not _fits(model, images, precision):
+            release_memory(images.device)
+            images = images[: (len(images) + 1) // 2]
     except Exception as e:  # the compiler's, its backends' and the C++ compiler's errors are of many kinds
         raise SpecError(
             "compile",
@@ -41,6 +42,19 @@ def compile_model(model: nn.Module, images: torch.Tensor, precision: Precision) 
     finally:
         model.zero_grad(set_to_none=True)
         model.load_state_dict(before)
+
+
+def _fits(model: nn.Module, images: torch.Tensor, precision: Precision) -> bool:
+    """Go forward and backward. False where memory has no room for so many images, but may have for fewer."""
+    try:
+        with autocast(images.device, precision):
+            loss = model(images).float().square().mean()
+        loss.backward()
+    except Exception as e:
+        if len(images) == 1 or not is_out_of_memory(e):
+            raise
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

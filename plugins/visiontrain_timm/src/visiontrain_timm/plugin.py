@@ -193,6 +193,7 @@ MANIFEST = Manifest(
     licence="Apache-2.0",
     tasks=(Task.classify,),
     multi_label=True,
+    auto_batch_size=True,
     models=MODEL_PATTERNS,
     export_formats=("onnx", "torchscript"),
     options=_OPTIONS,

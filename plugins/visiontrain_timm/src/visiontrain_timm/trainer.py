@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 
 from visiontrain_timm.build import Built, build_model  # isort: skip - sets huggingface_hub's variables before timm
@@ -33,6 +34,7 @@ from visiontrain.torchkit.transforms import EvalTransform, Normalize, Transform
 from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
+from visiontrain_timm.batch_size import choose_batch_size
 from visiontrain_timm.classify import Classifier
 from visiontrain_timm.inference import FRAMEWORK, Inference, export_model
 from visiontrain_timm.multilabel import MultiLabelClassifier, primary_metric, refuse_single_label_options
@@ -96,6 +98,20 @@ class TimmTrainer:
             model = model.to(memory_format=torch.channels_last)
         _freeze(model, params, options, context.log)
         normalize = Normalize(built.image, device, channels_last=options.channels_last)
+        learner = (MultiLabelClassifier if data.multi_label else Classifier)(
+            model,
+            data.classes,
+            normalize,
+            device,
+            label_smoothing=options.label_smoothing,
+            mixer=_mixer(options),
+            weights=_class_weights(data, options),
+        )
+        # Before it is compiled: each size would have a graph of its own.
+        batch_size = choose_batch_size(
+            params, options, learner, data, built.image, precision=precision, device=device, log=context.log
+        )
+        params = replace(params, batch_size=batch_size)
         if options.compile:
             pixels = torch.zeros(params.batch_size, *built.image.size, 3, dtype=torch.uint8, device=device)
             compile_model(model, normalize(pixels), precision)
@@ -134,15 +150,7 @@ class TimmTrainer:
         seed_everything(params.seed)
         loop = TrainingLoop(
             context=context,
-            learner=(MultiLabelClassifier if data.multi_label else Classifier)(
-                model,
-                data.classes,
-                normalize,
-                device,
-                label_smoothing=options.label_smoothing,
-                mixer=_mixer(options),
-                weights=_class_weights(data, options),
-            ),
+            learner=learner,
             train=train,
             val=val,
             updates=updates,
