@@ -113,6 +113,8 @@ class Journal:
     def finish(self, outcome: Outcome) -> None:
         """Write the attempt's end; what the disk does not take of it is told to the host."""
         is_there = self._events.is_in_place
+        if not is_there:  # whatever else the worker failed of
+            outcome = Outcome.failed(describe(self._removed()))
         if self.refusal is not None and is_there and not (self.flush() and outcome.status == "completed"):
             outcome = Outcome.failed(describe(self.refusal))
         self.record = dataclasses.replace(
@@ -154,10 +156,13 @@ class Journal:
     def _check_folder(self) -> None:
         self._checked = time.monotonic()
         if not self._events.is_in_place:
-            raise RunFailedError(
-                f"the run's folder {self._path.parent} was removed or moved while the run was going on, which ended it",
-                instruction="Start a new run, and leave its folder until it has ended.",
-            )
+            raise self._removed()
+
+    def _removed(self) -> RunFailedError:
+        return RunFailedError(
+            f"the run's folder {self._path.parent} was removed or moved while the run was going on, which ended it",
+            instruction="Start a new run, and leave its folder until it has ended.",
+        )
 
     def _take_checkpoint(self, value: JsonObject) -> None:
         found = structure(CheckpointRecord, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import shutil
 import socket
 
 import pytest
@@ -16,6 +17,7 @@ from visiontrain.errors import StorageError
 from visiontrain.handles import Run
 from visiontrain.protocol.codec import dumps
 from visiontrain.protocol.events import MetricsEvent, ResumedEvent, event_to_json
+from visiontrain.protocol.messages import ErrorInfo
 from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
 from visiontrain.rundir.events import read_events
 from visiontrain.rundir.history import fold_history, read_history
@@ -231,3 +233,18 @@ def test_a_run_can_be_read_where_nothing_can_be_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", read_only)
     assert not is_being_worked_on(tmp_path)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.failed(ErrorInfo(0, "no such file")), Outcome("completed")])
+def test_a_folder_that_is_gone_at_the_end_is_why_it_ended(tmp_path, link, outcome):
+    """However it ended: the worker found out first, or nobody did."""
+    ours, theirs = link
+    run_dir = tmp_path / "r"
+    run_dir.mkdir()
+    journal = Journal(run_dir, OLD, ours)
+    journal.tell("running")
+    shutil.rmtree(run_dir)
+    journal.finish(outcome)
+    theirs.wait(10.0)
+    assert theirs.failure.type == "RunFailedError"
+    assert f"{run_dir} was removed" in theirs.failure.message
