@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from visiontrain_harness.processes import PATIENCE, alive, until
+from visiontrain_harness.processes import HOST_GONE, PATIENCE, alive, until
 
 from visiontrain.errors import RunInterruptedError
 from visiontrain.protocol.events import ResumedEvent, StatusEvent
@@ -121,7 +121,7 @@ class TestClosedTerminal:
         pids = processes_of(run)
         os.close(screen)
         os.waitpid(pid, 0)
-        until(lambda: not is_being_worked_on(run.run_dir), "the run ends", within=20)
+        until(lambda: not is_being_worked_on(run.run_dir), "the run ends", within=HOST_GONE)
         assert not any(map(alive, pids))
         assert run.status == "interrupted"
         with pytest.raises(RunInterruptedError, match="the process that started the run ended") as caught:
@@ -163,7 +163,7 @@ def test_a_restarted_kernel_leaves_a_checkpoint_and_nothing_else(home, host, pic
     pids = processes_of(run)
     process.send_signal(number)
     process.wait()
-    until(lambda: not is_being_worked_on(run.run_dir), "the run ends", within=20)
+    until(lambda: not is_being_worked_on(run.run_dir), "the run ends", within=HOST_GONE)
     assert not any(map(alive, pids))
     assert run.status == "interrupted"
     assert goes_on(home, run)
@@ -207,7 +207,7 @@ class TestWhileAFrameworkLoads:
     def test_a_host_that_is_killed_leaves_nothing(self, loading):
         process, below = loading
         process.kill()
-        until(lambda: not any(map(alive, below)), "all end", within=20)
+        until(lambda: not any(map(alive, below)), "all end", within=HOST_GONE)
 
 
 def program(pid):

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import pytest
-from visiontrain_harness.processes import alive, until
+from visiontrain_harness.processes import HOST_GONE, TOLD, alive, promised, until
 from visiontrain_harness.runs import bare_python, command
 
 from visiontrain.errors import RunFailedError, WorkerCrashedError
@@ -58,6 +58,7 @@ def leaving(tmp_path, monkeypatch):
     path = tmp_path / "pids"
 
     def leaving(then):
+        path.unlink(missing_ok=True)
         monkeypatch.setenv("VISIONTRAIN_TEST_PIDS", str(path))
         monkeypatch.setenv("VISIONTRAIN_TEST_THEN", then)
         return lambda: [int(pid) for pid in until(lambda: path.exists() and path.read_text().split(), "the children")]
@@ -67,6 +68,14 @@ def leaving(tmp_path, monkeypatch):
 
 def asked(tmp_path, trainer):
     return WorkerConnection(command(tmp_path, trainer, passthrough=VARIABLES))
+
+
+def crash_told(worker, words="worker"):
+    """Ask a worker that ends, or has ended; gives what was raised, and the seconds that it took."""
+    began = time.monotonic()
+    with pytest.raises(WorkerCrashedError, match=words) as caught:
+        worker.request("models")
+    return time.monotonic() - began, caught.value
 
 
 class TestWorker:
@@ -82,12 +91,15 @@ class TestWorker:
     )
     def test_its_end_is_told_in_words_with_the_logs_last_lines(self, tmp_path, monkeypatch, how, words):
         monkeypatch.setenv("VISIONTRAIN_TEST_HOW", how)
-        with asked(tmp_path, "dies:WhenAsked") as worker:
-            worker.initialize()
-            with pytest.raises(WorkerCrashedError) as caught:
-                worker.request("models")
-        assert words in caught.value.reason
-        assert caught.value.log_tail.splitlines()[0] == "last words"
+
+        def attempt():
+            with asked(tmp_path, "dies:WhenAsked") as worker:
+                worker.initialize()
+                return crash_told(worker)
+
+        error = promised(attempt, within=TOLD)
+        assert words in error.reason
+        assert error.log_tail.splitlines()[0] == "last words"
 
     def test_a_failure_leaves_it_of_use(self, tmp_path, monkeypatch):
         monkeypatch.setenv("VISIONTRAIN_TEST_HOW", "raise")
@@ -98,23 +110,28 @@ class TestWorker:
                     worker.request("models")
 
     def test_killed_while_idle_the_next_question_says_so(self, tmp_path):
-        with asked(tmp_path, "base:Steady") as worker:
-            pid = worker.initialize().pid
-            os.kill(pid, signal.SIGKILL)
-            until(lambda: not alive(pid), "the worker ends")
-            for _ in range(2):  # and the one after it
-                with pytest.raises(WorkerCrashedError, match="killed by SIGKILL"):
-                    worker.request("models")
+        def attempt():
+            with asked(tmp_path, "base:Steady") as worker:
+                pid = worker.initialize().pid
+                os.kill(pid, signal.SIGKILL)
+                until(lambda: not alive(pid), "the worker ends")
+                # And the one after it.
+                return max(crash_told(worker, "killed by SIGKILL")[0] for _ in range(2)), None
+
+        promised(attempt, within=TOLD)
 
     def test_it_is_told_in_good_time_with_children_that_hold_its_pipe(self, tmp_path, leaving):
-        pids = leaving("crash")
-        began = time.monotonic()
-        with asked(tmp_path, "leaves_children:WhenAsked") as worker:
-            worker.initialize()
-            with pytest.raises(WorkerCrashedError):
-                worker.request("models")
-        assert time.monotonic() - began < 15  # what they hold would be held for ten minutes
-        assert [pid for pid in (pids() if LINUX else pids()[:-1]) if alive(pid)] == []
+        def attempt():
+            pids = leaving("crash")
+            with asked(tmp_path, "leaves_children:WhenAsked") as worker:
+                worker.initialize()
+                began = time.monotonic()
+                crash_told(worker)
+            seconds = time.monotonic() - began
+            assert [pid for pid in (pids() if LINUX else pids()[:-1]) if alive(pid)] == []
+            return seconds, None
+
+        promised(attempt, within=TOLD)
 
     def test_one_that_closes_its_pipe_and_lives_on(self, tmp_path, monkeypatch, folders):
         monkeypatch.setattr("visiontrain.runners.connection.SHUTDOWN", 0.2)
@@ -141,17 +158,20 @@ class TestWorker:
 class TestKeeper:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_killed_nothing_is_left_over(self, tmp_path, leaving, folders, number):
-        pids = leaving("answer")
-        with asked(tmp_path, "leaves_children:WhenAsked") as worker:
-            worker.initialize()
-            worker.request("models")
-            guard = worker._process.pid
-            keeper = next(pid for pid in descendants(guard) if pid not in pids())
-            os.kill(keeper, number)
-            with pytest.raises(WorkerCrashedError, match=f"the worker's keeper was killed by {number.name}"):
+        def attempt():
+            pids = leaving("answer")
+            with asked(tmp_path, "leaves_children:WhenAsked") as worker:
+                worker.initialize()
                 worker.request("models")
-        assert [pid for pid in pids() if alive(pid)] == []
-        assert folders() == []
+                guard = worker._process.pid
+                keeper = next(pid for pid in descendants(guard) if pid not in pids())
+                os.kill(keeper, number)
+                seconds, _ = crash_told(worker, f"the worker's keeper was killed by {number.name}")
+            assert [pid for pid in pids() if alive(pid)] == []
+            assert folders() == []
+            return seconds, None
+
+        promised(attempt, within=TOLD)
 
     def test_killed_with_its_guard_the_worker_ends_too(self, tmp_path, folders):
         with asked(tmp_path, "base:Steady") as worker:
@@ -167,18 +187,22 @@ class TestKeeper:
 class TestHost:
     @pytest.mark.parametrize("then", ["answer", "hold the GIL"])
     def test_killed_nothing_is_left_over(self, host, tmp_path, leaving, folders, then):
-        pids = leaving(then)
-        process, line = host(HOST, tmp_path, "leaves_children:WhenAsked", "alone")
-        assert line == "initialized"
-        children = pids()
-        children += descendants(process.pid)
-        if then == "answer":
-            assert process.stdout.readline() == "answered\n"
-        process.kill()
-        seen = children if LINUX else children[:3]
-        # Ten seconds are promised; the machine may be busy with other tests.
-        until(lambda: not any(map(alive, seen)), "the worker and its children end", within=30)
-        until(lambda: folders() == [], "its folder is removed")
+        def attempt():
+            pids = leaving(then)
+            process, line = host(HOST, tmp_path, "leaves_children:WhenAsked", "alone")
+            assert line == "initialized"
+            children = pids()
+            children += descendants(process.pid)
+            if then == "answer":
+                assert process.stdout.readline() == "answered\n"
+            began = time.monotonic()
+            process.kill()
+            seen = children if LINUX else children[:3]
+            until(lambda: not any(map(alive, seen)), "the worker and its children end")
+            until(lambda: folders() == [], "its folder is removed")
+            return time.monotonic() - began, None
+
+        promised(attempt, within=HOST_GONE)
 
     def test_a_forked_child_does_not_keep_the_worker(self, host, tmp_path, folders):
         process, line = host(HOST, tmp_path, "base:Steady", "forks")
@@ -186,5 +210,5 @@ class TestHost:
         below = [pid for pid in descendants(process.pid) if os.getsid(pid) != os.getsid(process.pid)]
         assert len(below) == 3  # guard, keeper, worker
         process.kill()
-        until(lambda: not any(map(alive, below)), "the worker ends", within=20)
+        until(lambda: not any(map(alive, below)), "the worker ends", within=HOST_GONE)
         assert folders() == []

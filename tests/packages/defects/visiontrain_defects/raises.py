@@ -46,6 +46,7 @@ class OfItsOwnClass(Healthy):
     """Causes, contexts, notes, and a group where the interpreter has them."""
 
     def train(self, context: RunContext) -> TrainResult:
+        context.log("failing")
         print("last words", flush=True)
         try:
             try:

@@ -14,6 +14,7 @@ LIMIT = 1 << 32
 class Trainer(Healthy):
     def train(self, context: RunContext) -> TrainResult:
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+        context.log("wanting more")
         print("last words", flush=True)
         bytearray(LIMIT << 20)
         raise AssertionError("there was memory enough")
