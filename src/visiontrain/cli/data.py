@@ -34,10 +34,11 @@ def _group() -> None:
 @guarded
 def check(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="The dataset's folder, or its label file.", show_default=False)
+        Path,
+        typer.Argument(metavar="DATA", help="The dataset's folder, or the file that lists it.", show_default=False),
     ],
     task: Annotated[
-        str | None, typer.Option(metavar="T", help="Read it for this task; by default as its layout says.")
+        str | None, typer.Option(metavar="T", help="Read it for this task; by default the one it was made for.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(metavar="N", help="Say so where there are fewer images to train on.")
@@ -79,6 +80,7 @@ def sample(
     from visiontrain.cli.output import print_json, print_table
     from visiontrain.datasets.samples import SAMPLES, holds_sample, make_sample
     from visiontrain.display.consoles import error_console, say
+    from visiontrain.protocol.tasks import Task
 
     if name is None:
         for kind in SAMPLES.values() if as_json else ():
@@ -96,17 +98,23 @@ def sample(
     console = error_console()
     found = f"The sample {name} is already there, in {made}" if was_there else f"Made the sample {name} in {made}"
     say(console, f"{found}. Next:")
-    say(console, f"  visiontrain train {folder} --model resnet18 --scratch --image-size 64 --epochs 5", whole=True)
+    how = "resnet18 --scratch --image-size 64" if SAMPLES[name].task is Task.classify else "yolo --scratch"
+    say(console, f"  visiontrain train {folder} --model {how} --epochs 5", whole=True)
 
 
 def _print_report(report: DatasetReport) -> None:
     from visiontrain.cli.output import print_table, print_text
 
     several = ", multi-label" if report.multi_label else ""
-    print_text(f"{report.source}: {report.format}, for {report.task}{several}")
+    others = ", ".join(str(task) for task in report.tasks if task is not report.task)
+    further = f" (--task reads it for {others})" if others else ""
+    print_text(f"{report.source}: {report.format}, for {report.task}{several}{further}")
     splits = list(report.splits)
-    rows = [(name, *(f"{counts.get(split, 0):,}" for split in splits)) for name, counts in report.classes.items()]
-    rows.append(("all", *(f"{report.splits[split]:,}" for split in splits)))
+    counted = {name: counts for name, counts in report.classes.items() if not report.objects or any(counts.values())}
+    rows = [(name, *(f"{counts.get(split, 0):,}" for split in splits)) for name, counts in counted.items()]
+    if report.objects:
+        rows.append(("all objects", *(f"{report.objects[split]:,}" for split in splits)))
+    rows.append(("images" if report.objects else "all", *(f"{report.splits[split]:,}" for split in splits)))
     print_table(("CLASS", *splits), rows, right=splits)
     for problem in report.problems:
         print_text(f"{problem.severity}: {problem}")

@@ -11,6 +11,15 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 
 from visiontrain.datasets import scenes, shapes
+from visiontrain.datasets.figure_files import (
+    CocoSample,
+    YoloSample,
+    box_columns,
+    keypoint_columns,
+    outline_columns,
+    quad_columns,
+)
+from visiontrain.datasets.figures import ARROWS, SHAPES, SLABS
 from visiontrain.datasets.formats.files import printable
 from visiontrain.errors import InputError
 from visiontrain.protocol.tasks import Task
@@ -29,7 +38,7 @@ class Sample:
         name: What the person asks for.
         task: What it is for.
         summary: One line about it.
-        images_per_class: How many images a class has in each split.
+        images_per_class: How many images of each split are sure to show a class.
         image_size: Side of the square images in pixels.
         make: Writes the dataset into an empty folder: given that, the seed, images per class by split, the side, and
             the images' format. Fewer images are the first ones of more.
@@ -44,6 +53,15 @@ class Sample:
     image_size: int
     make: Callable[[Path, int, Mapping[str, int], int, str], None]
     files: Callable[[Mapping[str, int], str], Iterable[PurePath]]
+
+
+_SHAPES = f"up to four of {len(SHAPES)} shapes an image"
+
+
+def _of_objects(writer: YoloSample | CocoSample, task: Task, images: int, summary: str) -> Sample:
+    few = images // 4
+    counts = MappingProxyType({"train": images, "val": few, "test": few})
+    return Sample(writer.name, task, summary, counts, 128, writer.make, writer.files)
 
 
 #: The samples by name.
@@ -67,6 +85,38 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
             make=scenes.make_scenes,
             files=scenes.list_scenes,
         ),
+        **{
+            sample.name: sample
+            for sample in (
+                _of_objects(
+                    YoloSample("boxes", SHAPES, box_columns), Task.detect, 60, f"{_SHAPES} with boxes, as YOLO folders"
+                ),
+                _of_objects(
+                    YoloSample("outlines", SHAPES, outline_columns),
+                    Task.segment,
+                    60,
+                    f"{_SHAPES} with outlines, as YOLO folders",
+                ),
+                _of_objects(
+                    YoloSample("keypoints", ARROWS, keypoint_columns, keypoints=True),
+                    Task.pose,
+                    300,
+                    "arrows with four keypoints, as YOLO folders",
+                ),
+                _of_objects(
+                    YoloSample("oriented", SLABS, quad_columns),
+                    Task.obb,
+                    150,
+                    "bars and ovals with turned boxes, as YOLO folders",
+                ),
+                _of_objects(
+                    CocoSample("coco", ARROWS),
+                    Task.pose,
+                    300,
+                    "arrows with boxes, outlines and keypoints, as COCO JSON",
+                ),
+            )
+        },
     }
 )
 
@@ -195,8 +245,9 @@ def _holds(wanted: _Wanted, folder: Path) -> bool:
 
 def _begins(one: Path, other: Path) -> bool:
     """Whether a file is the same in a sample of fewer images and in one of more: an image, or a part of a list."""
-    if one.suffix == ".csv":
-        return set(one.read_bytes().splitlines()) <= set(other.read_bytes().splitlines())
+    if one.suffix in (".csv", ".json"):
+        few, more = ({line.rstrip(b",") for line in file.read_bytes().splitlines()} for file in (one, other))
+        return few <= more
     return one.read_bytes() == other.read_bytes()
 
 

@@ -13,14 +13,26 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-__all__ = ["CLASSES", "QUALITY", "draw_shape", "draw_shapes", "list_shapes", "make_shapes"]
+__all__ = [
+    "CLASSES",
+    "OUTLINES",
+    "QUALITY",
+    "SMOOTH",
+    "Canvas",
+    "Place",
+    "draw_shape",
+    "draw_shapes",
+    "list_shapes",
+    "make_shapes",
+]
 
 CLASSES = ("circle", "cross", "ring", "square", "star", "triangle")
 
 _Colour = tuple[int, int, int]
 _Point = tuple[float, float]
 
-_SMOOTH = 2  # drawn larger by this and shrunk, for smooth edges
+#: A canvas is larger than its image by this.
+SMOOTH = 2
 _DARK, _BRIGHT = (0, 110), (120, 255)  # of each channel: background, and what is drawn on it
 _CLUTTER = 4  # lines and dots that belong to no shape, at the most
 _NOISE = 0.12  # share of noise in the picture
@@ -74,27 +86,56 @@ def draw_shapes(
         wander: How far from its place a shape may lie, along each axis.
         radius: The smallest and the largest. Places and lengths are shares of the image's side.
     """
-    from PIL import Image, ImageDraw
-
-    side = image_size * _SMOOTH
-    shade = Image.frombytes("RGB", (4, 4), bytes(source.randint(*_DARK) for _ in range(4 * 4 * 3)))
-    picture = shade.resize((side, side), Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(picture)
-    for _ in range(source.randint(0, _CLUTTER)):
-        ends = [source.uniform(0, side) for _ in range(4)]
-        draw.line(ends, fill=_colour(source, _BRIGHT), width=max(1, side // 64))
+    canvas = Canvas(source, image_size)
     for name, about in shapes:
-        x, y = (side * source.uniform(at - wander, at + wander) for at in about)
-        place = _Place(x, y, side * source.uniform(*radius), source.uniform(0, 2 * math.pi))
-        _paint(draw, name, place, _colour(source, _BRIGHT))
-    picture = picture.resize((image_size, image_size), Image.Resampling.BOX)
-    noise = Image.frombytes("RGB", picture.size, source.randbytes(3 * image_size * image_size))
-    return Image.blend(picture, noise, _NOISE)
+        place = canvas.place(about, wander, radius)
+        _paint(canvas.draw, name, place, canvas.colour())
+    return canvas.finish()
+
+
+class Canvas:
+    """A background to draw on, twice as large as the image, for smooth edges.
+
+    Args:
+        source: Decides everything that is random.
+        image_size: Side of the square image in pixels.
+    """
+
+    def __init__(self, source: random.Random, image_size: int) -> None:
+        from PIL import Image, ImageDraw
+
+        self._source = source
+        self._image_size = image_size
+        self._side = side = image_size * SMOOTH
+        shade = Image.frombytes("RGB", (4, 4), bytes(source.randint(*_DARK) for _ in range(4 * 4 * 3)))
+        self._picture = shade.resize((side, side), Image.Resampling.BICUBIC)
+        self.draw = ImageDraw.Draw(self._picture)
+        for _ in range(source.randint(0, _CLUTTER)):
+            ends = [source.uniform(0, side) for _ in range(4)]
+            self.draw.line(ends, fill=self.colour(), width=max(1, side // 64))
+
+    def place(self, about: _Point, wander: float, radius: tuple[float, float]) -> Place:
+        """A random place, at any angle; lengths are shares of the image's side."""
+        x, y = (self._side * self._source.uniform(at - wander, at + wander) for at in about)
+        return Place(x, y, self._side * self._source.uniform(*radius), self._source.uniform(0, 2 * math.pi))
+
+    def colour(self) -> _Colour:
+        """A random bright colour."""
+        return _colour(self._source, _BRIGHT)
+
+    def finish(self) -> Image:
+        """The image, with noise; RGB."""
+        from PIL import Image
+
+        size = (self._image_size, self._image_size)
+        picture = self._picture.resize(size, Image.Resampling.BOX)
+        noise = Image.frombytes("RGB", size, self._source.randbytes(3 * self._image_size * self._image_size))
+        return Image.blend(picture, noise, _NOISE)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a shape goes: pixels and radians."""
+class Place:
+    """Where a shape goes: pixels of the canvas, and radians."""
 
     x: float
     y: float
@@ -107,7 +148,7 @@ class _Place:
         return self.x + self.radius * (u * cos - v * sin), self.y + self.radius * (u * sin + v * cos)
 
 
-def _paint(draw: ImageDraw, name: str, place: _Place, colour: _Colour) -> None:
+def _paint(draw: ImageDraw, name: str, place: Place, colour: _Colour) -> None:
     x, y, radius = place.x, place.y, place.radius
     box = (x - radius, y - radius, x + radius, y + radius)
     if name == "circle":
@@ -115,7 +156,7 @@ def _paint(draw: ImageDraw, name: str, place: _Place, colour: _Colour) -> None:
     elif name == "ring":
         draw.ellipse(box, outline=colour, width=max(2, round(radius * 0.35)))
     else:
-        draw.polygon([place.put(u, v) for u, v in _OUTLINES[name]], fill=colour)
+        draw.polygon([place.put(u, v) for u, v in OUTLINES[name]], fill=colour)
 
 
 def _regular(corners: int, inner: float = 1.0) -> tuple[_Point, ...]:
@@ -128,7 +169,8 @@ def _regular(corners: int, inner: float = 1.0) -> tuple[_Point, ...]:
 
 
 _ARM = 0.3  # half the width of the cross's arms
-_OUTLINES: Mapping[str, tuple[_Point, ...]] = {
+#: Corners within the unit circle.
+OUTLINES: Mapping[str, tuple[_Point, ...]] = {
     "triangle": _regular(3),
     "square": _regular(4),
     "star": _regular(10, inner=0.4),
