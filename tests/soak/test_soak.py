@@ -60,7 +60,7 @@ def processes_of(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "shapes"
-    make_sample("shapes", folder)
+    make_sample("shapes", folder, image_format="ppm")
     return folder
 
 
