@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         WorkerCrashedError,
     )
     from visiontrain.exports import Export
-    from visiontrain.handles import Run, RunHandle
+    from visiontrain.following import RunHandle
+    from visiontrain.handles import Run
     from visiontrain.installation import Model
     from visiontrain.predictions import Prediction
     from visiontrain.protocol.tasks import Task
@@ -76,7 +77,7 @@ _EXPORTS = {
     "RunBusyError": "visiontrain.errors",
     "RunError": "visiontrain.errors",
     "RunFailedError": "visiontrain.errors",
-    "RunHandle": "visiontrain.handles",
+    "RunHandle": "visiontrain.following",
     "RunInterruptedError": "visiontrain.errors",
     "Session": "visiontrain.session",
     "SpecError": "visiontrain.errors",

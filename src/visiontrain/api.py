@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from visiontrain.datasets.report import DatasetReport
     from visiontrain.environment.generation import Generation
     from visiontrain.exports import Export
-    from visiontrain.handles import Run, RunHandle
+    from visiontrain.following import RunHandle
+    from visiontrain.handles import Run
     from visiontrain.installation import Model
     from visiontrain.plugin.discovery import Plugin
     from visiontrain.predictions import Prediction

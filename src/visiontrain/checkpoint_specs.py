@@ -79,12 +79,14 @@ class ExportSpec(_CheckpointSpec):
 
     Args:
         format: As the framework's plugin offers it: onnx, torchscript...
-        output: A folder to copy the files to, which must not hold files of their names.
+        data: A dataset to compare them on; by default the training's.
+        output: A folder to copy the files to: a new or an empty one.
         tolerance: Largest difference of a probability between the model and what was written, from 0 to 1.
         images: How many images they are compared on.
     """
 
     format: Annotated[str, AfterValidator(_format)]
+    data: Path | None = None
     output: Path | None = None
     tolerance: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), Number] = TOLERANCE
     images: Annotated[int, Field(ge=1, le=100_000), Number] = CHECKED_IMAGES

@@ -9,6 +9,7 @@ from visiontrain.environment.progress import BuildProgress
 from visiontrain.handles import Run
 from visiontrain.protocol.events import Event
 from visiontrain.runners.plan import Plan, PlanObserver
+from visiontrain.runners.trained import TrainedModel
 from visiontrain.runners.using import UsePlan
 
 __all__ = ["Observer", "Silent"]
@@ -40,6 +41,9 @@ class Silent:
         """Nothing is shown."""
 
     def using(self, plan: UsePlan) -> None:
+        """Nothing is shown."""
+
+    def predicting(self, trained: TrainedModel) -> None:
         """Nothing is shown."""
 
     def event(self, event: Event) -> None:

@@ -17,7 +17,8 @@ from visiontrain.installation import Installation
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from visiontrain.handles import Run, RunHandle
+    from visiontrain.following import RunHandle
+    from visiontrain.handles import Run
     from visiontrain.observers import Observer
     from visiontrain.rundir.directory import RunDirectories
     from visiontrain.runners.starting import Launched, Terms
@@ -64,7 +65,7 @@ class RunKeeper(Installation, ABC):
 
     def follow(self, run: str = "last") -> RunHandle:
         """A handle on a run, whichever process started it; its events begin with the run's first."""
-        from visiontrain.handles import RunHandle
+        from visiontrain.following import RunHandle
 
         return RunHandle(self.run(run), None)
 
@@ -93,7 +94,7 @@ class RunKeeper(Installation, ABC):
         return Terms(detached, self._deadlines or Deadlines(), limit)
 
     def _handle(self, launched: Launched, detached: bool) -> RunHandle:
-        from visiontrain.handles import RunHandle
+        from visiontrain.following import RunHandle
 
         run = self._run(launched.run_dir)
         with self._lock:

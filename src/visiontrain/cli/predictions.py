@@ -2,51 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from visiontrain.cli.output import print_json, print_text
+from visiontrain.cli.results import error_object
 from visiontrain.display.consoles import error_console, say
 from visiontrain.drawing import PredictionFolder
+from visiontrain.errors import VisiontrainError
 from visiontrain.predictions import Prediction, ScoredLabel
 from visiontrain.runners.images import Given
 
 __all__ = ["tell_all"]
 
 
-def tell_all(found: Iterator[tuple[Given, Prediction]], *, save: Path | None, top: int, as_json: bool) -> int:
+def tell_all(
+    start: Callable[[], Generator[tuple[Given, Prediction], None, None]], *, save: Path | None, top: int, as_json: bool
+) -> int:
     """Print each prediction as it comes, and save it where that was asked for; gives how many images can't be read.
 
     Args:
-        found: Images with their predictions.
+        start: Gives images with their predictions.
         save: Folder for copies with the prediction drawn in.
         top: How many labels are shown.
-        as_json: Print JSON lines.
+        as_json: Print JSON lines, and a result whatever happens.
     """
-    console = error_console()
-    images = unread = 0
-    with ExitStack() as opened:
-        folder = opened.enter_context(PredictionFolder(save)) if save is not None else None
-        for given, prediction in found:
-            images += 1
-            unread += prediction.error is not None
-            if as_json:
-                print_json(_object(prediction, top))
-            elif prediction.error is None:
-                print_text(f"{prediction.path}  {_summary(prediction, top)}")
-            if prediction.error is not None:
-                say(console, f"Warning: {prediction.error}", "yellow")
-            elif folder is not None:
-                folder.add(prediction, below=given.folder, top=top)
+    told = _Told(top, as_json=as_json)
+    folder = PredictionFolder(save) if save is not None else None
+    try:
+        with ExitStack() as opened:
+            found = opened.enter_context(closing(start()))
+            if folder is not None:
+                opened.enter_context(folder)
+            for given, prediction in found:
+                told.add(prediction)
+                if folder is not None and (why := folder.add(prediction, below=given.folder, top=top)):
+                    told.warn(f"no copy is saved: {why}")
+    except (VisiontrainError, KeyboardInterrupt) as raised:
+        if as_json:
+            _print_result(told, raised)
+        raise
     if as_json:
-        print_json({"type": "result", "images": images, "unreadable": unread})
-    elif images > 1:
-        say(console, f"{images:,} images" + (f", {unread:,} of them can't be read" if unread else ""))
+        _print_result(told)
+    elif told.images > 1:
+        say(told.console, f"{told.images:,} images" + (f", {told.unread:,} can't be read" if told.unread else ""))
     if folder is not None:
-        say(console, f"Saved in {folder.path}", whole=True)
-    return unread
+        say(told.console, f"Saved in {folder.path}", whole=True)
+    return told.unread
+
+
+class _Told:
+    """What was told so far."""
+
+    def __init__(self, top: int, *, as_json: bool) -> None:
+        self.console = error_console()
+        self.images = self.unread = 0
+        self._top, self._as_json = top, as_json
+
+    def add(self, prediction: Prediction) -> None:
+        self.images += 1
+        if self._as_json:
+            print_json(_object(prediction, self._top))
+        elif prediction.error is None:
+            print_text(f"{_one_line(prediction.path)}  {_summary(prediction, self._top)}")
+        if prediction.error is not None:
+            self.unread += 1
+            self.warn(prediction.error)
+
+    def warn(self, text: str) -> None:
+        say(self.console, f"Warning: {_one_line(text)}", "yellow")
+
+
+def _print_result(told: _Told, raised: BaseException | None = None) -> None:
+    error = raised if isinstance(raised, VisiontrainError) else None
+    print_json(
+        {
+            "type": "result",
+            "status": "failed" if error else "stopped" if raised else "completed",
+            "images": told.images,
+            "unreadable": told.unread,
+            "error": error and error_object(error),
+        }
+    )
+
+
+def _one_line(text: object) -> str:
+    """A file's name may hold line ends; a line is an image."""
+    return str(text).replace("\n", "\\n")
 
 
 def _summary(prediction: Prediction, top: int) -> str:

@@ -8,12 +8,12 @@ from visiontrain.cli.output import numbers
 from visiontrain.errors import RunError, VisiontrainError
 from visiontrain.handles import Run
 
-__all__ = ["result", "run_object"]
+__all__ = ["error_object", "result", "run_object"]
 
 
 def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, Any]:
     """The last line: how it ended. Where there is no run, or no record of it, fields are null and `error` says why."""
-    told = error and _error_object(error)
+    told = error and error_object(error)
     if run is None or (error is not None and not run.is_readable):
         nothing = dict.fromkeys(("run_id", "kind", "parent", "run_dir", "framework", "task", "model"))
         known = {"run_id": run.run_id, "run_dir": str(run.run_dir)} if run else {}
@@ -31,7 +31,8 @@ def result(run: Run | None, error: VisiontrainError | None = None) -> dict[str, 
     return {"type": "result", **run_object(run), "error": told}
 
 
-def _error_object(error: VisiontrainError) -> dict[str, Any]:
+def error_object(error: VisiontrainError) -> dict[str, Any]:
+    """An error as one JSON object."""
     of_run = error if isinstance(error, RunError) else None
     return {
         "type": type(error).__name__,

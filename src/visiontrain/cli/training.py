@@ -14,7 +14,8 @@ from visiontrain.cli.results import result
 from visiontrain.display.console import ConsoleObserver
 from visiontrain.display.consoles import say
 from visiontrain.errors import VisiontrainError
-from visiontrain.handles import Run, RunHandle
+from visiontrain.following import RunHandle
+from visiontrain.handles import Run
 from visiontrain.observers import Observer
 from visiontrain.protocol.events import Event, event_to_json
 from visiontrain.running import follow_to_end

@@ -102,20 +102,25 @@ def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
     """
     import sys
 
+    from visiontrain.cli.guard import terminable
     from visiontrain.cli.predictions import tell_all
     from visiontrain.session import Session
 
-    with Session() as session:
-        found = session.predict_given(
-            run,
-            images,
-            progress=not (as_json and sys.stdout.isatty()),  # what moves would be torn by the lines
-            skip_unreadable=True,
-            checkpoint=checkpoint,
-            batch_size=batch_size,
-            device=device,
+    with terminable(), Session() as session:
+        unread = tell_all(
+            lambda: session.predict_given(
+                run,
+                images,
+                progress=not (as_json and sys.stdout.isatty()),  # what moves would be torn by the lines
+                skip_unreadable=True,
+                checkpoint=checkpoint,
+                batch_size=batch_size,
+                device=device,
+            ),
+            save=save,
+            top=top,
+            as_json=as_json,
         )
-        unread = tell_all(found, save=save, top=top, as_json=as_json)
     if unread:
         raise typer.Exit(1)
 
@@ -131,6 +136,9 @@ def export(  # noqa: PLR0917 - typer reads the command line from its parameters
     tolerance: Annotated[
         float | None,
         typer.Option(metavar="X", help="Largest difference of a probability that is let pass; by default 0.0001."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="The dataset that it is checked on; by default the training's.")
     ] = None,
     images: Annotated[
         int | None, typer.Option(metavar="N", help="How many images it is checked on; by default 32.")
@@ -162,6 +170,7 @@ def export(  # noqa: PLR0917 - typer reads the command line from its parameters
             run,
             format,
             observer=observer,
+            data=data,
             output=output,
             tolerance=tolerance,
             images=images,

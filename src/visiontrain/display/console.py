@@ -11,15 +11,17 @@ from rich.text import Text
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.display.consoles import error_console, say, say_field
 from visiontrain.display.ending import say_ending
+from visiontrain.display.estimating import EstimateLines
 from visiontrain.display.following import EpochRow, Following
 from visiontrain.display.metrics import metrics_line, primary_metric
-from visiontrain.display.planning import plan_fields, plan_warnings, use_fields, use_warnings
+from visiontrain.display.planning import model_warnings, plan_fields, plan_warnings, use_fields, use_warnings
 from visiontrain.display.preparing import Preparing
 from visiontrain.display.region import Region, bar
 from visiontrain.display.text import clean, duration, metric
 from visiontrain.environment.progress import BuildProgress
 from visiontrain.handles import Run
 from visiontrain.protocol.events import (
+    EstimateEvent,
     Event,
     LogEvent,
     ProgressEvent,
@@ -29,6 +31,7 @@ from visiontrain.protocol.events import (
     in_epochs,
 )
 from visiontrain.runners.plan import Plan
+from visiontrain.runners.trained import TrainedModel
 from visiontrain.runners.using import UsePlan
 from visiontrain.supervisor.record import RunRecord
 
@@ -57,8 +60,10 @@ class ConsoleObserver:
         self._region = Region(self.console, redirect=redirect, animate=animate)
         self._preparing = Preparing(self.console, self._region)
         self._following = Following()
+        self._estimates = EstimateLines()
         self._primary: str | None = None
         self._stopping = False
+        self._resumable = True  # what is stopped can be gone on with
 
     def __enter__(self) -> ConsoleObserver:
         return self
@@ -93,6 +98,15 @@ class ConsoleObserver:
             say_field(self.console, label, value)
         for line in use_warnings(plan):
             say(self.console, line)
+        self._resumable = False
+        record = plan.trained.record
+        self._primary = primary_metric(record.task, multi_label=record.data.multi_label)
+
+    def predicting(self, trained: TrainedModel) -> None:
+        """Say what is odd about it."""
+        self._region.hide()
+        for line in model_warnings(trained):
+            say(self.console, line)
 
     def joined(self, record: RunRecord) -> None:
         """A run that is going on, or over, will be followed."""
@@ -111,12 +125,17 @@ class ConsoleObserver:
             if event.level in _LEVELS:
                 prefix, style = _LEVELS[event.level]
                 say(self.console, prefix + event.message, style)
+        elif isinstance(event, EstimateEvent):
+            line = self._estimates.take(event)
+            if line is not None:
+                say(self.console, line)
         elif isinstance(event, WorkerEvent):
             self._say_versions(event)
         elif isinstance(event, ResumedEvent):
             self._say_resumed(event)
         elif isinstance(event, StatusEvent):
             if event.status == "running":
+                self._estimates.forget()
                 self._region.show(self._progress_line)
             elif event.status == "pending":
                 say(self.console, f"{(event.reason or 'waiting').capitalize()}")
@@ -127,12 +146,8 @@ class ConsoleObserver:
     def stopping(self, run_id: str) -> None:
         """Say that the run was asked to stop."""
         self._stopping = True
-        say(
-            self.console,
-            f"Stopping {run_id}: it ends at its next safe point and leaves a checkpoint. "
-            "Ctrl-C once more ends it at once.",
-            "yellow",
-        )
+        how = ": it ends at its next safe point and leaves a checkpoint" if self._resumable else ""
+        say(self.console, f"Stopping {run_id}{how}. Ctrl-C once more ends it at once.", "yellow")
 
     def ended(self, run: Run) -> None:
         """Say how it ended and what to type next."""
@@ -152,7 +167,7 @@ class ConsoleObserver:
         at, left = self._following.progress, self._following.seconds_left(time.monotonic())
         remaining = f"{duration(left)} left" if left is not None else ""
         if self._stopping:
-            return Text("Stopping at the next safe point")
+            return Text("Stopping at the next safe point" if self._resumable else "Stopping")
         if at is None:
             return bar(self._following.waiting_for, 0, 0, remaining)
         label = f"epoch {at.epoch}/{at.epochs}" if at.epochs else ""

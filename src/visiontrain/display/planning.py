@@ -11,9 +11,10 @@ from visiontrain.datasets.report import DatasetReport, IndexedDataset
 from visiontrain.display.text import clean, plural
 from visiontrain.environment.generation import Generation
 from visiontrain.runners.plan import Plan
+from visiontrain.runners.trained import TrainedModel
 from visiontrain.runners.using import UsePlan
 
-__all__ = ["plan_fields", "plan_warnings", "problem_lines", "use_fields", "use_warnings"]
+__all__ = ["model_warnings", "plan_fields", "plan_warnings", "problem_lines", "use_fields", "use_warnings"]
 
 #: As many classes are named, the others counted.
 _NAMED_CLASSES = 5
@@ -64,13 +65,19 @@ def plan_warnings(plan: Plan) -> list[Text]:
 
 def use_warnings(plan: UsePlan) -> list[Text]:
     """What is odd about the environment, and about data that the training did not tell of already."""
-    record, environment = plan.trained.record, plan.trained.environment
-    lines = _environment_warnings(environment)
-    if environment.digest != record.environment.digest:
-        text = f"Warning: the environment that the run was trained in, {record.environment.generation}, is gone"
-        lines.append(Text(f"{text}: this is another one.", "yellow"))
-    is_own = plan.dataset.fingerprint == record.data.fingerprint
+    lines = model_warnings(plan.trained)
+    is_own = plan.dataset.fingerprint == plan.trained.record.data.fingerprint
     return lines if is_own else [*lines, *problem_lines(plan.dataset.report, training=False)]
+
+
+def model_warnings(trained: TrainedModel) -> list[Text]:
+    """What is odd about the environment that a trained model is used in."""
+    lines = _environment_warnings(trained.environment)
+    if not trained.is_as_trained:
+        used = trained.record.environment
+        text = f"Warning: the environment that the run was trained in, {used.name}@{used.generation}, is gone; "
+        lines.append(Text(f"{text}{trained.environment.id} stands in for it.", "yellow"))
+    return lines
 
 
 def _environment_warnings(environment: Generation) -> list[Text]:

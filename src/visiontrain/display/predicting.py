@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import TypeVar
 
 from rich.console import RenderableType
@@ -17,26 +18,33 @@ __all__ = ["shown"]
 T = TypeVar("T")
 
 
-def shown(predictions: Iterator[T], *, total: int) -> Iterator[T]:
-    """The predictions, with a progress bar below while they are made."""
+def shown(predictions: Generator[T, None, None], *, total: int | None) -> Generator[T, None, None]:
+    """The predictions, with a progress bar below while they are made.
+
+    Args:
+        predictions: As they come.
+        total: How many there will be; None where nobody knows.
+    """
     console = error_console()
     region = Region(console)
-    began = time.monotonic()
-    first = done = 0
+    began = started = time.monotonic()  # the second is the first prediction's time: the model is loaded then
+    done = 0
 
     def line() -> RenderableType:
+        now = time.monotonic()
         if not done:
-            return bar("Loading the model", 0, 0, duration(time.monotonic() - began))
-        speed = (done - first) / max(1e-9, time.monotonic() - started)
-        left = f"  {duration((total - done) / speed)} left" if speed and done > first else ""
-        return bar("Predicting", done, total, f"{done:,}/{total:,}  {speed:,.0f} images/s{left}")
+            return bar("Loading the model", 0, 0, duration(now - began))
+        speed = (done - 1) / max(1e-9, now - started)
+        numbers = [f"{done:,}/{total:,}" if total else f"{done:,}", f"{speed:,.0f} images/s" if done > 1 else ""]
+        numbers.append(f"{duration((total - done) / speed)} left" if total and speed else "")
+        return bar("Predicting", done, total or 0, "  ".join(filter(None, numbers)))
 
-    started = began
     region.show(line)
     try:
-        for done, prediction in enumerate(predictions, start=1):
-            if done == 1:
-                started, first = time.monotonic(), 1
-            yield prediction
+        with closing(predictions):
+            for done, prediction in enumerate(predictions, start=1):
+                if done == 1:
+                    started = time.monotonic()
+                yield prediction
     finally:
         region.hide()

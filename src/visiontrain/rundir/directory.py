@@ -54,7 +54,8 @@ class RunDirectories:
 
         Args:
             reference: What names it.
-            kind: Of this kind must be the newest run that is meant by ``last``.
+            kind: Of this kind must be the newest run that is meant by ``last``; where a prefix or a name fits several
+                runs, those of this kind are meant.
 
         Raises:
             UnknownRunError: none does, or more than one.
@@ -72,6 +73,8 @@ class RunDirectories:
         found = [path for path in paths if path.name == reference]
         found = found or ([path for path in paths if path.name.startswith(reference)] if reference else [])
         found = found or [path for path in paths if (record := _readable(path)) and record.name == reference]
+        if kind is not None and len(found) > 1:
+            found = [path for path in found if (record := _readable(path)) and record.kind == kind] or found
         if len(found) == 1:
             return found[0]
         if found:

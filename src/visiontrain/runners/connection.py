@@ -97,8 +97,13 @@ class WorkerConnection:
         asked = InitializeParams(PROTOCOL_VERSION, self._command.trainer)
         return structure(InitializeResult, self.request("initialize", asked))
 
-    def request(self, method: str, params: object | None = None) -> JsonValue:
+    def request(self, method: str, params: object | None = None, *, timeout: float | None = None) -> JsonValue:
         """Ask, and wait for the answer.
+
+        Args:
+            method: What is asked for.
+            params: Its parameters, a message's dataclass.
+            timeout: Seconds that the answer may take, in place of the connection's.
 
         Raises:
             WorkerCrashedError: the worker's process ended, or gave no answer in time.
@@ -108,13 +113,22 @@ class WorkerConnection:
         self._check_silent()
         self._number += 1
         self._send(Request(self._number, method, {} if params is None else unstructure(params)))
-        response = self._receive()
+        response = self._receive(self._timeout if timeout is None else timeout)
         # An error may come without an id: then the worker could not read what it was sent.
         if response.id != self._number and (response.error is None or response.id is not None):
             raise ProtocolError(f"the worker answered request {response.id} where {self._number} was asked")
         if response.error is not None:
             raise remote_error(response.error)
         return response.result
+
+    def forget(self) -> None:
+        """In a forked child: close its copies of the pipes. The worker is the parent's, and goes on."""
+        process, _ = self._started()  # the child's copy of the socket is closed already, see `lifelines`
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        process.returncode = 0  # it is no child of ours, and can't be waited for
 
     def _start(self, command: list[str], theirs: socket.socket) -> None:
         with theirs, (self._folder / "worker.log").open("wb") as log:
@@ -152,12 +166,12 @@ class WorkerConnection:
         if self._buffer:
             raise ProtocolError("the worker said something before it was asked")
 
-    def _receive(self) -> Response:
+    def _receive(self, timeout: float) -> Response:
         process, ours = self._started()
         if process.stdout is None:
             raise ProtocolError("the worker has no pipe")
         os.set_blocking(process.stdout.fileno(), False)
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + timeout
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             selector.register(ours, selectors.EVENT_READ)
@@ -178,7 +192,7 @@ class WorkerConnection:
                     raise ProtocolError(f"the worker sent a line longer than {MAX_LINE:,} bytes")
                 if time.monotonic() > deadline:
                     raise WorkerCrashedError(
-                        f"the worker gave no answer within {self._timeout:g} s", log_tail=self._log_tail()
+                        f"the worker gave no answer within {timeout:g} s", log_tail=self._log_tail()
                     )
 
     def _crash(self) -> WorkerCrashedError:

@@ -80,12 +80,6 @@ def relaunch(
             instruction=f"Follow it: visiontrain runs follow {run_dir.name}",
         )
     record = read_current_record(run_dir)
-    if record.kind != "train":
-        raise SpecError(
-            "run",
-            f"{record.run_id} is no training, and can't be gone on with",
-            instruction=f"Start it again: visiontrain {record.kind} {record.parent}",
-        )
     spec = make_train_spec(**(record.spec if epochs is None else {**record.spec, "epochs": epochs}))
     _check_total(record, spec, is_new=epochs is not None)
     checkpoints = _checkpoints(run_dir, record)

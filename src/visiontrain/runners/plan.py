@@ -30,6 +30,7 @@ from visiontrain.specs import TrainSpec, unknown_option
 from visiontrain.supervisor.launch import WorkerCommand
 
 if TYPE_CHECKING:
+    from visiontrain.runners.trained import TrainedModel
     from visiontrain.runners.using import UsePlan
 
 __all__ = ["Plan", "PlanObserver", "Planner"]
@@ -49,6 +50,9 @@ class PlanObserver(Protocol):
 
     def using(self, plan: UsePlan) -> None:
         """Everything is decided; the evaluation or export starts next."""
+
+    def predicting(self, trained: TrainedModel) -> None:
+        """Everything is decided; images are predicted next."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 from visiontrain.environment.generation import Generation
 from visiontrain.errors import InputError, SpecError
 from visiontrain.plugin.manifest import OptionValue
+from visiontrain.protocol.events import UNFINISHED
 from visiontrain.rundir.directory import RunDirectories, read_current_record
 from visiontrain.runners.plan import Planner, PlanObserver
 from visiontrain.runners.routing import Framework
 from visiontrain.runners.starting import same_generation
-from visiontrain.supervisor.record import RunRecord
+from visiontrain.supervisor.record import CheckpointRecord, RunRecord
 
 __all__ = ["TrainedModel", "find_trained_model", "find_training"]
 
@@ -41,6 +42,11 @@ class TrainedModel:
         return {**defaults, **self.record.spec.get("options", {})}
 
     @property
+    def is_as_trained(self) -> bool:
+        """Whether the environment is the one that trained it."""
+        return self.environment.digest == self.record.environment.digest
+
+    @property
     def batch_size(self) -> int:
         """Images at once, as the training had them."""
         recorded = self.record.spec.get("batch_size")
@@ -59,8 +65,8 @@ def find_training(directories: RunDirectories, reference: str) -> Path:
     if record.kind != "train":
         raise SpecError(
             "run",
-            f"{record.run_id} has no model of its own: it is of kind {record.kind}",
-            instruction=f"Give the training: {record.parent}",
+            f"{record.run_id} is no training: it is of kind {record.kind}",
+            instruction=f"Give the training that it is of: {record.parent}",
         )
     return run_dir
 
@@ -77,7 +83,7 @@ def find_trained_model(
         checkpoint: ``best``, ``last``, or None: the best one, and the last where there is none.
 
     Raises:
-        InputError: there is no such checkpoint.
+        InputError: there is no such checkpoint, or its file is gone.
         EnvironmentBuildError: the environment is gone and could not be built.
     """
     record = read_current_record(run_dir)
@@ -92,15 +98,26 @@ def _checkpoint(run_dir: Path, record: RunRecord, wanted: str | None) -> Path:
     by_kind = {"best": record.best, "last": record.last}
     found = by_kind[wanted] if wanted else record.best or record.last
     if found is None:
-        kind = f"{wanted} checkpoint" if wanted else "checkpoint"
         raise InputError(
-            f"the run {record.run_id} has no {kind}: it is {record.status}",
-            instruction=f"Train it first: visiontrain resume {record.run_id}",
+            f"the run {record.run_id} has no {f'{wanted} checkpoint' if wanted else 'checkpoint'}: it is "
+            f"{record.status}",
+            instruction=_other(wanted, by_kind) or _further(record),
         )
     path = run_dir / found.path
     if not path.is_file():
-        raise InputError(
-            f"the checkpoint {path} is gone",
-            instruction="Put it back, or give the other one: --checkpoint best or last.",
-        )
+        kind = "best" if found is record.best else "last"
+        others = {name: kept for name, kept in by_kind.items() if kept and (run_dir / kept.path).is_file()}
+        instruction = f"Put it back{f', or use the other one: {other}' if (other := _other(kind, others)) else '.'}"
+        raise InputError(f"the checkpoint {path} is gone", instruction=instruction)
     return path
+
+
+def _other(kind: str | None, there: Mapping[str, CheckpointRecord | None]) -> str | None:
+    """How to ask for the checkpoint that is there in place of one that is not."""
+    return next((f"--checkpoint {name}" for name, found in there.items() if found and kind and name != kind), None)
+
+
+def _further(record: RunRecord) -> str:
+    if record.status in UNFINISHED:
+        return f"Wait for its first epoch's end: visiontrain runs follow {record.run_id}"
+    return f"Train it further: visiontrain resume {record.run_id}"

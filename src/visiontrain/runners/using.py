@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from visiontrain.checkpoint_specs import EvaluateSpec, ExportSpec
 from visiontrain.datasets.report import IndexedDataset
@@ -18,6 +21,10 @@ from visiontrain.runners.trained import TrainedModel
 from visiontrain.supervisor.record import RunRecord, now
 
 __all__ = ["UsePlan", "launch_evaluation", "launch_export", "plan_evaluation", "plan_export"]
+
+
+#: As many classes are named, the others counted.
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,15 @@ def plan_evaluation(planner: Planner, trained: TrainedModel, spec: EvaluateSpec,
 
     Raises:
         SpecError: the data has no such split.
-        DatasetError: there is no data, or it is not what the training saw.
+        DatasetError: there is no data, it is not what the training saw, or it has classes that the model does not know.
+        DeviceError: the framework has no use for such a device.
     """
+    trained.framework.manifest.check_device(spec.device)
     dataset = _dataset(planner, trained, spec, observer)
-    return UsePlan(spec, trained, dataset, _splits(spec, dataset, trained.record))
+    if spec.data is None:
+        _check_unchanged(dataset, trained.record)
+    _check_classes(dataset, trained.record)
+    return UsePlan(spec, trained, dataset, _splits(spec.split, dataset, trained.record))
 
 
 def plan_export(planner: Planner, trained: TrainedModel, spec: ExportSpec, observer: PlanObserver) -> UsePlan:
@@ -58,22 +70,16 @@ def plan_export(planner: Planner, trained: TrainedModel, spec: ExportSpec, obser
 
     Raises:
         SpecError: the framework does not offer the format, or files are in the way.
-        DatasetError: the data of the training is gone or changed.
+        DatasetError: there is no data.
     """
     manifest = trained.framework.manifest
     if spec.format not in manifest.export_formats:
         offered = ", ".join(manifest.export_formats) or "none"
         raise SpecError("format", f"the framework {manifest.name} can't export {spec.format}; it offers: {offered}")
-    if (
-        spec.output is not None
-        and spec.output.exists()
-        and not (spec.output.is_dir() and not any(spec.output.iterdir()))
-    ):
-        raise SpecError(
-            "output", f"{spec.output} is there already, and is no empty folder", instruction="Give another one."
-        )
-    dataset = _dataset(planner, trained, EvaluateSpec(run=spec.run), observer)
-    return UsePlan(spec, trained, dataset, _splits(EvaluateSpec(run=spec.run), dataset, trained.record)[:1])
+    _check_free(spec.output)
+    # Any images will do to compare two models on: neither their labels matter, nor whether they have changed.
+    dataset = _dataset(planner, trained, spec, observer)
+    return UsePlan(spec, trained, dataset, _splits(None, dataset, trained.record)[:1])
 
 
 def launch_evaluation(planner: Planner, plan: UsePlan, directories: RunDirectories, terms: Terms) -> Launched:
@@ -148,28 +154,61 @@ def _record(run_id: str, kind: str, plan: UsePlan, spec: dict[str, object]) -> R
     )
 
 
-def _dataset(planner: Planner, trained: TrainedModel, spec: EvaluateSpec, observer: PlanObserver) -> IndexedDataset:
+def _check_free(output: Path | None) -> None:
+    if output is None:
+        return
+    try:
+        free = not any(output.iterdir())
+    except FileNotFoundError:
+        free = True
+    except OSError:  # a file, or a folder that can't be looked into
+        free = False
+    if not free:
+        raise SpecError(
+            "output", f"{output} is there already, and is no empty folder", instruction="Give another folder."
+        )
+
+
+def _dataset(
+    planner: Planner, trained: TrainedModel, spec: EvaluateSpec | ExportSpec, observer: PlanObserver
+) -> IndexedDataset:
     record = trained.record
+    planner.home.prepare()
+    skipping = spec.skip_unreadable if isinstance(spec, EvaluateSpec) else True
     read = partial(
         index_dataset,
         spec.data or record.data.path,
         folder=planner.home.datasets,
         task=Task(record.task),
         seed=record.spec.get("seed", 0),
-        skip_unreadable=spec.skip_unreadable or record.spec.get("skip_unreadable", False),
-        for_training=spec.data is None,
+        skip_unreadable=skipping or record.spec.get("skip_unreadable", False),
+        for_training=False,
         progress=observer.indexing,
     )
+    if spec.data is None and not Path(record.data.path).exists():
+        evaluating = isinstance(spec, EvaluateSpec)
+        again = f"evaluate {record.run_id} DATA" if evaluating else f"export {record.run_id} --data DATA"
+        raise DatasetError(
+            f"the data of the run {record.run_id}, {record.data.path}, is gone",
+            instruction=f"If it was moved, or for other data: visiontrain {again}",
+        )
     dataset = read()
     if dataset.uncommon:
         dataset = read(others=lambda: planner.pillows_of(trained.framework, trained.environment))
-    if spec.data is None and dataset.fingerprint != record.data.fingerprint:
+    return dataset
+
+
+def _check_unchanged(dataset: IndexedDataset, record: RunRecord) -> None:
+    if dataset.fingerprint != record.data.fingerprint:
         raise DatasetError(
             f"the data in {record.data.path} is not what it was when the run began: files were added, removed or "
             "changed, so that images that it was trained on may be among those to be evaluated on",
-            instruction=f"Put it back as it was, or say that it is other data: visiontrain evaluate {record.run_id} "
-            f"{record.data.path} --split test",
+            instruction="Put it back as it was, or name it, to say that this is known: "
+            f"visiontrain evaluate {record.run_id} {shlex.quote(record.data.path)}",
         )
+
+
+def _check_classes(dataset: IndexedDataset, record: RunRecord) -> None:
     if dataset.multi_label != record.data.multi_label:
         each = {True: "any number of labels", False: "one label"}
         raise DatasetError(
@@ -177,22 +216,33 @@ def _dataset(planner: Planner, trained: TrainedModel, spec: EvaluateSpec, observ
             f"on images of {each[record.data.multi_label]}",
             instruction="Give data of the same kind.",
         )
-    return dataset
+    unknown = [name for name in dataset.classes if name not in record.data.classes]
+    if unknown:
+        raise DatasetError(
+            f"{dataset.source} has {_named(unknown)}, which the run {record.run_id} was not trained on",
+            instruction=f"It knows {_named(record.data.classes)}. Name those of the data likewise, or leave them out.",
+        )
 
 
-def _splits(spec: EvaluateSpec, dataset: IndexedDataset, record: RunRecord) -> tuple[str, ...]:
-    """Which splits are evaluated: those that were not trained on."""
+def _named(classes: Sequence[str]) -> str:
+    more = f" and {len(classes) - _NAMED:,} more" if len(classes) > _NAMED else ""
+    head = "the class" if len(classes) == 1 else "the classes"
+    return f"{head} " + ", ".join(classes[:_NAMED]) + more
+
+
+def _splits(wanted: str | None, dataset: IndexedDataset, record: RunRecord) -> tuple[str, ...]:
+    """Which splits are used: those that were not trained on."""
     present = tuple(split for split in ("train", "val", "test") if dataset.splits.get(split))
-    if spec.split == "all":
+    if wanted == "all":
         return present
-    if spec.split is not None:
-        if spec.split not in present:
-            raise SpecError(
-                "split", f"{dataset.source} has no split {spec.split}; it has: {', '.join(present)}, and all of them"
-            )
-        return (spec.split,)
-    if "test" in present:
-        return ("test",)
-    is_own = dataset.fingerprint == record.data.fingerprint
     # What was carved by us is no split of other data's own: nothing of it was trained on.
-    return ("val",) if "val" in present and (is_own or not dataset.carved) else present
+    is_own = dataset.fingerprint == record.data.fingerprint
+    named = present if is_own or not dataset.carved else tuple(split for split in present if split == "test")
+    if wanted is not None:
+        if wanted not in named:
+            there = f"it has: {', '.join(named)}" if named else "it has none"
+            raise SpecError(
+                "split", f"{dataset.source} has no split {wanted}; {there}", instruction="For all images, say all."
+            )
+        return (wanted,)
+    return next(((split,) for split in ("test", "val") if split in named), present)

@@ -12,7 +12,7 @@ from typing import Any
 
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.generation import VENV_FOLDER, Generation
-from visiontrain.handles import RunHandle
+from visiontrain.following import RunHandle
 from visiontrain.home import Home
 from visiontrain.plugin.discovery import Plugin
 from visiontrain.runners.catalog import Catalog, read_catalog

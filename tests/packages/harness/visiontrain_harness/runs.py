@@ -11,7 +11,8 @@ import tempfile
 import venv
 from pathlib import Path
 
-from visiontrain.handles import Run, RunHandle
+from visiontrain.following import RunHandle
+from visiontrain.handles import Run
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
 from visiontrain.rundir.directory import RECORD, RunDirectories
 from visiontrain.rundir.events import EVENTS
