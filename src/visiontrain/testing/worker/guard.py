@@ -16,7 +16,7 @@ from visiontrain.protocol.messages import ModelInfo, TrainResult
 from visiontrain.testing.worker.settings import Hold, Settings, read_settings
 from visiontrain.testing.worker.watch import Watch
 from visiontrain.worker.context import RunContext
-from visiontrain.worker.serve import load_trainer
+from visiontrain.worker.duties import load_trainer
 from visiontrain.worker.trainer import Description, Trainer
 
 __all__ = ["GO", "HELD", "NOISE", "GuardedTrainer"]
