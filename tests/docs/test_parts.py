@@ -41,3 +41,10 @@ def test_the_tutorial_shows_every_file_of_the_plugin():
     files = {path.relative_to(REPO).as_posix() for path in plugin.rglob("*.py")}
     files |= {path.relative_to(REPO).as_posix() for path in plugin.rglob("*.toml")}
     assert {path for _, path in shown()} == files
+
+
+def test_the_tutorials_plugin_is_as_short_as_it_says():
+    source = REPO / "examples" / "visiontrain_softmax" / "src"
+    lines = [line.strip() for path in source.rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    assert 0 < len([line for line in lines if line and not line.startswith("#")]) < 60
+    assert "is not sixty lines long" in (REPO / "docs" / "tutorial" / "first-plugin.md").read_text(encoding="utf-8")
