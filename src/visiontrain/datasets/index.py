@@ -145,6 +145,10 @@ class DatasetIndex:
         ):
             yield self._image(split, row[0], row[1:])
 
+    def sizes(self, split: str) -> Iterator[tuple[int, int]]:
+        """Width and height of a split's images in pixels, by position: without their objects, and fast."""
+        yield from self._execute("SELECT width, height FROM images WHERE split = ? ORDER BY position", (split,))
+
     def objects(self, split: str, position: int) -> tuple[Object, ...]:
         """The objects of the image at `position`, in the order of their file; none where there is no such image."""
         rows = self._execute(

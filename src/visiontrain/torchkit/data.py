@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -20,7 +20,16 @@ from visiontrain.torchkit.randomness import derive_seed, sample_rng
 from visiontrain.torchkit.sampling import balanced_order
 from visiontrain.torchkit.transforms import Transform
 
-__all__ = ["EpochLoader", "EpochSampler", "ImageBatch", "LabelledImages", "default_workers"]
+__all__ = [
+    "EpochLoader",
+    "EpochSampler",
+    "ImageBatch",
+    "KeySampler",
+    "LabelledImages",
+    "LoadedBatch",
+    "SampleKey",
+    "default_workers",
+]
 
 #: (epoch, position in the split): a sample's identity, which its random choices are derived from.
 SampleKey = tuple[int, int]
@@ -169,7 +178,35 @@ def _requests_to_stop_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class EpochLoader:
+class LoadedBatch(Protocol):
+    """A batch out of a loader's process."""
+
+    @property
+    def error(self) -> str | None:
+        """What could not be read; the batch is then empty."""
+        ...
+
+
+L = TypeVar("L", bound=LoadedBatch)
+
+
+class KeySampler(Protocol):
+    """Which samples make a batch: `EpochSampler` or one of one's own."""
+
+    epoch: int
+    start: int
+    batches: int
+
+    def __len__(self) -> int:
+        """Batches from `start` on."""
+        ...
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        """The keys of each batch of `epoch`, from number `start` on."""
+        ...
+
+
+class EpochLoader(Generic[L]):
     """Loads a split's batches, epoch by epoch, from any batch on. Draws nothing from the global random generators.
 
     Args:
@@ -179,7 +216,7 @@ class EpochLoader:
         device: Where the batches will go.
     """
 
-    def __init__(self, dataset: LabelledImages, sampler: EpochSampler, *, workers: int, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset[L], sampler: KeySampler, *, workers: int, device: torch.device) -> None:
         self._sampler = sampler
         options: dict[str, Any] = {}
         if workers:
@@ -191,7 +228,7 @@ class EpochLoader:
                 "prefetch_factor": 4,
                 "worker_init_fn": _outlive_a_request_to_stop,
             }
-        self._loader: DataLoader[ImageBatch] | None = DataLoader(
+        self._loader: DataLoader[L] | None = DataLoader(
             dataset,
             sampler=sampler,
             batch_size=None,  # the dataset makes whole batches
@@ -206,7 +243,7 @@ class EpochLoader:
         """Batches of an epoch; at least 1."""
         return self._sampler.batches
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[ImageBatch]:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[L]:
         """The batches of `epoch` (from 0) from number `start` (from 0) on.
 
         Raises:

@@ -49,6 +49,15 @@ class Updates:
         """That of optimizer step `step`, counted from 0."""
         return self._schedule(step)
 
+    def batches_of(self, step: int) -> int:  # noqa: ARG002 - for those whose steps differ
+        """Batches whose gradients make optimizer step `step`, counted from 0; at most `accumulate`."""
+        return self._accumulate
+
+    def prepare(self, step: int, images: int) -> None:  # noqa: ARG002 - likewise
+        """Make ready for optimizer step `step`, whose gradients are the mean over `images` images."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._schedule(step) * group.get("lr_scale", 1.0)
+
     def backward(self, loss: torch.Tensor, images: int) -> None:
         """Add the gradients of a batch, or of a part of one.
 
@@ -80,7 +89,7 @@ class Updates:
         self._images += images
         if self._accumulate > 1:
             self._set_aside()
-            if self._batches < self._accumulate and not last:
+            if self._batches < self.batches_of(step) and not last:
                 return False
             self._take_back()
         try:
@@ -114,10 +123,9 @@ class Updates:
         self._sums = {}
 
     def _step(self, step: int) -> None:
+        self.prepare(step, self._images)
         if self._clip_grad > 0:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_grad)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._schedule(step) * group.get("lr_scale", 1.0)
         self._optimizer.step()
         if self.average is not None:
             self.average.update(step)

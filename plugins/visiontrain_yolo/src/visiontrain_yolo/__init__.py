@@ -1,0 +1,1 @@
+"""Ultralytics for visiontrain: detection and its relatives."""

@@ -1,0 +1,98 @@
+"""From a model's name to a model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
+
+import torch
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+from ultralytics.utils import ROOT, YAML
+
+from visiontrain.errors import SpecError
+
+__all__ = ["build_model", "check_image_size", "classes_of_head", "in_float32", "stride_of"]
+
+
+def build_model(name: str, classes: Sequence[str], *, head_classes: int) -> nn.Module:
+    """A model with random weights, on the CPU.
+
+    Args:
+        name: Such as ``yolo26n``.
+        classes: Class names by class index.
+        head_classes: How many classes its hidden layers were laid out for: those of the weights that it began with.
+    """
+    model: Any = _build(name, len(classes))
+    if head_classes != len(classes):
+        _widen(model, name, head_classes)
+    model.names = dict(enumerate(classes))
+    model.nc = len(classes)
+    _decode_in_float32(model)
+    return model  # type: ignore[no-any-return]
+
+
+def _build(name: str, classes: int) -> Any:
+    family, size, suffix = re.fullmatch(r"(yolov?\d+)([nsmlx])(-\w+)?", name).groups()  # type: ignore[union-attr]
+    number = family.removeprefix("yolo")
+    layout = YAML.load(ROOT / "cfg" / "models" / number / f"{family}{suffix or ''}.yaml")
+    layout |= {"scale": size, "yaml_file": f"{name}.yaml"}
+    return DetectionModel(layout, ch=3, nc=classes, verbose=False)
+
+
+def _widen(model: Any, name: str, head_classes: int) -> None:
+    """Lay the class branch out as it is for `head_classes` classes; Ultralytics does so for weights of other classes."""
+    model.load(_build(name, head_classes), verbose=False)
+
+
+def classes_of_head(weights: Mapping[str, torch.Tensor]) -> int | None:
+    """How many classes weights tell apart. None where they are of no detector."""
+    numbers = [(int(m[1]), key) for key in weights if (m := re.fullmatch(r"model\.(\d+)\.cv3\.0\.2\.bias", key))]
+    return len(weights[max(numbers)[1]]) if numbers else None
+
+
+def stride_of(model: nn.Module) -> int:
+    """What sides of images must be a multiple of."""
+    stride: Any = model.stride
+    return max(int(stride.max()), 32)
+
+
+def check_image_size(image_size: int, stride: int) -> None:
+    """Refuse what the model can't take.
+
+    Raises:
+        SpecError: it is no multiple of the stride.
+    """
+    if image_size % stride:
+        raise SpecError(
+            "image_size",
+            f"must be a multiple of {stride} for this model, not {image_size}",
+            instruction=f"Give {max(stride, round(image_size / stride) * stride)}.",
+        )
+
+
+def _decode_in_float32(model: Any) -> None:
+    """Let the head make boxes in float32: bfloat16 has eight bits, and would move a corner by pixels."""
+    head = model.model[-1]
+    decode = type(head)._inference  # noqa: SLF001 - where convolutions end and coordinates begin
+
+    def inference(predictions: dict[str, Any]) -> Any:
+        device = predictions["boxes"].device.type
+        with torch.autocast(device, enabled=False):
+            return decode(head, in_float32(predictions))
+
+    head._inference = inference  # noqa: SLF001
+
+
+def in_float32(value: Any) -> Any:
+    """Tensors of a nested prediction as float32."""
+    if isinstance(value, torch.Tensor):
+        return value.float()
+    if isinstance(value, dict):
+        return {key: in_float32(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(in_float32(item) for item in value)
+    return value

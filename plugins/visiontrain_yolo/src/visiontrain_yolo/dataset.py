@@ -1,0 +1,150 @@
+"""A split of the index as Ultralytics' dataset: its augmentation, our images and labels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
+
+import cv2
+import numpy as np
+from ultralytics.data.dataset import YOLODataset
+
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.errors import DatasetError
+from visiontrain.torchkit.images import read_rgb
+from visiontrain.torchkit.randomness import sample_rng
+from visiontrain_yolo.batches import ObjectBatch
+from visiontrain_yolo.labels import label_of
+from visiontrain_yolo.settings import default_settings
+
+__all__ = ["IndexedObjects", "shape_for"]
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+#: Bytes of decoded images that each loading process keeps: with mosaics an image is asked for four times an epoch.
+_KEPT_BYTES = 256 * 2**20
+
+#: What validation adds to an image's sides before they are rounded up, in strides. Ultralytics' own.
+_PAD = 0.5
+
+
+def shape_for(width: int, height: int, image_size: int, stride: int) -> tuple[int, int]:
+    """The (height, width) that an image is validated at: its longer side is `image_size`, and a border is added."""
+    longest = max(width, height)
+    sides = (height, width)
+    found = [int(np.ceil(side / longest * image_size / stride + _PAD)) * stride for side in sides]
+    return found[0], found[1]
+
+
+class IndexedObjects(YOLODataset):  # type: ignore[misc]  # it has no types
+    """A split of the index.
+
+    Nothing is read but the index and the images, through torchkit's reader, and nothing is written: Ultralytics' own
+    dataset looks for labels, caches and ``.npy`` files beside the images, and its constructor is therefore not called.
+
+    Args:
+        index: The data.
+        split: train, val or test.
+        image_size: Of the longer side, in pixels; a multiple of `stride`.
+        stride: The model's largest.
+        seed: The run's.
+        settings: Ultralytics' hyperparameters; None for images as they are, each at its own shape.
+        closed_from: The epoch, counted from 0, from which on training images are single ones.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        split: str,
+        *,
+        image_size: int,
+        stride: int,
+        seed: int,
+        settings: Any = None,
+        closed_from: int = 0,
+    ) -> None:
+        self.index, self.split, self.seed, self.closed_from = index, split, seed, closed_from
+        self.imgsz, self.stride, self.augment = image_size, stride, settings is not None
+        self.data = {"names": dict(enumerate(index.classes)), "nc": len(index.classes), "channels": 3}
+        self.use_segments = self.use_keypoints = self.use_obb = self.rect = False
+        self.cache = "ram"  # tells Mosaic to choose among all images, not those that this process happened to load
+        self.prefix = ""
+        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        self._kept_bytes = 0
+        given = default_settings() if settings is None else settings
+        self.transforms = self.build_transforms(copy(given))
+        single = copy(given)
+        single.mosaic = single.mixup = single.cutmix = single.copy_paste = 0.0
+        self._single = self.build_transforms(single)
+
+    def __len__(self) -> int:
+        return self.index.splits[self.split]
+
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> ObjectBatch:
+        """The batch of these (epoch, position in the split)."""
+        samples: list[dict[str, Any]] = []
+        try:
+            for epoch, position in keys:
+                transforms = self._single if epoch >= self.closed_from else self.transforms
+                with sample_rng(self.seed, epoch, position):
+                    samples.append(transforms(self.get_image_and_label(position)))
+        except DatasetError as e:
+            # As text: torch would wrap an exception in a traceback of the loader's process.
+            return ObjectBatch(error=str(e))
+        epoch, first = keys[0]
+        return ObjectBatch(self.collate_fn(samples), epoch, first)
+
+    def get_image_and_label(self, index: int) -> dict[str, Any]:
+        """The image at a position with its objects, before augmentation."""
+        image = self.index.image(self.split, index)
+        label = label_of(image, classes=len(self.index.classes), train=self.augment)
+        pixels = self._resized(index, image.path)
+        height, width = pixels.shape[:2]
+        label["img"], label["ori_shape"], label["resized_shape"] = pixels, (image.height, image.width), (height, width)
+        label["ratio_pad"] = (height / image.height, width / image.width)
+        if not self.augment:
+            label["rect_shape"] = shape_for(image.width, image.height, self.imgsz, self.stride)
+        found: dict[str, Any] = self.update_labels_info(label)
+        return found
+
+    def load_image(self, *_args: Any, **_options: Any) -> Any:
+        """Ultralytics' own would read, write and delete files beside the image."""
+        raise RuntimeError("images come from the index")
+
+    def _resized(self, position: int, path: str) -> Pixels:
+        """BGR, (height, width, 3), the longer side as it is trained on; the caller's to change."""
+        kept = self._kept.get(position)
+        if kept is not None:
+            self._kept.move_to_end(position)
+            return kept.copy()
+        pixels = resize(np.asarray(read_rgb(path)), self.imgsz)
+        if self.augment:
+            self._keep(position, pixels)
+        return pixels.copy() if self.augment else pixels
+
+    def _keep(self, position: int, pixels: Pixels) -> None:
+        self._kept[position] = pixels
+        self._kept_bytes += pixels.nbytes
+        while self._kept_bytes > _KEPT_BYTES:
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= oldest.nbytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For loader processes that are spawned: each keeps images of its own."""
+        return {**self.__dict__, "_kept": OrderedDict(), "_kept_bytes": 0}
+
+
+def resize(rgb: Pixels, longest: int) -> Pixels:
+    """RGB to BGR, its longer side `longest` pixels."""
+    height, width = rgb.shape[:2]
+    bgr = np.ascontiguousarray(rgb[:, :, ::-1])
+    ratio = longest / max(height, width)
+    if ratio == 1:
+        return bgr
+    size = [min(int(np.ceil(side * ratio)), longest) for side in (width, height)]
+    found: Pixels = cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
+    return found

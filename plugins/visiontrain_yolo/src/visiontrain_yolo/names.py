@@ -1,0 +1,81 @@
+"""The model names that are trained, and what each of them says. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from visiontrain.errors import SpecError
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["DEFAULT_MODEL", "MODEL_PATTERNS", "ModelName", "all_models", "resolve_model"]
+
+#: The model's name that stands for the smallest current one of the data's task.
+DEFAULT_MODEL = "yolo"
+
+_CURRENT = "yolo26"
+_FAMILIES = ("yolo26", "yolo12", "yolo11", "yolov8")
+_SIZES = "nsmlx"
+
+#: What a name ends with, by task.
+_SUFFIXES = {
+    Task.detect: "",
+    Task.segment: "-seg",
+    Task.pose: "-pose",
+    Task.obb: "-obb",
+    Task.classify: "-cls",
+}
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A model by its usual name.
+
+    Args:
+        name: Such as ``yolo26n-seg``.
+        task: What it is trained for.
+        pretrained: Whether weights of it are published.
+    """
+
+    name: str
+    task: Task
+    pretrained: bool
+
+
+def all_models(tasks: tuple[Task, ...]) -> Iterator[ModelName]:
+    """Every model for these tasks, the current family and the smallest ones first."""
+    for family in _FAMILIES:
+        for task in tasks:
+            for size in _SIZES:
+                # Of YOLO12 its authors published detectors alone.
+                published = family != "yolo12" or task is Task.detect
+                yield ModelName(f"{family}{size}{_SUFFIXES[task]}", task, published)
+
+
+def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> str:
+    """The model that a request's name means.
+
+    Args:
+        name: A model's name, or ``yolo``.
+        task: The request's.
+        tasks: Those that are offered.
+
+    Raises:
+        SpecError: there is no such model, or it is for another task.
+    """
+    if name == DEFAULT_MODEL:
+        return f"{_CURRENT}{_SIZES[0]}{_SUFFIXES[task]}"
+    found = next((model for model in all_models(tasks) if model.name == name), None)
+    if found is None:
+        raise SpecError("model", f"there is no {name!r}", instruction="visiontrain models 'yolo*' lists them.")
+    if found.task is not task:
+        other = name.split("-", maxsplit=1)[0] + _SUFFIXES[task]
+        raise SpecError("model", f"{name} is for the task {found.task}, not for {task}", instruction=f"Give {other}.")
+    return name
+
+
+#: As `fnmatch` takes them.
+MODEL_PATTERNS: tuple[str, ...] = (
+    DEFAULT_MODEL,
+    *(f"{family}[{_SIZES}]{suffix}" for family in _FAMILIES for suffix in _SUFFIXES.values()),
+)

@@ -1,0 +1,77 @@
+"""Imports ultralytics so that it keeps to itself: no settings file, no network, no change to this process.
+
+Import this module before any other that uses ultralytics. Its engine (trainers, predictors, callbacks, downloads) is
+not used, only models, losses, augmentation and metrics are; what is switched off here is what importing them does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import torch  # reads OMP_NUM_THREADS, before ultralytics sets it
+
+__all__ = ["MODULES"]
+
+#: What this plugin uses; imported here, so that nothing of theirs is imported outside of the seal.
+MODULES = (
+    "ultralytics.utils",
+    "ultralytics.nn.tasks",
+    "ultralytics.data.dataset",
+    "ultralytics.engine.trainer",
+    "ultralytics.models.yolo.detect.val",
+    "ultralytics.utils.loss",
+    "ultralytics.utils.metrics",
+    "ultralytics.utils.nms",
+)
+
+#: Read while ultralytics is imported, and never again.
+_VARIABLES = {
+    "YOLO_OFFLINE": "1",
+    "YOLO_AUTOINSTALL": "0",
+    "YOLO_VERBOSE": "0",
+    "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
+    "ULTRALYTICS_SAFE_LOAD": "1",
+}
+
+#: The version of the settings' layout, without which ultralytics would write the file anew.
+_SETTINGS_VERSION = "0.0.8"
+
+_INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg")
+
+
+def _settings(folder: Path) -> dict[str, object]:
+    places = {name: str(folder / name) for name in ("datasets_dir", "weights_dir", "runs_dir")}
+    off = dict.fromkeys((*_INTEGRATIONS, "openvino_msg"), False)
+    return {
+        "settings_version": _SETTINGS_VERSION, **places, **off, "uuid": "", "api_key": "", "openai_api_key": "",
+    }  # fmt: skip
+
+
+def _import() -> None:
+    if "ultralytics" in sys.modules:
+        raise RuntimeError("ultralytics was imported before it was sealed: import visiontrain_yolo.sealed first")
+    before, save = dict(os.environ), torch.save
+    with tempfile.TemporaryDirectory(prefix="visiontrain-yolo-") as name:
+        folder = Path(name)
+        (folder / "Ultralytics").mkdir()
+        (folder / "Ultralytics" / "settings.json").write_text(json.dumps(_settings(folder)), encoding="utf-8")
+        os.environ.update(_VARIABLES)
+        os.environ["YOLO_CONFIG_DIR"] = name
+        os.environ.pop("ULTRALYTICS_API_KEY", None)
+        try:
+            for module in MODULES:
+                importlib.import_module(module)
+        finally:
+            torch.save = save  # theirs tries again for half a minute where the disk is full
+            os.environ.clear()
+            os.environ.update(before)
+    logging.getLogger("ultralytics").setLevel(logging.WARNING)
+
+
+_import()
