@@ -38,13 +38,15 @@ def build_model(name: str, classes: Sequence[str], *, head_classes: int) -> nn.M
 def _build(name: str, classes: int) -> Any:
     family, size, suffix = re.fullmatch(r"(yolov?\d+)([nsmlx])(-\w+)?", name).groups()  # type: ignore[union-attr]
     number = family.removeprefix("yolo")
-    layout = YAML.load(ROOT / "cfg" / "models" / number / f"{family}{suffix or ''}.yaml")
+    read: Any = YAML.load
+    layout = read(ROOT / "cfg" / "models" / number / f"{family}{suffix or ''}.yaml")
     layout |= {"scale": size, "yaml_file": f"{name}.yaml"}
-    return DetectionModel(layout, ch=3, nc=classes, verbose=False)
+    make: Any = DetectionModel
+    return make(layout, ch=3, nc=classes, verbose=False)
 
 
 def _widen(model: Any, name: str, head_classes: int) -> None:
-    """Lay the class branch out as it is for `head_classes` classes; Ultralytics does so for weights of other classes."""
+    """Lay the class branch out as it is for `head_classes` classes: Ultralytics does so for weights of others."""
     model.load(_build(name, head_classes), verbose=False)
 
 

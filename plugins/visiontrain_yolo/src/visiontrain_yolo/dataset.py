@@ -11,19 +11,21 @@ import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
 import cv2
 import numpy as np
+from torch.utils.data import Dataset
 from ultralytics.data.dataset import YOLODataset
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError
+from visiontrain.torchkit.data import SampleKey
 from visiontrain.torchkit.images import read_rgb
 from visiontrain.torchkit.randomness import sample_rng
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.labels import label_of
 from visiontrain_yolo.settings import default_settings
 
-__all__ = ["IndexedObjects", "shape_for"]
+__all__ = ["IndexedObjects", "ObjectBatches", "resize", "shape_for"]
 
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Pixels = np.ndarray[Any, np.dtype[Any]]
 
 #: Bytes of decoded images that each loading process keeps: with mosaics an image is asked for four times an epoch.
 _KEPT_BYTES = 256 * 2**20
@@ -40,7 +42,7 @@ def shape_for(width: int, height: int, image_size: int, stride: int) -> tuple[in
     return found[0], found[1]
 
 
-class IndexedObjects(YOLODataset):  # type: ignore[misc]  # it has no types
+class IndexedObjects(YOLODataset):
     """A split of the index.
 
     Nothing is read but the index and the images, through torchkit's reader, and nothing is written: Ultralytics' own
@@ -51,24 +53,13 @@ class IndexedObjects(YOLODataset):  # type: ignore[misc]  # it has no types
         split: train, val or test.
         image_size: Of the longer side, in pixels; a multiple of `stride`.
         stride: The model's largest.
-        seed: The run's.
         settings: Ultralytics' hyperparameters; None for images as they are, each at its own shape.
-        closed_from: The epoch, counted from 0, from which on training images are single ones.
     """
 
-    def __init__(
-        self,
-        index: DatasetIndex,
-        split: str,
-        *,
-        image_size: int,
-        stride: int,
-        seed: int,
-        settings: Any = None,
-        closed_from: int = 0,
-    ) -> None:
-        self.index, self.split, self.seed, self.closed_from = index, split, seed, closed_from
-        self.imgsz, self.stride, self.augment = image_size, stride, settings is not None
+    def __init__(self, index: DatasetIndex, split: str, *, image_size: int, stride: int, settings: Any = None) -> None:
+        self.index, self.split = index, split
+        self.imgsz = self.image_size = image_size
+        self.stride, self.augment = stride, settings is not None
         self.data = {"names": dict(enumerate(index.classes)), "nc": len(index.classes), "channels": 3}
         self.use_segments = self.use_keypoints = self.use_obb = self.rect = False
         self.cache = "ram"  # tells Mosaic to choose among all images, not those that this process happened to load
@@ -84,19 +75,16 @@ class IndexedObjects(YOLODataset):  # type: ignore[misc]  # it has no types
     def __len__(self) -> int:
         return self.index.splits[self.split]
 
-    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> ObjectBatch:
-        """The batch of these (epoch, position in the split)."""
-        samples: list[dict[str, Any]] = []
-        try:
-            for epoch, position in keys:
-                transforms = self._single if epoch >= self.closed_from else self.transforms
-                with sample_rng(self.seed, epoch, position):
-                    samples.append(transforms(self.get_image_and_label(position)))
-        except DatasetError as e:
-            # As text: torch would wrap an exception in a traceback of the loader's process.
-            return ObjectBatch(error=str(e))
-        epoch, first = keys[0]
-        return ObjectBatch(self.collate_fn(samples), epoch, first)
+    def sample(self, position: int, *, single: bool) -> dict[str, Any]:
+        """What the model gets of an image, its random choices drawn from the global generators.
+
+        Args:
+            position: In the split.
+            single: Make it of no other images.
+        """
+        transforms = self._single if single else self.transforms
+        found: dict[str, Any] = transforms(self.get_image_and_label(position))
+        return found
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """The image at a position with its objects, before augmentation."""
@@ -107,7 +95,7 @@ class IndexedObjects(YOLODataset):  # type: ignore[misc]  # it has no types
         label["img"], label["ori_shape"], label["resized_shape"] = pixels, (image.height, image.width), (height, width)
         label["ratio_pad"] = (height / image.height, width / image.width)
         if not self.augment:
-            label["rect_shape"] = shape_for(image.width, image.height, self.imgsz, self.stride)
+            label["rect_shape"] = shape_for(image.width, image.height, self.image_size, self.stride)
         found: dict[str, Any] = self.update_labels_info(label)
         return found
 
@@ -121,7 +109,7 @@ class IndexedObjects(YOLODataset):  # type: ignore[misc]  # it has no types
         if kept is not None:
             self._kept.move_to_end(position)
             return kept.copy()
-        pixels = resize(np.asarray(read_rgb(path)), self.imgsz)
+        pixels = resize(np.asarray(read_rgb(path)), self.image_size)
         if self.augment:
             self._keep(position, pixels)
         return pixels.copy() if self.augment else pixels
@@ -146,5 +134,31 @@ def resize(rgb: Pixels, longest: int) -> Pixels:
     if ratio == 1:
         return bgr
     size = [min(int(np.ceil(side * ratio)), longest) for side in (width, height)]
-    found: Pixels = cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
-    return found
+    found: Any = cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
+    return found  # type: ignore[no-any-return]
+
+
+class ObjectBatches(Dataset[ObjectBatch]):
+    """Batches of a split; what a loader process holds.
+
+    Args:
+        images: The split.
+        seed: The run's; a sample's random choices come from it, the epoch and the position alone.
+        closed_from: The epoch, counted from 0, from which on training images are made of no other ones.
+    """
+
+    def __init__(self, images: IndexedObjects, *, seed: int = 0, closed_from: int = 0) -> None:
+        self._images, self._seed, self._closed_from = images, seed, closed_from
+
+    def __getitem__(self, keys: Sequence[SampleKey]) -> ObjectBatch:
+        """The batch of these samples."""
+        samples: list[dict[str, Any]] = []
+        try:
+            for epoch, position in keys:
+                with sample_rng(self._seed, epoch, position):
+                    samples.append(self._images.sample(position, single=epoch >= self._closed_from))
+        except DatasetError as e:
+            # As text: torch would wrap an exception in a traceback of the loader's process.
+            return ObjectBatch(error=str(e))
+        epoch, first = keys[0]
+        return ObjectBatch(self._images.collate_fn(samples), epoch, first)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
 import numpy as np
 import torch
-from ultralytics.models.yolo.detect.val import DetectionValidator
-from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics
+from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics, box_iou
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
@@ -22,11 +20,14 @@ from visiontrain_yolo.batches import ObjectBatch
 if TYPE_CHECKING:
     from visiontrain_yolo.learner import ObjectLearner
 
-__all__ = ["DetectionEvaluation", "select"]
+__all__ = ["DetectionEvaluation", "match", "select"]
 
 #: The least score of a box that is counted, and that of one in the confusion matrix. Ultralytics' own.
 _CONFIDENCE = 0.001
 _CONFUSION_CONFIDENCE = 0.25
+
+#: Overlaps (intersection over union) from which on a box finds an object.
+_THRESHOLDS = np.linspace(0.5, 0.95, 10, dtype=np.float32)
 
 #: How much of a box must lie in what is passed over, for it to be passed over too.
 _WITHIN = 0.5
@@ -79,9 +80,6 @@ class DetectionEvaluation:
         names = dict(enumerate(classes))
         self._metrics = DetMetrics(names)
         self._confusion = ConfusionMatrix(names=names, task=task)
-        # What of their validator matches boxes needs no more of it than this.
-        self._matcher = SimpleNamespace(iouv=torch.linspace(0.5, 0.95, 10), niou=10)
-        self._matcher.match_predictions = lambda *given: DetectionValidator.match_predictions(self._matcher, *given)
         self._loss = torch.zeros((), dtype=torch.float32, device=device)
         self._images = 0
 
@@ -111,7 +109,7 @@ class DetectionEvaluation:
         self, boxes: torch.Tensor, truth: dict[str, torch.Tensor], passed_over: dict[str, torch.Tensor], path: str
     ) -> None:
         predicted = {"bboxes": boxes[:, :4], "conf": boxes[:, 4], "cls": boxes[:, 5]}
-        hits = self._match(predicted, truth)
+        hits = match(predicted, truth)
         if len(passed_over["cls"]):
             kept = torch.from_numpy(hits[:, 0]).to(boxes.device) | ~_within(predicted, passed_over)
             predicted = {name: value[kept] for name, value in predicted.items()}
@@ -128,10 +126,6 @@ class DetectionEvaluation:
             }
         )
         self._confusion.process_batch(predicted, truth, conf=_CONFUSION_CONFIDENCE)
-
-    def _match(self, predicted: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> Any:
-        """Whether each box finds an object, at each of ten thresholds: (boxes, 10)."""
-        return DetectionValidator._process_batch(self._matcher, predicted, truth)["tp"]  # noqa: SLF001
 
     def compute(self) -> dict[str, float]:
         """``val_loss`` and the canonical metrics, those of each class among them."""
@@ -164,10 +158,29 @@ def _named(numbers: Any) -> dict[str, float]:
 def _of_image(batch: ObjectBatch, number: int, sides: torch.Tensor) -> dict[str, torch.Tensor]:
     """An image's classes, and boxes in pixels of the batch."""
     chosen = batch.values["batch_idx"] == number
+    corners: Any = xywh2xyxy
     return {
         "cls": batch.values["cls"][chosen].view(-1),
-        "bboxes": xywh2xyxy(batch.values["bboxes"][chosen]) * sides,
+        "bboxes": corners(batch.values["bboxes"][chosen]) * sides,
     }
+
+
+def match(predicted: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> Any:
+    """Which boxes find an object at each of ten thresholds, (boxes, 10): the best box first, each object once.
+
+    Args:
+        predicted: ``bboxes`` (x1, y1, x2, y2) and ``cls``, the best score first.
+        truth: Likewise.
+    """
+    overlap = box_iou(truth["bboxes"], predicted["bboxes"]) * (truth["cls"][:, None] == predicted["cls"])
+    left = overlap.cpu().numpy()[:, :, None].repeat(len(_THRESHOLDS), axis=2)
+    hits = np.zeros(left.shape[1:], dtype=bool)
+    levels = np.arange(len(_THRESHOLDS))
+    for number in np.flatnonzero((left >= _THRESHOLDS[0]).any((0, 2))):
+        best = left[:, number].argmax(0)
+        hits[number] = left[best, number, levels] >= _THRESHOLDS
+        left[best[hits[number]], :, levels[hits[number]]] = 0
+    return hits
 
 
 def _within(predicted: dict[str, torch.Tensor], passed_over: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
+from typing import Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
@@ -94,8 +94,9 @@ def _given(value: float | None, default: float) -> float:
 
 def build_optimizer(model: nn.Module, choice: Choice, weight_decay: float) -> torch.optim.Optimizer:
     """Ultralytics' optimizer with its groups of parameters; ``lr_scale`` is each one's share of the learning rate."""
-    made: torch.optim.Optimizer = BaseTrainer.build_optimizer(
-        SimpleNamespace(args=None, data=None),
+    build: Any = BaseTrainer.build_optimizer  # uses no more of a trainer than what is given here
+    made: torch.optim.Optimizer = build(
+        None,
         model,
         name=OPTIMIZERS[choice.optimizer],
         lr=choice.learning_rate,
@@ -133,7 +134,7 @@ class YoloUpdates(Updates):
     ) -> None:
         super().__init__(model, optimizer, self._rate, accumulate=plan.accumulate, clip_grad=clip_grad, average=average)
         self._plan, self._choice, self._factor = plan, choice, factor
-        self._groups, self._parameters = optimizer.param_groups, list(model.parameters())
+        self._parameters = list(model.parameters())
 
     def batches_of(self, step: int) -> int:
         """Fewer during warmup."""
@@ -143,7 +144,7 @@ class YoloUpdates(Updates):
         """Make sums of means, and set each group's learning rate and momentum."""
         torch._foreach_mul_([p.grad for p in self._parameters if p.grad is not None], float(images))
         done = self._plan.warmed(step)
-        for group in self._groups:
+        for group in self._optimizer.param_groups:
             start = self._choice.warmup_bias_lr if group.get("param_group") == "bias" else 0.0
             target = self._choice.learning_rate * group["lr_scale"] * self._factor(self._plan.at(step).epoch)
             group["lr"] = start + (target - start) * done

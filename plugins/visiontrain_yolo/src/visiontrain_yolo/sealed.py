@@ -24,7 +24,6 @@ MODULES = (
     "ultralytics.nn.tasks",
     "ultralytics.data.dataset",
     "ultralytics.engine.trainer",
-    "ultralytics.models.yolo.detect.val",
     "ultralytics.utils.loss",
     "ultralytics.utils.metrics",
     "ultralytics.utils.nms",

@@ -9,7 +9,6 @@ from typing import Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
-import torch
 from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
@@ -29,7 +28,7 @@ from visiontrain.worker.trainer import Description
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.build import build_model, check_image_size, stride_of
 from visiontrain_yolo.class_weights import class_weights
-from visiontrain_yolo.dataset import IndexedObjects, shape_for
+from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
 from visiontrain_yolo.learner import ObjectLearner
 from visiontrain_yolo.names import DEFAULT_MODEL, all_models, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
@@ -86,7 +85,7 @@ class YoloTrainer:
         if options.class_weights_power > 0:
             built.class_weights = class_weights(data, options.class_weights_power).to(device)
         _freeze(model, options, params, context.log)
-        train, val = _loaders(data, params, options, settings, image_size, stride, device)
+        train, val = _loaders(data, params, options, settings, model)
         choice = choose(params, options, images=data.splits["train"], classes=len(data.classes), log=context.log)
         optimizer = build_optimizer(model, choice, options.scaled_weight_decay(params.batch_size))
         plan = _plan(train.batches, params, options)
@@ -192,25 +191,19 @@ def _plan(batches: int, params: TrainParams, options: YoloOptions) -> Plan:
 
 
 def _loaders(
-    data: DatasetIndex,
-    params: TrainParams,
-    options: YoloOptions,
-    settings: Any,
-    image_size: int,
-    stride: int,
-    device: torch.device,
+    data: DatasetIndex, params: TrainParams, options: YoloOptions, settings: Any, model: nn.Module
 ) -> tuple[EpochLoader[ObjectBatch], EpochLoader[ObjectBatch]]:
+    device, stride, image_size = next(model.parameters()).device, stride_of(model), settings.imgsz
     workers = default_workers(device) if options.workers is None else options.workers
-    common: dict[str, Any] = {"image_size": image_size, "stride": stride, "seed": params.seed}
-    train = IndexedObjects(
-        data, "train", settings=settings, closed_from=options.first_closed_epoch(params.epochs), **common
-    )
-    val = IndexedObjects(data, "val", **common)
+    closed_from = options.first_closed_epoch(params.epochs)
+    train = IndexedObjects(data, "train", image_size=image_size, stride=stride, settings=settings)
+    val = IndexedObjects(data, "val", image_size=image_size, stride=stride)
     order = EpochSampler(data.splits["train"], params.batch_size, params.seed, train=True)
     shapes = ShapeSampler((shape_for(*size, image_size, stride) for size in data.sizes("val")), params.batch_size)
+    batches = ObjectBatches(train, seed=params.seed, closed_from=closed_from)
     return (
-        EpochLoader(train, order, workers=min(workers, order.batches), device=device),
-        EpochLoader(val, shapes, workers=min(workers, shapes.batches), device=device),
+        EpochLoader(batches, order, workers=min(workers, order.batches), device=device),
+        EpochLoader(ObjectBatches(val), shapes, workers=min(workers, shapes.batches), device=device),
     )
 
 

@@ -78,7 +78,8 @@ def _read(path: Path) -> tuple[State, tuple[str, ...] | None, int | None]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        content, _ = torch_safe_load(path, safe_only=True)  # builds ultralytics' and torch's own modules alone
+        load: Any = torch_safe_load
+        content, _ = load(path, safe_only=True)  # builds ultralytics' and torch's own modules alone
     if isinstance(content, dict) and content.get("format") == FORMAT:
         return _ours(path)
     if isinstance(content, dict) and isinstance(content.get("ema") or content.get("model"), nn.Module):

@@ -1,0 +1,163 @@
+"""Small generated data and a run without a host: these tests run inside the environment."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import visiontrain.torchkit.loop
+from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+from visiontrain.datasets.objects import COLUMNS, Object, row_of
+from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
+from visiontrain.worker.context import RunContext
+from visiontrain_yolo.trainer import YoloTrainer
+
+COLOURS = {"green": (40, 200, 60), "red": (220, 40, 40)}
+_PLACES = ", ".join("?" * (3 + len(COLUMNS.split(","))))
+
+
+class Writer:
+    """Writes an index by hand: images first drawn by the test, objects as they are given."""
+
+    def __init__(self, folder, classes=tuple(COLOURS)):
+        self.folder, self.path, self._classes, self._splits = folder, folder / "index.sqlite", classes, {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(self.path)
+        self._database.executescript(SCHEMA)
+        self._database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+
+    def add(self, split, name, size, objects):
+        position = self._splits[split] = self._splits.get(split, -1) + 1
+        row = (split, position, json.dumps(name), *size, None, b"")
+        self._database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        for found in objects:
+            values = (split, position, found.label, *row_of(found))
+            self._database.execute(f"INSERT INTO objects (split, position, label, {COLUMNS}) VALUES ({_PLACES})", values)
+
+    def close(self):
+        splits = {name: last + 1 for name, last in self._splits.items()}
+        meta = {"fingerprint": str(self.folder), "task": "detect", "format": "test", "has_objects": "true"}
+        meta |= {"root": json.dumps(str(self.folder)), "classes": json.dumps(self._classes)}
+        meta |= {"splits": json.dumps(splits)}
+        self._database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        self._database.commit()
+        self._database.close()
+        return self.path
+
+
+def make_index(folder, *, train, val, side=64):
+    """Discs and squares of two colours on grey, none to three an image, high images and wide ones."""
+    rng, writer = random.Random(5), Writer(folder)
+    for split, count in (("train", train), ("val", val)):
+        for number in range(count):
+            size = (side, side * 3 // 4) if number % 3 else (side * 3 // 4, side)
+            image = Image.new("RGB", size, (rng.randrange(60, 160),) * 3)
+            pen, objects = ImageDraw.Draw(image), []
+            for _ in range(number % 4):
+                label, edge = rng.randrange(2), rng.randrange(side // 6, side // 3)
+                x, y = rng.randrange(size[0] - edge), rng.randrange(size[1] - edge)
+                draw = pen.ellipse if label else pen.rectangle
+                draw((x, y, x + edge - 1, y + edge - 1), fill=list(COLOURS.values())[label])
+                objects.append(Object(label, (x, y, x + edge, y + edge)))
+            image.save(folder / f"{split}{number}.png")
+            writer.add(split, f"{split}{number}.png", size, objects)
+    return writer.close()
+
+
+class Context(RunContext):
+    """Tells `interrupt` about every batch; keeps events."""
+
+    def __init__(self, params, interrupt=None):
+        self.events = []
+        super().__init__(params, self.events.append)
+        self._interrupt = interrupt
+
+    def progress(self, phase, **fields):
+        super().progress(phase, **fields)
+        if self._interrupt is not None and self._interrupt(phase, fields["epoch"], fields["step"]):
+            self.request_stop()
+
+    def of(self, kind):
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def logged(self):
+        return "\n".join(event["message"] for event in self.of("log"))
+
+    @property
+    def rows(self):
+        timeless = (
+            {k: v for k, v in event["values"].items() if k != "images_per_second"} for event in self.of("metrics")
+        )
+        return list(timeless)
+
+
+class Harness:
+    """Trains in this process, as the worker would."""
+
+    def __init__(self, index, folder):
+        self.index, self.folder = index, folder
+
+    def params(self, name="run", *, model="yolo26n", epochs=2, resume=False, weights=None, **changes):
+        run = self.folder / name
+        run.mkdir(exist_ok=True)
+        checkpoints = [run / "checkpoints" / file for file in ("last.pt", "previous.pt")]
+        found = ResumeFrom(tuple(str(path) for path in checkpoints if path.exists())) if resume else None
+        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
+        values = {
+            "task": "detect", "batch_size": 4, "learning_rate": None, "image_size": 64, "device": "cpu", "seed": 3,
+            **changes,
+        }  # fmt: skip
+        return TrainParams(
+            run_id=name, run_dir=str(run), model=model, dataset=str(self.index), epochs=epochs, resume=found,
+            weights=weights or Weights("scratch"), options=options, **values,
+        )  # fmt: skip
+
+    def train(self, name="run", *, interrupt=None, **changes):
+        context = Context(self.params(name, **changes), interrupt)
+        return YoloTrainer().train(context), context
+
+    def path(self, name="run", file="best.pt"):
+        return self.folder / name / "checkpoints" / file
+
+    def last(self, name="run"):
+        return torch.load(self.path(name, "last.pt"), weights_only=True)
+
+    def best(self, name="run"):
+        return torch.load(self.path(name), weights_only=True)
+
+
+@pytest.fixture(name="make_index")
+def make_index_fixture():
+    """For tests that want data of their own: test modules can't import this one."""
+    return make_index
+
+
+@pytest.fixture
+def writer(tmp_path):
+    return Writer(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    """14 training images: three batches of 4 and one of 2; 6 for validation: two batches of one shape each."""
+    return make_index(tmp_path_factory.mktemp("shapes"), train=14, val=6)
+
+
+@pytest.fixture(scope="session")
+def data(index):
+    return DatasetIndex(index)
+
+
+@pytest.fixture
+def harness(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield Harness(index, tmp_path)
+    torch.set_num_threads(before)
