@@ -12,8 +12,10 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
+import PIL.Image
 import torch  # reads OMP_NUM_THREADS, before ultralytics sets it
 
 __all__ = ["MODULES"]
@@ -55,8 +57,8 @@ def _settings(folder: Path) -> dict[str, object]:
 def _import() -> None:
     if "ultralytics" in sys.modules:
         raise RuntimeError("ultralytics was imported before it was sealed: import visiontrain_yolo.sealed first")
-    before, save = dict(os.environ), torch.save
-    with tempfile.TemporaryDirectory(prefix="visiontrain-yolo-") as name:
+    before, save, open_image = dict(os.environ), torch.save, PIL.Image.open
+    with tempfile.TemporaryDirectory(prefix="visiontrain-yolo-") as name, warnings.catch_warnings():
         folder = Path(name)
         (folder / "Ultralytics").mkdir()
         (folder / "Ultralytics" / "settings.json").write_text(json.dumps(_settings(folder)), encoding="utf-8")
@@ -68,6 +70,7 @@ def _import() -> None:
                 importlib.import_module(module)
         finally:
             torch.save = save  # theirs tries again for half a minute where the disk is full
+            PIL.Image.open = open_image  # theirs installs a package when it meets a file that is no image
             os.environ.clear()
             os.environ.update(before)
     logging.getLogger("ultralytics").setLevel(logging.WARNING)
