@@ -22,6 +22,9 @@ from visiontrain.torchkit.transforms import Transform
 
 __all__ = ["EpochLoader", "EpochSampler", "ImageBatch", "LabelledImages", "default_workers"]
 
+#: Batches that each loader process keeps ready.
+_PREFETCHED = 4
+
 #: (epoch, position in the split): a sample's identity, which its random choices are derived from.
 SampleKey = tuple[int, int]
 
@@ -181,6 +184,7 @@ class EpochLoader:
 
     def __init__(self, dataset: LabelledImages, sampler: EpochSampler, *, workers: int, device: torch.device) -> None:
         self._sampler = sampler
+        self.ahead = _PREFETCHED * workers
         options: dict[str, Any] = {}
         if workers:
             # fork starts in milliseconds and the children need nothing that it breaks; elsewhere it is not safe
@@ -188,7 +192,7 @@ class EpochLoader:
             options = {
                 "multiprocessing_context": method,
                 "persistent_workers": True,
-                "prefetch_factor": 4,
+                "prefetch_factor": _PREFETCHED,
                 "worker_init_fn": _outlive_a_request_to_stop,
             }
         self._loader: DataLoader[ImageBatch] | None = DataLoader(

@@ -13,6 +13,7 @@ import torch
 from visiontrain.errors import RunFailedError
 from visiontrain.protocol.messages import TrainResult
 from visiontrain.torchkit.determinism import deterministic
+from visiontrain.torchkit.estimating import Estimates
 from visiontrain.torchkit.freezing import begin_training
 from visiontrain.torchkit.learning import Batch, BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
@@ -85,6 +86,15 @@ class TrainingLoop(Generic[B]):
         self._steps = Steps(
             learner, updates, precision=settings.precision, device=device, warn=partial(context.log, level="warning")
         )
+        self._estimates = Estimates(
+            context,
+            epochs=settings.epochs,
+            train_batches=train.batches,
+            val_batches=val.batches,
+            ahead=train.ahead,
+            checkpoint_bytes=keeper.size(),
+            device=device,
+        )
         self._saved_at = time.monotonic()
 
     def run(self) -> TrainResult:
@@ -102,17 +112,21 @@ class TrainingLoop(Generic[B]):
 
     def _run(self, at: Position) -> TrainResult:
         while at.epoch < self._settings.epochs and not self._out_of_patience(at):
+            self._estimates.begin_epoch(at)
             if not self._train_epoch(at):
                 return self._stop(at)
+            self._estimates.end_training(at)
             self._keeper.pin_rng()
             with self._updates.averaged():
                 evaluation = self._validate(at)
+                self._estimates.end_validation()
                 if evaluation is not None:
                     self._record(at, evaluation)
             if evaluation is None:
                 return self._stop(at)
             at.next_epoch()
             self._save(at)
+            self._estimates.end_epoch(at)
         return self._result("completed", at)
 
     def _out_of_patience(self, at: Position) -> bool:
@@ -160,6 +174,7 @@ class TrainingLoop(Generic[B]):
     def _look(self, at: Position, meter: _Meter) -> None:
         meter.read()
         self._refuse_non_finite(at)
+        self._estimates.look(at)
         self._context.progress(
             "train",
             epoch=at.epoch + 1,

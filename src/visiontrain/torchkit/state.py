@@ -112,6 +112,11 @@ class CheckpointKeeper:
         self._saved: tuple[int, ...] | None = None
         self._last_is_whole = True
 
+    def size(self) -> int:
+        """Bytes that an epoch's end writes, about: last.pt with the optimizer's two numbers a weight, and best.pt."""
+        model: int = sum(tensor.numel() * tensor.element_size() for tensor in self._model.state_dict().values())
+        return model * (4 if self._updates.average is None else 5)
+
     def pin_rng(self) -> None:
         """Let the next `save_last` keep the random state of now: what follows will be done again when resuming."""
         self._rng = capture_rng(self._device)
