@@ -22,6 +22,7 @@ from visiontrain.torchkit.state import CheckpointKeeper, Position
 from visiontrain.torchkit.steps import Steps
 from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import RunContext
+from visiontrain.worker.state import is_better
 
 __all__ = ["LoopSettings", "TrainingLoop"]
 
@@ -226,7 +227,7 @@ class TrainingLoop(Generic[B]):
         if not math.isfinite(row["val_loss"]):
             self._context.log(f"Epoch {epoch}: the validation loss is not a number. {self._advice()}", level="warning")
         name, sign = self._settings.primary_metric, -1 if self._settings.lower_is_better else 1
-        if not at.best or _is_better(sign * row[name], sign * at.best[name]):
+        if not at.best or is_better(sign * row[name], sign * at.best[name]):
             at.best, at.best_epoch = row, epoch
             self._keeper.save_best(at)
             for path, kind in evaluation.write_artifacts(self._context.artifacts_dir, epoch=epoch):
@@ -251,11 +252,6 @@ class TrainingLoop(Generic[B]):
         if self._settings.precision != "fp32":
             return f"{lower} or --set precision=fp32."
         return f"{lower} or --set clip_grad=1."
-
-
-def _is_better(new: float, old: float) -> bool:
-    """Whether `new` is higher; anything is better than NaN, and NaN than nothing."""
-    return not math.isnan(new) and (math.isnan(old) or new > old)
 
 
 class _Meter:
