@@ -103,7 +103,7 @@ def export(
         with explained(f"the export in {context.artifacts_dir} can't be written"):
             replace(description, check=check).write(folder / "model.json")
             kept = _keep(folder, context.artifacts_dir)
-    for path in kept:
+    for path in sorted(kept, key=lambda path: path.name != written.file):  # the model first: it is what is asked for
         context.artifact(path, kind="export")
     size = sum(path.stat().st_size for path in kept)
     context.log(
