@@ -66,7 +66,7 @@ class ClassFolders:
         else:
             counts = _read_classes(root, "", folders, "train", listing)
         loose = _leave_out_files(root, "", listing)
-        _check_classes(root, counts, loose)
+        _check_classes(root, counts, loose, fewest=2 if listing.for_training else 1)
 
 
 def _are_splits(root: str, folders: list[str], splits: list[str]) -> bool:
@@ -141,9 +141,9 @@ def _leave_out_files(root: str, folder: str, listing: Listing) -> int:
     return images
 
 
-def _check_classes(root: str, counts: Counter[str], loose: int) -> None:
+def _check_classes(root: str, counts: Counter[str], loose: int, *, fewest: int) -> None:
     shown = printable(root)
-    if len(counts) > 1:
+    if len(counts) >= fewest:
         return
     if not counts and loose:
         raise DatasetError(
