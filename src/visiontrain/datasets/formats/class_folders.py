@@ -89,7 +89,7 @@ def _read_splits(root: str, splits: dict[str, Split], listing: Listing) -> Count
                 f"split ({split})",
                 instruction="Put the images of both into one of them, or give the other a name that starts with a dot.",
             )
-    if "train" not in splits.values():
+    if listing.for_training and "train" not in splits.values():
         raise DatasetError(
             f"{printable(root)} has a folder {printable(min(splits))} but none to train on",
             instruction=f"Add a folder named train. {_EXPECTED}",
