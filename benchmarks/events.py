@@ -19,7 +19,8 @@ from pathlib import Path
 
 from measuring import finish, report
 
-from visiontrain.handles import Run, RunHandle
+from visiontrain.following import RunHandle
+from visiontrain.handles import Run
 from visiontrain.protocol.events import LogEvent
 from visiontrain.protocol.messages import TrainParams, Weights
 from visiontrain.protocol.structure import unstructure

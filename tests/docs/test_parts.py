@@ -40,7 +40,7 @@ def test_the_tutorial_shows_every_file_of_the_plugin():
     plugin = REPO / "examples" / "visiontrain_softmax"
     files = {path.relative_to(REPO).as_posix() for path in plugin.rglob("*.py")}
     files |= {path.relative_to(REPO).as_posix() for path in plugin.rglob("*.toml")}
-    assert {path for _, path in shown()} == files
+    assert {path for page, path in shown() if page == "docs/tutorial/first-plugin.md"} == files
 
 
 def test_the_tutorials_plugin_is_as_short_as_it_says():

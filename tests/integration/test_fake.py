@@ -13,6 +13,7 @@ from visiontrain_harness.processes import PATIENCE, alive, until
 
 import visiontrain as vt
 from visiontrain.protocol.events import LogEvent, MetricsEvent, ProgressEvent
+from visiontrain.runners import starting
 from visiontrain.testing import Crash, Failure, Hang, fake_framework, make_sample
 from visiontrain.testing.worker.script import VARIABLE
 
@@ -33,6 +34,17 @@ def test_the_module_s_functions_train_with_it():
         assert vt.run("mine").run_id == run.run_id
         assert [model.name for model in vt.models()] == ["fake_model"]
         assert [plugin.name for plugin in vt.plugins()] == ["fake"]
+
+
+def test_a_batch_size_that_is_left_to_the_trainer_stays_so_in_the_record(monkeypatch):
+    asked = []
+    with fake_framework() as fake:
+        start = starting.start_supervisor
+        monkeypatch.setattr(starting, "start_supervisor", lambda launch: asked.append(launch.params) or start(launch))
+        run = train(fake, epochs=1, batch_size="auto")
+        assert run.record.spec["batch_size"] == "auto"
+        assert run.resume(epochs=2, progress=False).record.spec["batch_size"] == "auto"
+    assert [(params["auto_batch_size"], params["batch_size"]) for params in asked] == [(True, 4), (True, 4)]
 
 
 def test_events_come_as_from_a_real_one():

@@ -155,19 +155,3 @@ def test_a_dataset_with_broken_files(real_data, home, tmp_path):
     found = index_dataset(root, folder=home, skip_unreadable=True)
     assert found.report.classes["photos"] == {"train": 14, "val": 4}
     assert len(list(DatasetIndex(found.path).images("train"))) == found.splits["train"]
-
-
-@pytest.mark.parametrize(
-    ("name", "sign"),
-    [
-        ("bccd", "Annotations"),
-        ("coco_open", "COCO dataset"),
-        ("coco128_open", "YOLO dataset"),
-        ("icdar15_quads", "one class only, imgs"),
-        ("easy_vqa", "one class only, images"),
-        ("nasty_pillow", "a single folder of"),
-    ],
-)
-def test_data_of_other_kinds_is_refused(real_data, home, name, sign):
-    with pytest.raises(DatasetError, match=sign):
-        check_dataset(real_data / name, folder=home)

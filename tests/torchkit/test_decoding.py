@@ -4,11 +4,11 @@ import pytest
 import torch
 from PIL import Image
 
-from visiontrain.errors import DatasetError
+from visiontrain.errors import DatasetError, RunFailedError
 from visiontrain.protocol.inference import ImageSource, RawPixels
 from visiontrain.torchkit.decoding import decode_ahead, read_source
-from visiontrain.torchkit.predicting import classify_images, probabilities
-from visiontrain.torchkit.transforms import EvalTransform, ImageConfig
+from visiontrain.torchkit.predicting import Scorer, classify_images, probabilities
+from visiontrain.torchkit.transforms import EvalTransform, ImageConfig, Normalize
 
 TRANSFORM = EvalTransform(ImageConfig(size=(4, 4), mean=(0.5,) * 3, std=(0.5,) * 3))
 
@@ -82,3 +82,42 @@ def test_probabilities_by_hand():
     assert one.dtype == torch.float32
     assert one.tolist()[0] == pytest.approx([0.11419519, 0.84379473, 0.04201007])
     assert probabilities(scores, multi_label=True).tolist()[0] == pytest.approx([0.5, 0.88079708, 0.26894142])
+
+
+class Narrow(torch.nn.Module):
+    """Has room for some images at once; counts what it computes."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room, self.seen = room, []
+
+    def forward(self, images):
+        if len(images) > self.room:
+            raise RuntimeError("MPS backend out of memory")
+        self.seen.append(len(images))
+        return images.mean((2, 3))
+
+
+def scorer_of(model):
+    config = TRANSFORM.config
+    return Scorer(model, Normalize(config, torch.device("cpu")), torch.device("cpu"), "fp32", multi_label=True)
+
+
+def test_where_memory_is_short_fewer_are_computed_at_once_and_later_ones_too():
+    pixels = torch.randint(0, 256, (10, 4, 4, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    roomy, narrow = Narrow(100), Narrow(3)
+    scorer = scorer_of(narrow)
+    assert torch.equal(scorer(pixels), scorer_of(roomy)(pixels))
+    assert narrow.seen == [2, 3, 2, 3]
+    scorer(pixels)
+    assert narrow.seen == [2, 3, 2, 3] * 2
+
+
+def test_memory_for_not_even_one_image_is_an_error():
+    with pytest.raises(RunFailedError, match="the memory of cpu has no room for a prediction with a single image: MPS"):
+        scorer_of(Narrow(0))(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))
+
+
+def test_another_error_of_the_model_is_passed_on():
+    with pytest.raises(ZeroDivisionError):
+        scorer_of(lambda images: 1 / 0)(torch.zeros(2, 4, 4, 3, dtype=torch.uint8))

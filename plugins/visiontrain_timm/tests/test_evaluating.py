@@ -1,7 +1,6 @@
 """A checkpoint's numbers: those of its training, on any data whose classes it knows."""
 
 import json
-import math
 import shutil
 import sqlite3
 
@@ -10,6 +9,7 @@ import torch
 
 from visiontrain.errors import DatasetError, WeightsError
 from visiontrain.torchkit.checkpoint import read_checkpoint, write_checkpoint
+from visiontrain_timm.classify import Classifier
 
 
 def numbers(metrics):
@@ -79,10 +79,9 @@ def test_an_average_that_was_kept_is_what_is_evaluated_whatever_the_options_say(
     assert numbers(result.metrics).items() <= trained.rows[-1].items()
 
 
-def test_all_splits_that_are_asked_for_are_taken_together(harness):
-    harness.train(epochs=1)
+def test_all_splits_that_are_asked_for_are_taken_together(trained):
     (both, context), (train, _), (val, _) = (
-        harness.evaluate(splits=splits) for splits in (("train", "val"), ("train",), ("val",))
+        trained.evaluate(splits=splits) for splits in (("train", "val"), ("train",), ("val",))
     )
     for name in ("accuracy", "val_loss"):
         together = (39 * train.metrics[name] + 15 * val.metrics[name]) / 54
@@ -92,17 +91,15 @@ def test_all_splits_that_are_asked_for_are_taken_together(harness):
     assert steps[-1]["step"] == 7
 
 
-def test_classes_are_found_by_name(harness, tmp_path):
-    harness.train(epochs=2, learning_rate=3e-3)
-    plain, _ = harness.evaluate()
-    other, _ = harness.evaluate(dataset=str(changed(harness.index, tmp_path, ["triangle", "circle", "square"])))
+def test_classes_are_found_by_name(trained, tmp_path):
+    plain, _ = trained.evaluate()
+    other, _ = trained.evaluate(dataset=str(changed(trained.index, tmp_path, ["triangle", "circle", "square"])))
     assert numbers(other.metrics) == numbers(plain.metrics)
 
 
-def test_classes_that_the_data_lacks_count_only_where_they_are_predicted(harness, tmp_path):
-    harness.train(epochs=2, learning_rate=3e-3)
-    result, _ = harness.evaluate(dataset=str(changed(harness.index, tmp_path, ["square", "circle"])))
-    matrix = json.loads((harness.folder / "run-evaluated" / "artifacts" / "confusion_matrix.json").read_text())
+def test_classes_that_the_data_lacks_count_only_where_they_are_predicted(trained, tmp_path):
+    result, _ = trained.evaluate(dataset=str(changed(trained.index, tmp_path, ["square", "circle"])))
+    matrix = json.loads((trained.folder / "run-evaluated" / "artifacts" / "confusion_matrix.json").read_text())
     assert matrix["classes"] == ["circle", "square", "triangle"]
     counts = torch.tensor(matrix["matrix"]).double()
     assert counts[2].sum() == 0
@@ -114,25 +111,22 @@ def test_classes_that_the_data_lacks_count_only_where_they_are_predicted(harness
     }
 
 
-def test_a_class_that_the_checkpoint_does_not_know_is_named(harness, tmp_path, make_index):
-    harness.train(epochs=1)
+def test_a_class_that_the_checkpoint_does_not_know_is_named(trained, tmp_path, make_index):
     other = make_index(tmp_path / "hexagons", train=1, val=1, side=36, classes=("circle", "hexagon", "square"))
     with pytest.raises(DatasetError, match=r"'hexagon', which .*best.pt does not know") as caught:
-        harness.evaluate(dataset=str(other))
+        trained.evaluate(dataset=str(other))
     assert "'circle', 'square', 'triangle'" in caught.value.instruction
 
 
-def test_a_split_without_images_is_an_error_that_says_what_there_is(harness):
-    harness.train(epochs=1)
+def test_a_split_without_images_is_an_error_that_says_what_there_is(trained):
     with pytest.raises(DatasetError, match="no images in its split test") as caught:
-        harness.evaluate(splits=("val", "test"))
+        trained.evaluate(splits=("val", "test"))
     assert caught.value.instruction == "It has train (39), val (15)."
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_stop_ends_it_between_two_batches_without_numbers(harness, workers):
-    harness.train(epochs=1)
-    result, context = harness.evaluate(splits=("train",), options={"workers": workers}, stop_at=2)
+def test_a_stop_ends_it_between_two_batches_without_numbers(trained, workers):
+    result, context = trained.evaluate(splits=("train",), options={"workers": workers}, stop_at=2)
     assert (result.status, result.metrics) == ("stopped", {})
     assert not any(event["type"] == "artifact" for event in context.events)
 
@@ -160,26 +154,23 @@ def test_several_labels(harness, discs, tmp_path):
     assert fewer.metrics["map"] == pytest.approx(sum(shares) / 2)
 
 
-def test_data_of_another_kind_is_refused(harness, discs):
-    harness.train(epochs=1)
+def test_data_of_another_kind_is_refused(trained, discs):
     with pytest.raises(DatasetError, match=r"any number of labels, and .*best.pt was trained on .* one class each"):
-        harness.evaluate(dataset=str(discs))
+        trained.evaluate(dataset=str(discs))
 
 
-def test_a_checkpoint_that_is_missing_or_damaged_is_an_error_that_says_so(harness):
-    harness.train(epochs=1)
+def test_a_checkpoint_that_is_missing_or_damaged_is_an_error_that_says_so(trained):
     with pytest.raises(WeightsError, match=r"nothing.pt can't be read: .*No such file"):
-        harness.evaluate(file="nothing.pt")
-    path = harness.path()
+        trained.evaluate(file="nothing.pt")
+    path = trained.path()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"best.pt can't be used: the checksum of .* is wrong"):
-        harness.evaluate()
+        trained.evaluate()
 
 
-def test_a_checkpoint_of_something_else_is_refused(harness):
-    harness.train(epochs=1)
+def test_a_checkpoint_of_something_else_is_refused(trained):
     for change, words in (
         ({"framework": "other"}, "is of other for the task classify, not of timm"),
         ({"task": "detect"}, "for the task detect, not of timm for classify"),
@@ -188,23 +179,36 @@ def test_a_checkpoint_of_something_else_is_refused(harness):
         ({"classes": ["a", "b"]}, "does not fit test_resnet"),
         ({"image": {"size": 3}}, "does not say how its model is built"),
     ):
-        payload = read_checkpoint(harness.path())
+        payload = read_checkpoint(trained.path())
         payload["metadata"].update(change)
-        write_checkpoint(harness.path(file="changed.pt"), payload)
+        write_checkpoint(trained.path(file="changed.pt"), payload)
         with pytest.raises(WeightsError, match=words):
-            harness.evaluate(file="changed.pt")
+            trained.evaluate(file="changed.pt")
 
 
-def test_an_image_that_can_not_be_read_is_named(harness, make_index, tmp_path):
-    harness.train(epochs=1)
+@pytest.fixture
+def little_memory(monkeypatch):
+    """There is room for three images at once."""
+
+    def forward(self, images, original=Classifier.logits):
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return original(self, images)
+
+    monkeypatch.setattr(Classifier, "logits", forward)
+
+
+def test_where_memory_is_short_it_takes_fewer_at_once_and_says_so(trained, little_memory):
+    result, context = trained.evaluate()
+    assert result.status == "completed"
+    assert "Out of memory at 8 images: beginning anew with 2 x 4 at once." in context.logged
+    assert "Out of memory at 8 images: beginning anew with 4 x 2 at once." in context.logged
+    matrix = json.loads((context.artifacts_dir / "confusion_matrix.json").read_text())["matrix"]
+    assert sum(map(sum, matrix)) == 15
+
+
+def test_an_image_that_can_not_be_read_is_named(trained, make_index, tmp_path):
     index = make_index(tmp_path / "damaged", train=1, val=1, side=36)
     (tmp_path / "damaged" / "val" / "1.jpg").write_bytes(b"no image")
     with pytest.raises(DatasetError, match=r"val/1.jpg: can't be decoded"):
-        harness.evaluate(dataset=str(index))
-
-
-def test_a_model_for_another_image_size_is_built_for_it(harness):
-    _, trained = harness.train(model="swin_tiny_patch4_window7_224", image_size=56, epochs=1)
-    result, _ = harness.evaluate()
-    assert numbers(result.metrics) == best_row(harness, trained)
-    assert all(math.isfinite(value) for value in result.metrics.values())
+        trained.evaluate(dataset=str(index))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from PIL import Image
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, ExportError, WeightsError
+from visiontrain.torchkit.checkpoint import read_checkpoint, write_checkpoint
 from visiontrain.torchkit.exportformats import FORMATS, TorchScript
 
 LOAD_SCRIPT = """
@@ -48,9 +50,8 @@ def test_onnx(trained):
     assert result.metrics["images_checked"] == 6
     folder = context.artifacts_dir
     assert {path.name for path in folder.iterdir()} == {"model.onnx", "model.json"}
-    assert {event["path"] for event in context.events if event["type"] == "artifact"} == {
-        "artifacts/model.onnx", "artifacts/model.json",
-    }  # fmt: skip
+    told = [(event["path"], event["kind"]) for event in context.events if event["type"] == "artifact"]
+    assert told == [("artifacts/model.onnx", "export"), ("artifacts/model.json", "export")]
     description = json.loads((folder / "model.json").read_text())
     assert description["classes"] == ["circle", "square", "triangle"]
     assert description["input"] == {"name": "images", "type": "float32", "shape": ["batch", 3, 32, 32]}
@@ -204,7 +205,8 @@ def test_weights_too_large_for_one_file_lie_beside_it(trained, monkeypatch):
     assert {path.name for path in left(context)} == {"model.onnx", "model.onnx.data", "model.json"}
     assert result.metrics["export_difference"] < 1e-5
     onnxruntime.InferenceSession(context.artifacts_dir / "model.onnx", providers=["CPUExecutionProvider"])
-    assert len([event for event in context.events if event["type"] == "artifact"]) == 3
+    told = [event["path"] for event in context.events if event["type"] == "artifact"]
+    assert told == [f"artifacts/{name}" for name in ("model.onnx", "model.onnx.data", "model.json")]
 
 
 def test_an_image_of_the_set_that_can_not_be_read_is_named(trained, make_index, tmp_path):
@@ -215,3 +217,52 @@ def test_an_image_of_the_set_that_can_not_be_read_is_named(trained, make_index, 
     with pytest.raises(DatasetError, match=r"val/1.jpg: can't be decoded"):
         trained.export(context=context)
     assert left(context) == []
+
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "classify_with_onnxruntime.py"
+
+
+@pytest.fixture
+def photos(index, tmp_path):
+    """As they come: turned, grey, transparent, of a palette, for print, wide and tall."""
+    with Image.open(val_images(index)[0]) as image:
+        drawn = image.convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    for name, image, options in (
+        ("turned.jpg", drawn.resize((70, 40)), {"exif": exif}),
+        ("grey.png", drawn.convert("L"), {}),
+        ("clear.png", drawn.convert("RGBA"), {}),
+        ("palette.gif", drawn.convert("P"), {}),
+        ("print.jpg", drawn.convert("CMYK").resize((33, 90)), {}),
+        ("wide.png", drawn.resize((301, 41)), {}),
+    ):
+        if image.mode == "RGBA":
+            image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.save(tmp_path / name, **options)
+    return [
+        str(tmp_path / name) for name in ("turned.jpg", "grey.png", "clear.png", "palette.gif", "print.jpg", "wide.png")
+    ]
+
+
+@pytest.mark.parametrize("image_config", [{}, {"crop_mode": "squash", "crop_pct": 0.9, "size": [40, 40]}])
+def test_the_example_gives_what_we_predict_without_visiontrain(trained, photos, image_config):
+    payload = read_checkpoint(trained.path())
+    payload["metadata"]["image"].update(image_config)
+    write_checkpoint(trained.path(), payload)
+    _, context = trained.export("onnx")
+    paths = photos + val_images(trained.index)
+    # The environment's own interpreter: these tests' one also sees visiontrain.
+    python = str(Path(onnxruntime.__file__).parents[4] / "bin" / "python")
+    assert subprocess.run([python, "-I", "-c", "import visiontrain"], check=False, capture_output=True).returncode == 1
+    command = [python, "-I", str(EXAMPLE), str(context.artifacts_dir), *paths]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    predicted = trained.predict(paths)
+    for line, path, prediction in zip(done.stdout.splitlines(), paths, predicted.predictions, strict=True):
+        shown, *best = line.split("\t")
+        assert shown == path
+        wanted = sorted(zip(prediction.classify.probabilities, predicted.classes, strict=True), reverse=True)
+        assert [text.rpartition(" ")[0] for text in best] == [name for _, name in wanted]
+        found = [float(text.rpartition(" ")[2]) for text in best]
+        assert found == pytest.approx([probability for probability, _ in wanted], abs=1e-4)

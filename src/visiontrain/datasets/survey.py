@@ -77,6 +77,7 @@ def survey_dataset(
     progress: Callable[[IndexProgress], None] | None,
     others: Callable[[], Iterable[Pillow]] = tuple,
     among: Collection[Task] | None = None,
+    for_training: bool = True,
 ) -> Iterator[Survey]:
     """Read a dataset; the survey is gone when the context ends.
 
@@ -89,6 +90,7 @@ def survey_dataset(
         others: Further Pillows that have to read the images: those that training will use. Asked for only where there
             are images of formats that one may read and another not.
         among: Where `task` is None: the tasks to choose from; None: any.
+        for_training: Whether there must be classes to tell from one another.
 
     Raises:
         DatasetError: there is no dataset at `data`: the message says what was found and what was expected.
@@ -106,7 +108,7 @@ def survey_dataset(
     try:
         with Staging() as staging:
             tell(IndexProgress("scan", 0, 0))
-            layout.read(source, task, _Telling(staging, tell))
+            layout.read(source, task, _Telling(staging, tell, for_training=for_training))
             tell(IndexProgress("scan", staging.listed, staging.listed))
             probe_images(staging, root, known, tell)
             for other in _differing(others()) if staging.uncommon else ():
@@ -162,7 +164,8 @@ def _existing(data: str | os.PathLike[str]) -> str:
 class _Telling:
     """A listing that tells how far it is."""
 
-    def __init__(self, staging: Staging, tell: Callable[[IndexProgress], None]) -> None:
+    def __init__(self, staging: Staging, tell: Callable[[IndexProgress], None], *, for_training: bool) -> None:
+        self.for_training = for_training
         self._staging = staging
         self._tell = tell
         self.add_class = staging.add_class

@@ -62,7 +62,14 @@ def index_dataset(
         VisiontrainError: no process could be started to decode images.
     """
     with survey_dataset(
-        data, folder=folder, task=task, seed=seed, progress=progress, others=others, among=among
+        data,
+        folder=folder,
+        task=task,
+        seed=seed,
+        progress=progress,
+        others=others,
+        among=among,
+        for_training=for_training,
     ) as survey:
         report = make_report(survey, batch_size=batch_size, skip_unreadable=skip_unreadable)
         _refuse_errors(report, for_training=for_training)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from visiontrain.protocol.events import (
     CheckpointEvent,
+    EstimateEvent,
     Event,
     MetricsEvent,
     ProgressEvent,
@@ -50,6 +51,7 @@ class Following:
         self._began: float | None = None  # monotonic time at which the epoch under way began
         self._origin: tuple[float, float] | None = None  # monotonic time and position of this attempt's first batch
         self._mean: float | None = None  # seconds an epoch
+        self._estimate: EstimateEvent | None = None  # the trainer's own: it knows what is still to come
 
     def take(self, event: Event) -> EpochRow | None:
         """Take an event; gives the row of an epoch once it is known whether that is the best one."""
@@ -58,6 +60,8 @@ class Following:
             self._take_progress(event)
         elif isinstance(event, MetricsEvent) and event.scope == "epoch":
             self._take_row(event)
+        elif isinstance(event, EstimateEvent):
+            self._estimate = event
         elif isinstance(event, WorkerEvent):
             self.waiting_for = "Preparing the training"
             self._began = event.monotonic
@@ -66,17 +70,21 @@ class Following:
             self._began = event.monotonic
         elif isinstance(event, StatusEvent) and event.status == "running":
             self.progress, self.waiting_for = None, "Starting the worker"
-            self._began = self._origin = self._mean = None
+            self._began = self._origin = self._mean = self._estimate = None
         elif isinstance(event, StatusEvent) and event.status == "pending":
             self.waiting_for = "Waiting for its turn"
         return row
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds until all epochs are done, at the pace so far; None where there is no pace yet.
+        """Seconds until all epochs are done; None where nothing tells yet.
+
+        The trainer's estimate where it gives one, else the pace so far.
 
         Args:
             now: The present, as `time.monotonic` gives it.
         """
+        if self._estimate is not None:
+            return max(0.0, self._estimate.seconds - (now - self._estimate.monotonic))
         if self.epochs is None:
             return None
         if self._mean is not None and self._began is not None:

@@ -20,6 +20,7 @@ __all__ = [
     "UNFINISHED",
     "ArtifactEvent",
     "CheckpointEvent",
+    "EstimateEvent",
     "Event",
     "LogEvent",
     "MetricsEvent",
@@ -105,6 +106,23 @@ class ArtifactEvent(EventBase):
 
 
 @dataclass(frozen=True)
+class EstimateEvent(EventBase):
+    """How long the rest of a run takes, and how much memory: by what it has done so far, and told again as that grows.
+
+    `seconds` is until all epochs are done, `epoch_seconds` for one with its validation and checkpoints; `epochs` are
+    left, with the fraction of the one under way. `memory` is the most so far and `memory_total` what there is, in
+    bytes: the device's, or the machine's where the run computes on its processors.
+    """
+
+    type: ClassVar[str] = "estimate"
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    epochs: float = 0.0
+    memory: int | None = None
+    memory_total: int | None = None
+
+
+@dataclass(frozen=True)
 class LogEvent(EventBase):
     """A message for the person."""
 
@@ -147,7 +165,15 @@ class StatusEvent(EventBase):
 
 
 Event = (
-    MetricsEvent | ProgressEvent | CheckpointEvent | ArtifactEvent | LogEvent | ResumedEvent | WorkerEvent | StatusEvent
+    MetricsEvent
+    | ProgressEvent
+    | CheckpointEvent
+    | ArtifactEvent
+    | EstimateEvent
+    | LogEvent
+    | ResumedEvent
+    | WorkerEvent
+    | StatusEvent
 )
 
 _TYPES: dict[str, type[Event]] = {
@@ -157,6 +183,7 @@ _TYPES: dict[str, type[Event]] = {
         ProgressEvent,
         CheckpointEvent,
         ArtifactEvent,
+        EstimateEvent,
         LogEvent,
         ResumedEvent,
         WorkerEvent,

@@ -161,6 +161,7 @@ def _manifest(folder: Path, name: str, task: Task, models: tuple[str, ...], like
     changes: dict[str, Any] = {
         "tasks": (task,),
         "models": models,
+        "auto_batch_size": True,
         "environment": made,
         "trainer": "visiontrain.testing.worker.scripted:ScriptedTrainer",
         "packages": ("visiontrain",),

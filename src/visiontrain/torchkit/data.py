@@ -31,6 +31,9 @@ __all__ = [
     "default_workers",
 ]
 
+#: Batches that each loader process keeps ready.
+_PREFETCHED = 4
+
 #: (epoch, position in the split): a sample's identity, which its random choices are derived from.
 SampleKey = tuple[int, int]
 
@@ -218,6 +221,7 @@ class EpochLoader(Generic[L]):
 
     def __init__(self, dataset: Dataset[L], sampler: KeySampler, *, workers: int, device: torch.device) -> None:
         self._sampler = sampler
+        self.ahead = _PREFETCHED * workers
         options: dict[str, Any] = {}
         if workers:
             # fork starts in milliseconds and the children need nothing that it breaks; elsewhere it is not safe
@@ -225,7 +229,7 @@ class EpochLoader(Generic[L]):
             options = {
                 "multiprocessing_context": method,
                 "persistent_workers": True,
-                "prefetch_factor": 4,
+                "prefetch_factor": _PREFETCHED,
                 "worker_init_fn": _outlive_a_request_to_stop,
             }
         self._loader: DataLoader[L] | None = DataLoader(

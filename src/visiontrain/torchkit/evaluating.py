@@ -13,9 +13,12 @@ from visiontrain.errors import DatasetError
 from visiontrain.protocol.inference import EvaluateResult
 from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages
 from visiontrain.torchkit.determinism import deterministic
+from visiontrain.torchkit.fitting import Fitting
 from visiontrain.torchkit.learning import Learner
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.precision import Precision, autocast
+from visiontrain.torchkit.shortage import release_memory
+from visiontrain.torchkit.splitting import in_words
 from visiontrain.torchkit.transforms import Transform
 from visiontrain.worker.context import EvaluateContext
 
@@ -151,18 +154,40 @@ def evaluate(
 
     Returns:
         The canonical metrics and ``images_per_second``, loading included. None of them where a stop came first.
+
+    Raises:
+        DatasetError: an image can't be read.
+        RunFailedError: memory has no room for a single image.
     """
-    began = time.perf_counter()
-    evaluation = learner.evaluation()
     learner.model.eval()
-    context.progress("evaluate", step=0, steps=batches.batches)
-    with deterministic(settings.device), torch.inference_mode(), autocast(settings.device, settings.precision):
-        for done, batch in enumerate(batches, start=1):
-            if context.stop_requested:
-                return EvaluateResult("stopped")
-            evaluation.update(classes(batch))
-            context.progress("evaluate", step=done, steps=batches.batches)
-        metrics = evaluation.compute()
+    fitting = Fitting(settings.device, "an evaluation")
+    while True:
+        began, images = time.perf_counter(), 0
+        evaluation = learner.evaluation()
+        context.progress("evaluate", step=0, steps=batches.batches)
+        try:
+            with deterministic(settings.device), torch.inference_mode(), autocast(settings.device, settings.precision):
+                for done, batch in enumerate(batches, start=1):
+                    if context.stop_requested:
+                        return EvaluateResult("stopped")
+                    images = len(batch)
+                    for part in fitting.parts(images):
+                        evaluation.update(classes(batch.part(part)))
+                    context.progress("evaluate", step=done, steps=batches.batches)
+                metrics = evaluation.compute()
+        except Exception as error:
+            if images == 0:
+                raise
+            fitting.shrink(error, images)
+        else:
+            break
+        # A batch may have been counted in part: the pass begins anew.
+        context.log(
+            f"Out of memory at {images} images: beginning anew with {in_words(images, fitting.at_once)} at once.",
+            level="warning",
+        )
+        del evaluation
+        release_memory(settings.device)
     metrics["images_per_second"] = batches.images / (time.perf_counter() - began)
     for path, kind in evaluation.write_artifacts(context.artifacts_dir, epoch=settings.epoch):
         context.artifact(path, kind=kind)

@@ -102,8 +102,8 @@ def export(
         }
         with explained(f"the export in {context.artifacts_dir} can't be written"):
             replace(description, check=check).write(folder / "model.json")
-            kept = _keep(folder, context.artifacts_dir)
-    for path in kept:
+            kept = _keep(folder, context.artifacts_dir, (written.file, f"{written.file}.data", "model.json"))
+    for path in sorted(kept, key=lambda path: path.name != written.file):  # the model first: it is what is asked for
         context.artifact(path, kind="export")
     size = sum(path.stat().st_size for path in kept)
     context.log(
@@ -210,10 +210,6 @@ def _aside(artifacts: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _keep(folder: Path, artifacts: Path) -> list[Path]:
-    kept = []
-    for path in sorted(folder.iterdir()):
-        target = artifacts / path.name
-        path.replace(target)
-        kept.append(target)
-    return kept
+def _keep(folder: Path, artifacts: Path, names: Sequence[str]) -> list[Path]:
+    """Move the files of these names; the model's comes first, and what says that it is whole last."""
+    return [(folder / name).replace(artifacts / name) for name in names if (folder / name).exists()]

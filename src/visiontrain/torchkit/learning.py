@@ -36,6 +36,11 @@ class BatchSource(Protocol[B_co]):
         """Batches of an epoch; at least 1."""
         ...
 
+    @property
+    def ahead(self) -> int:
+        """Batches that may lie loaded before they are asked for; 0: each is loaded when it is."""
+        ...
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[B_co]:
         """The batches of `epoch` (from 0) from number `start` on: the same ones each time they are asked for."""
         ...

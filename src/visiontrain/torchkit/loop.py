@@ -13,6 +13,7 @@ import torch
 from visiontrain.errors import RunFailedError
 from visiontrain.protocol.messages import TrainResult
 from visiontrain.torchkit.determinism import deterministic
+from visiontrain.torchkit.estimating import Estimates
 from visiontrain.torchkit.freezing import begin_training
 from visiontrain.torchkit.learning import Batch, BatchSource, Evaluation, Learner
 from visiontrain.torchkit.precision import Precision, autocast
@@ -21,6 +22,7 @@ from visiontrain.torchkit.state import CheckpointKeeper, Position
 from visiontrain.torchkit.steps import Steps
 from visiontrain.torchkit.updates import Updates
 from visiontrain.worker.context import RunContext
+from visiontrain.worker.state import is_better
 
 __all__ = ["LoopSettings", "TrainingLoop"]
 
@@ -85,6 +87,15 @@ class TrainingLoop(Generic[B]):
         self._steps = Steps(
             learner, updates, precision=settings.precision, device=device, warn=partial(context.log, level="warning")
         )
+        self._estimates = Estimates(
+            context,
+            epochs=settings.epochs,
+            train_batches=train.batches,
+            val_batches=val.batches,
+            ahead=train.ahead,
+            checkpoint_bytes=keeper.size(),
+            device=device,
+        )
         self._saved_at = time.monotonic()
 
     def run(self) -> TrainResult:
@@ -102,17 +113,21 @@ class TrainingLoop(Generic[B]):
 
     def _run(self, at: Position) -> TrainResult:
         while at.epoch < self._settings.epochs and not self._out_of_patience(at):
+            self._estimates.begin_epoch(at)
             if not self._train_epoch(at):
                 return self._stop(at)
+            self._estimates.end_training(at)
             self._keeper.pin_rng()
             with self._updates.averaged():
                 evaluation = self._validate(at)
+                self._estimates.end_validation()
                 if evaluation is not None:
                     self._record(at, evaluation)
             if evaluation is None:
                 return self._stop(at)
             at.next_epoch()
             self._save(at)
+            self._estimates.end_epoch(at)
         return self._result("completed", at)
 
     def _out_of_patience(self, at: Position) -> bool:
@@ -160,6 +175,7 @@ class TrainingLoop(Generic[B]):
     def _look(self, at: Position, meter: _Meter) -> None:
         meter.read()
         self._refuse_non_finite(at)
+        self._estimates.look(at)
         self._context.progress(
             "train",
             epoch=at.epoch + 1,
@@ -211,7 +227,7 @@ class TrainingLoop(Generic[B]):
         if not math.isfinite(row["val_loss"]):
             self._context.log(f"Epoch {epoch}: the validation loss is not a number. {self._advice()}", level="warning")
         name, sign = self._settings.primary_metric, -1 if self._settings.lower_is_better else 1
-        if not at.best or _is_better(sign * row[name], sign * at.best[name]):
+        if not at.best or is_better(sign * row[name], sign * at.best[name]):
             at.best, at.best_epoch = row, epoch
             self._keeper.save_best(at)
             for path, kind in evaluation.write_artifacts(self._context.artifacts_dir, epoch=epoch):
@@ -236,11 +252,6 @@ class TrainingLoop(Generic[B]):
         if self._settings.precision != "fp32":
             return f"{lower} or --set precision=fp32."
         return f"{lower} or --set clip_grad=1."
-
-
-def _is_better(new: float, old: float) -> bool:
-    """Whether `new` is higher; anything is better than NaN, and NaN than nothing."""
-    return not math.isnan(new) and (math.isnan(old) or new > old)
 
 
 class _Meter:

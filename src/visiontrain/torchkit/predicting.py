@@ -10,7 +10,9 @@ from torch import nn
 
 from visiontrain.protocol.inference import ClassifyPrediction, ImagePrediction, ImageSource
 from visiontrain.torchkit.decoding import Decoded, decode_ahead
+from visiontrain.torchkit.fitting import Fitting
 from visiontrain.torchkit.precision import Precision, autocast
+from visiontrain.torchkit.shortage import release_memory
 from visiontrain.torchkit.transforms import Normalize, Transform
 
 __all__ = ["Scorer", "classify_images", "probabilities"]
@@ -37,9 +39,22 @@ class Scorer:
     ) -> None:
         self._model, self._normalize, self._device = model, normalize, device
         self._precision, self._multi_label = precision, multi_label
+        self._fitting = Fitting(device, "a prediction")
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (batch, height, width, 3) to float32 (batch, classes) on the CPU."""
+        """uint8 (batch, height, width, 3) to float32 (batch, classes) on the CPU.
+
+        Raises:
+            RunFailedError: memory has no room for a single image.
+        """
+        while True:
+            try:
+                return torch.cat([self._compute(pixels[part]) for part in self._fitting.parts(len(pixels))])
+            except Exception as error:  # noqa: BLE001 - told apart by what they say
+                self._fitting.shrink(error, len(pixels))
+            release_memory(self._device)
+
+    def _compute(self, pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             with autocast(self._device, self._precision):
                 logits = self._model(self._normalize(pixels.to(self._device)))

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from visiontrain.errors import RunFailedError, SpecError
-from visiontrain.torchkit.checkpoint import Payload, read_checkpoint, read_first, write_checkpoint
+from visiontrain.torchkit.checkpoint import ADVICE, Payload, load, read_checkpoint, writer
 from visiontrain.torchkit.device import describe_cpu
 from visiontrain.torchkit.randomness import capture_rng, restore_rng
 from visiontrain.torchkit.updates import Updates
+from visiontrain.worker.checkpoint import CheckpointFiles
 from visiontrain.worker.context import RunContext
 
 __all__ = ["CheckpointKeeper", "Facts", "Position"]
@@ -105,12 +106,14 @@ class CheckpointKeeper:
     ) -> None:
         self._context, self._model, self._optimizer, self._device = context, model, optimizer, device
         self._updates, self._facts = updates, facts
-        self._last = context.checkpoints_dir / "last.pt"
-        self._previous = context.checkpoints_dir / "previous.pt"
-        self._best = context.checkpoints_dir / "best.pt"
+        self._files = CheckpointFiles(context.checkpoints_dir, ".pt")
         self._rng: dict[str, Any] | None = None
         self._saved: tuple[int, ...] | None = None
-        self._last_is_whole = True
+
+    def size(self) -> int:
+        """Bytes that an epoch's end writes, about: last.pt with the optimizer's two numbers a weight, and best.pt."""
+        model: int = sum(tensor.numel() * tensor.element_size() for tensor in self._model.state_dict().values())
+        return model * (4 if self._updates.average is None else 5)
 
     def pin_rng(self) -> None:
         """Let the next `save_last` keep the random state of now: what follows will be done again when resuming."""
@@ -138,12 +141,11 @@ class CheckpointKeeper:
             "updates": self._updates.state_dict(),
             "rng": rng,
         }
-        # A damaged last.pt must not take the place of the whole file before it.
-        write_checkpoint(self._last, payload, previous=self._previous if self._last_is_whole else None)
-        self._saved, self._last_is_whole = here, True
+        self._files.write_last(writer(payload))
+        self._saved = here
         exact = self._device.type == "cpu"
         self._context.checkpoint(
-            self._last,
+            self._files.last,
             kind="last",
             step=position.step,
             epoch=position.epoch + position.batch / batches,
@@ -160,8 +162,8 @@ class CheckpointKeeper:
             "metrics": dict(position.best),
             "model": self._model.state_dict(),
         }
-        write_checkpoint(self._best, payload)
-        self._context.checkpoint(self._best, kind="best", step=position.step, epoch=position.best_epoch)
+        self._files.write_best(writer(payload))
+        self._context.checkpoint(self._files.best, kind="best", step=position.step, epoch=position.best_epoch)
 
     def restore(self, batches: int) -> Position:
         """Go on from the run's checkpoint where the request says so, else begin.
@@ -173,15 +175,16 @@ class CheckpointKeeper:
         resume = self._context.params.resume
         if resume is None:
             return Position()
-        found = read_first(
-            [Path(p) for p in resume.checkpoints], warn=lambda text: self._context.log(text, level="warning")
+        found = self._files.read_newest(
+            resume.checkpoints,
+            load,
+            warn=lambda text: self._context.log(text, level="warning"),
+            instruction=ADVICE,
         )
         if found is None:
             self._context.resumed(step=0, epoch=0.0, checkpoint=None)
             return Position()
         path, payload = found
-        if path != self._last and not self._last.exists():
-            self._context.log(f"{self._last} is gone. Going on from the checkpoint before it, {path}", level="warning")
         self._check_identity(payload["identity"])
         self._load(path, payload)
         position = Position(**payload["position"])
@@ -189,10 +192,8 @@ class CheckpointKeeper:
         reasons = self._differences(payload["conditions"])
         if self._device.type != "cpu":
             reasons.append(_INEXACT_ON_GPU)
-        if path == self._last:
+        if path == self._files.last:
             self._saved = position.mark()
-        else:
-            self._last_is_whole = False
         self._context.resumed(
             step=position.step,
             epoch=position.epoch + position.batch / batches,
@@ -229,7 +230,7 @@ class CheckpointKeeper:
     def _forget_later_best(self, position: Position) -> None:
         # best.pt may stem from an epoch that is now done again; were it kept, weights and numbers could disagree.
         try:
-            epoch = read_checkpoint(self._best).get("epoch")
+            epoch = read_checkpoint(self._files.best).get("epoch")
         except ValueError:
             epoch = None
         if epoch != position.best_epoch:

@@ -15,6 +15,7 @@ from visiontrain.errors import ProtocolError
 from visiontrain.protocol.events import (
     ArtifactEvent,
     CheckpointEvent,
+    EstimateEvent,
     Event,
     LogEvent,
     MetricsEvent,
@@ -198,6 +199,27 @@ class RunContext(RequestContext[TrainParams]):
         relative = self._relative(path)
         where = {"step": index(step), "epoch": epoch}
         self._emit(CheckpointEvent, path=relative, kind=kind, **where, exact=exact, reason=reason)
+
+    def estimate(
+        self,
+        *,
+        seconds: float,
+        epoch_seconds: float,
+        epochs: float,
+        memory: int | None = None,
+        memory_total: int | None = None,
+    ) -> None:
+        """Tell how long the rest takes, by what has been done: when a first estimate can be made, and when it changes.
+
+        Args:
+            seconds: Until all epochs are done.
+            epoch_seconds: Of one epoch, validation and checkpoints included.
+            epochs: That are left, with the fraction of the one under way.
+            memory: The most bytes so far, of the device or, on the CPU, of the machine.
+            memory_total: Bytes that there are.
+        """
+        time_left = {"seconds": seconds, "epoch_seconds": epoch_seconds, "epochs": epochs}
+        self._emit(EstimateEvent, **time_left, memory=memory, memory_total=memory_total)
 
     def resumed(
         self, *, step: int, epoch: float, checkpoint: Path | None, exact: bool = True, reason: str | None = None

@@ -7,6 +7,10 @@ import pytest
 from PIL import Image
 
 from visiontrain.datasets import decoder, decoder_pool
+from visiontrain.datasets.check import check_dataset
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.report import Problem
+from visiontrain.datasets.writer import index_dataset
 
 
 @pytest.fixture
@@ -79,3 +83,42 @@ module.main()
 """)
     monkeypatch.setattr(decoder_pool.program, "__file__", str(script))
     return log
+
+
+@pytest.fixture
+def annotated(tmp_path: Path, image) -> Callable[..., Path]:
+    """Make a folder out of files: images (by the size that they shall have), and texts."""
+
+    def make(files: dict[str, str | tuple[int, int]], name: str = "data") -> Path:
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        for number, (path, content) in enumerate(files.items(), start=1):
+            place = root / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, str):
+                place.write_text(content, encoding="utf-8")
+            else:
+                image(place, number, size=content)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def read(home: Path) -> Callable[..., DatasetIndex]:
+    """The index of data."""
+
+    def index(root: Path, **options) -> DatasetIndex:
+        return DatasetIndex(index_dataset(root, folder=home, **options).path)
+
+    return index
+
+
+@pytest.fixture
+def problems(home: Path) -> Callable[..., dict[str, Problem]]:
+    """The problems of data by code."""
+
+    def check(root: Path, **options) -> dict[str, Problem]:
+        return {problem.code: problem for problem in check_dataset(root, folder=home, **options).problems}
+
+    return check

@@ -15,7 +15,8 @@ from visiontrain.protocol.tasks import Task
 
 
 class Recorded:
-    def __init__(self):
+    def __init__(self, *, for_training=True):
+        self.for_training = for_training
         self.classes = []
         self.images = []
         self.out = []
@@ -31,8 +32,8 @@ class Recorded:
         self.out.append((why, path))
 
 
-def read(root, task=None):
-    recorded = Recorded()
+def read(root, task=None, *, for_training=True):
+    recorded = Recorded(for_training=for_training)
     layout = choose_format(str(root), task)
     assert layout.tasks == (Task.classify,)
     layout.read(str(root), task, recorded)
@@ -164,6 +165,20 @@ def test_names_that_are_not_utf8(tree, image):
     found = read(root)
     assert found.images[0] == ("train", "caf\\xe9", os.fsdecode(b"caf\xe9/\xff.png"))
     assert found.classes == ["caf\\xe9", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "images"),
+    [
+        (("cat/1.png",), [("train", "cat", "cat/1.png")]),
+        (("test/cat/1.png", "test/dog/2.png"), [("test", "cat", "test/cat/1.png"), ("test", "dog", "test/dog/2.png")]),
+        (("val/cat/1.png",), [("val", "cat", "val/cat/1.png")]),
+    ],
+)
+def test_what_can_not_be_trained_on_can_be_evaluated_on(tree, paths, images):
+    assert read(tree(*paths), for_training=False).images == images
+    with pytest.raises(DatasetError):
+        read(tree(*paths, name="again"))
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from visiontrain.datasets.check import check_dataset
+from visiontrain.datasets.index import DatasetIndex
 from visiontrain.datasets.samples import SAMPLES, holds_sample, make_sample
 from visiontrain.datasets.shapes import CLASSES
+from visiontrain.datasets.writer import index_dataset
 from visiontrain.errors import InputError
+from visiontrain.protocol.tasks import Task
 from visiontrain.worker.images import read_rgb
 
 FEW = {"train": 3, "val": 2, "test": 1}
@@ -69,7 +73,7 @@ def test_the_same_sample_may_be_asked_for_again(tmp_path):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_images_can_be_written_so_that_no_decoder_is_needed(name, tmp_path):
     made = make_sample(name, tmp_path, images_per_class={"train": 1}, image_size=32, image_format="ppm")
-    images = [path for path in files(made) if path.suffix != ".csv"]
+    images = [path for path in files(made) if path.suffix == ".ppm"]
     assert images
     for path in images:
         with Image.open(made / path) as image:
@@ -155,3 +159,65 @@ def test_scenes_that_were_changed_are_not_the_sample(tmp_path):
     listed = made / "labels.csv"
     listed.write_text(listed.read_text().replace("circle-0000.jpg,", "circle-0000.jpg,no "))
     assert not holds_sample("scenes", made)
+
+
+OBJECTS = {
+    "boxes": ("yolo", Task.detect, 5),
+    "outlines": ("yolo", Task.segment, 5),
+    "keypoints": ("yolo", Task.pose, 1),
+    "oriented": ("yolo", Task.obb, 2),
+    "coco": ("coco", Task.pose, 1),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_samples_of_objects_are_data_without_problems(tmp_path, home, name):
+    layout, task, classes = OBJECTS[name]
+    folder = make_sample(name, tmp_path / name, images_per_class=FEW, image_size=64)
+    found = index_dataset(folder, folder=home)
+    assert found.report.problems == ()
+    assert (found.format, found.task) == (layout, task) == (layout, SAMPLES[name].task)
+    assert found.splits == {split: classes * count for split, count in FEW.items()}
+    index = DatasetIndex(found.path)
+    assert all(1 <= len(image.objects) <= 4 for split in index.splits for image in index.images(split))
+    assert make_sample(name, folder, images_per_class=FEW, image_size=64) == folder
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_samples_of_objects_with_more_images_begin_with_the_same(tmp_path, name):
+    few = files(make_sample(name, tmp_path / "1", images_per_class=FEW))
+    more = files(make_sample(name, tmp_path / "2", images_per_class={**FEW, "train": 5}))
+    lists = {path for path in few if path.suffix == ".json"}
+    assert {path: few[path] for path in few.keys() - lists}.items() <= more.items()
+    for path in lists:
+        small, large = (
+            {json.dumps(one) for key in ("images", "annotations") for one in json.loads(found[path])[key]}
+            for found in (few, more)
+        )
+        assert small <= large
+    other = files(make_sample(name, tmp_path / "3", images_per_class=FEW, seed=1))
+    assert not {few[path] for path in few if path.suffix == ".jpg"} & set(other.values())
+
+
+def test_figures_are_where_their_annotations_say(tmp_path, home):
+    """Pixels inside of an outline differ from those around it."""
+    found = index_dataset(make_sample("coco", tmp_path / "coco", images_per_class=FEW), folder=home, task=Task.segment)
+    index = DatasetIndex(found.path)
+    for image in index.images("train"):
+        with Image.open(image.path) as opened:
+            grey = opened.convert("L")
+        for one in image.objects:
+            mask = Image.new("L", grey.size)
+            ImageDraw.Draw(mask).polygon(one.polygons[0], fill=255)
+            x1, y1, x2, y2 = map(round, one.box)
+            around = ImageChops.subtract(Image.new("L", grey.size, 255), mask).crop((x1, y1, x2, y2))
+            inside = ImageStat.Stat(grey, mask)
+            assert abs(inside.mean[0] - ImageStat.Stat(grey.crop((x1, y1, x2, y2)), around).mean[0]) > inside.stddev[0]
+
+
+def test_a_list_that_was_changed_is_not_the_sample(tmp_path):
+    options = {"images_per_class": FEW, "image_size": 64}
+    changed = make_sample("coco", tmp_path, **options) / "annotations/instances_train.json"
+    changed.write_text(changed.read_text().replace('"id": 3,', '"id": 4,', 1))
+    with pytest.raises(InputError, match="is not empty"):
+        make_sample("coco", tmp_path, **options)

@@ -11,6 +11,7 @@ from visiontrain.protocol.codec import dumps, loads
 from visiontrain.protocol.events import (
     ArtifactEvent,
     CheckpointEvent,
+    EstimateEvent,
     LogEvent,
     MetricsEvent,
     ProgressEvent,
@@ -27,6 +28,7 @@ from visiontrain.protocol.events import (
 KINDS = [
     ArtifactEvent,
     CheckpointEvent,
+    EstimateEvent,
     LogEvent,
     MetricsEvent,
     ProgressEvent,
@@ -40,6 +42,9 @@ HEAD = {"time": FLOATS, "monotonic": FLOATS}
 EVENTS = st.one_of(
     st.builds(ArtifactEvent, **HEAD),
     st.builds(CheckpointEvent, epoch=FLOATS, **HEAD),
+    st.builds(
+        EstimateEvent, seconds=FLOATS, epoch_seconds=FLOATS, epochs=FLOATS, memory=st.none() | st.integers(), **HEAD
+    ),
     st.builds(LogEvent, **HEAD),
     st.builds(MetricsEvent, values=VALUES, **HEAD),
     st.builds(ProgressEvent, values=VALUES, **HEAD),

@@ -10,6 +10,7 @@ from visiontrain.protocol.codec import encode_event
 from visiontrain.protocol.events import (
     ArtifactEvent,
     CheckpointEvent,
+    EstimateEvent,
     LogEvent,
     MetricsEvent,
     ProgressEvent,
@@ -42,14 +43,15 @@ def test_events_carry_what_was_said(context, sent, tmp_path):
     context.resumed(step=3, epoch=1.0, checkpoint=tmp_path / "checkpoints" / "last.pt")
     context.resumed(step=0, epoch=0.0, checkpoint=None)
     context.log("text", level="warning")
+    context.estimate(seconds=60.0, epoch_seconds=20, epochs=3, memory=5, memory_total=7)
     events = [event_from_json(event) for event in sent]
     # The context writes the objects itself: they must be what the dataclasses would have given.
     assert [{**event_to_json(event)} for event in events] == sent
-    assert [event.seq for event in events] == list(range(1, 8))
+    assert [event.seq for event in events] == list(range(1, 9))
     assert {event.run_id for event in events} == {"r"}
     moments = [event.monotonic for event in events]
     assert moments == sorted(moments)
-    metrics, progress, checkpoint, artifact, resumed, fresh, log = events
+    metrics, progress, checkpoint, artifact, resumed, fresh, log, estimate = events
     assert isinstance(metrics, MetricsEvent)
     assert metrics.values == {"accuracy": 0.5, "val_loss": None}
     assert metrics.non_finite == {"val_loss": "Infinity"}
@@ -63,6 +65,9 @@ def test_events_carry_what_was_said(context, sent, tmp_path):
     assert (resumed.checkpoint, fresh.checkpoint) == ("checkpoints/last.pt", None)
     assert isinstance(log, LogEvent)
     assert (log.level, log.message) == ("warning", "text")
+    assert isinstance(estimate, EstimateEvent)
+    assert (estimate.seconds, estimate.epoch_seconds, estimate.epochs) == (60.0, 20.0, 3.0)
+    assert (estimate.memory, estimate.memory_total) == (5, 7)
 
 
 def test_a_file_outside_the_runs_folder_is_refused(context, sent, tmp_path):

@@ -69,6 +69,7 @@ class _Loaded:
     saved: SavedModel
     model: nn.Module
     normalize: Normalize
+    scorer: Scorer
     device: torch.device
     precision: Precision
     workers: int
@@ -110,7 +111,7 @@ class Inference:
         found = classify_images(
             params.images,
             EvalTransform(saved.image),
-            Scorer(loaded.model, loaded.normalize, loaded.device, loaded.precision, multi_label=saved.multi_label),
+            loaded.scorer,
             batch_size=params.batch_size,
             threads=max(1, loaded.workers),
         )
@@ -134,6 +135,7 @@ class Inference:
             if options.channels_last:
                 model = model.to(memory_format=torch.channels_last)
             normalize = Normalize(saved.image, device, channels_last=options.channels_last)
-            return _Loaded(saved, model, normalize, device, precision, workers)
+            scorer = Scorer(model, normalize, device, precision, multi_label=saved.multi_label)
+            return _Loaded(saved, model, normalize, scorer, device, precision, workers)
 
         return self._kept.get(key, make)

@@ -42,6 +42,10 @@ class Listing(Protocol):
     objects.
     """
 
+    @property
+    def for_training(self) -> bool:
+        """Whether the data will be trained on: then there must be classes to tell from one another."""
+
     def reading(self, rows: int) -> None:
         """So many rows of a list were read so far, of which images may follow later; for progress."""
 

@@ -66,7 +66,7 @@ class ClassFolders:
         else:
             counts = _read_classes(root, "", folders, "train", listing)
         loose = _leave_out_files(root, "", listing)
-        _check_classes(root, counts, loose)
+        _check_classes(root, counts, loose, fewest=2 if listing.for_training else 1)
 
 
 def _are_splits(root: str, folders: list[str], splits: list[str]) -> bool:
@@ -89,7 +89,7 @@ def _read_splits(root: str, splits: dict[str, Split], listing: Listing) -> Count
                 f"split ({split})",
                 instruction="Put the images of both into one of them, or give the other a name that starts with a dot.",
             )
-    if "train" not in splits.values():
+    if listing.for_training and "train" not in splits.values():
         raise DatasetError(
             f"{printable(root)} has a folder {printable(min(splits))} but none to train on",
             instruction=f"Add a folder named train. {_EXPECTED}",
@@ -141,9 +141,9 @@ def _leave_out_files(root: str, folder: str, listing: Listing) -> int:
     return images
 
 
-def _check_classes(root: str, counts: Counter[str], loose: int) -> None:
+def _check_classes(root: str, counts: Counter[str], loose: int, *, fewest: int) -> None:
     shown = printable(root)
-    if len(counts) > 1:
+    if len(counts) >= fewest:
         return
     if not counts and loose:
         raise DatasetError(

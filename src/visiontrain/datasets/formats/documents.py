@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
@@ -31,6 +32,8 @@ def read_document(path: str, largest: int = _LARGEST) -> bytes:
         # Not to wait where it is a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise BadDocument("it is no file that could be read")
             data = file.read(largest + 1)
     except OSError as e:
         raise BadDocument(f"it can't be read: {e.strerror or e}") from e
@@ -87,7 +90,7 @@ def parse_xml(data: bytes) -> Element:
     parser.buffer_text = True
     try:
         parser.Parse(data, True)  # noqa: FBT003 - it has no names: the last of the data
-    except (expat.ExpatError, ValueError) as e:  # an encoding that Python lacks is a ValueError
+    except (expat.ExpatError, LookupError, ValueError) as e:  # the last two of encodings
         raise BadDocument(f"it is no XML: {e}") from e
     return builder.close()
 

@@ -172,10 +172,10 @@ def _image_folders(file: str, root: str, words: tuple[str, ...]) -> Iterator[str
     seen: set[str] = set()
     for folder in (
         *(
-            os.path.join(base, *between, word)
+            os.path.join(base, *names)
             for word in spellings
             for base in (root, own)
-            for between in ((), ("images",))
+            for names in ((word,), ("images", word), (word, "images"))
         ),
         own,
         os.path.join(root, "images"),

@@ -14,6 +14,7 @@ __all__ = ["read_items"]
 _CHUNK = 1 << 16  # characters
 _LONGEST = 64 << 20  # characters of one item: what is larger is no list of small things
 _SPACE = " \t\r\n"
+_AFTER = frozenset(",]}" + _SPACE)  # what may come after a number
 
 
 def read_items(file: str) -> Iterator[tuple[str, Any]]:
@@ -119,7 +120,7 @@ class _Reader:
                     raise ValueError(f"{message} at character {place:,}") from None
                 continue
             length = end - self._at
-            # A number that touches the end of what was read may go on.
-            if end < len(self._text) or self._text[end - 1] in '"}]' or not self._more():
+            # A number may go on behind the end of what was read: "1" of "1.5", and of "1e5" too.
+            if self._text[end - 1] in '"}]' or self._text[end : end + 1] in _AFTER or not self._more():
                 self._at += length
                 return value

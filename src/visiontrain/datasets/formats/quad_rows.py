@@ -16,7 +16,8 @@ _UNREADABLE = "###"
 _TEXT = "text"  # the only class of ICDAR's data
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_DOTA = re.compile(rf"((?:{_NUMBER}\s+){{8}})(\S+)(?:\s+(\d+))?\s*$")
+# A class that is a number is none: such lines are of another format.
+_DOTA = re.compile(rf"((?:{_NUMBER}\s+){{8}})(?!{_NUMBER}(?:\s|$))(\S+)(?:\s+(\d+))?\s*$")
 _ICDAR = re.compile(rf"((?:\s*{_NUMBER}\s*,){{8}})(.*)$")
 _HEAD = re.compile(r"(imagesource|gsd|acquisition dates?)\s*:", re.IGNORECASE)
 

@@ -27,6 +27,8 @@ def register_frameworks(register: Callable[[Manifest], None]) -> None:
                 Option(name="fail_at", type="int", default=0, help="Raise at this step"),
             ),
             defaults=Defaults(epochs=2, batch_size=2),
+            devices=("cpu",),
+            export_formats=("text",),
             environment=Path(__file__).parent / "environment",
             trainer="visiontrain_counter.trainer:CountingTrainer",
             packages=("visiontrain_counter",),

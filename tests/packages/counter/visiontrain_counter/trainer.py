@@ -7,9 +7,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from visiontrain.errors import ExportError
+from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import Cpu, Device, ModelInfo, TrainResult
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
+from visiontrain_counter.looking import look_at
+
+DIFFERENCE = 1e-6
 
 
 class CountingTrainer:
@@ -48,5 +53,37 @@ class CountingTrainer:
 
     def _save(self, context: RunContext, done: int, steps: int) -> None:
         path = context.checkpoints_dir / "last.json"
-        path.write_text(json.dumps({"step": done}), encoding="utf-8")
+        state = {"step": done, "classes": context.dataset.classes}
+        path.write_text(json.dumps(state), encoding="utf-8")
         context.checkpoint(path, kind="last", step=done, epoch=done / steps)
+
+    def evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        params = context.params
+        state = json.loads(Path(params.checkpoint).read_text(encoding="utf-8"))
+        paths = [image.path for split in params.splits for image in context.dataset.images(split)]
+        for number in range(1, len(paths) + 1):
+            if context.stop_requested:
+                return EvaluateResult("stopped")
+            time.sleep(params.options["pause"])
+            context.progress("evaluate", step=number, steps=len(paths))
+        return EvaluateResult("completed", {"accuracy": 1 - 1 / state["step"], "val_loss": float("nan")})
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        classes = json.loads(Path(params.checkpoint).read_text(encoding="utf-8"))["classes"]
+        found = tuple(look_at(source, len(classes)) for source in params.images)
+        return PredictResult(tuple(classes), multi_label=False, predictions=tuple(each for each in found if each))
+
+    def export(self, context: ExportContext) -> ExportResult:
+        params = context.params
+        context.progress("export", step=1, steps=2)
+        model = context.artifacts_dir / "model.txt"
+        model.write_bytes(Path(params.checkpoint).read_bytes())
+        beside = context.artifacts_dir / "model.json"
+        beside.write_text(json.dumps({"classes": context.dataset.classes}), encoding="utf-8")
+        if params.tolerance < DIFFERENCE:
+            raise ExportError(
+                f"it differs by {DIFFERENCE:g}, more than {params.tolerance:g}", instruction="Allow more."
+            )
+        for path in (model, beside):
+            context.artifact(path, kind="export")
+        return ExportResult("completed", {"export_difference": DIFFERENCE})

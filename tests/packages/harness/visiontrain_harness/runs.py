@@ -14,6 +14,7 @@ from pathlib import Path
 from visiontrain.following import RunHandle
 from visiontrain.handles import Run
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
+from visiontrain.protocol.structure import unstructure
 from visiontrain.rundir.directory import RECORD, RunDirectories
 from visiontrain.rundir.events import EVENTS
 from visiontrain.runners.command import WORKER_BOOTSTRAP
@@ -100,12 +101,14 @@ def start(
     attempt = 1 + (read_record(run_dir / RECORD).attempt if (run_dir / RECORD).exists() else 0)
     events = run_dir / EVENTS
     offset = events.stat().st_size if events.exists() else 0
+    asked = params(run_dir.name, run_dir, **options)
     link = start_supervisor(
         Launch(
             run_dir=str(run_dir),
             record=record(run_dir.name, attempt=attempt),
             command=command(home, trainer, passthrough=passthrough),
-            params=params(run_dir.name, run_dir, **options),
+            params=unstructure(asked),
+            device=asked.device,
             detached=detached,
             deadlines=deadlines,
         )

@@ -6,6 +6,7 @@ import itertools
 
 from visiontrain.protocol.events import (
     CheckpointEvent,
+    EstimateEvent,
     LogEvent,
     MetricsEvent,
     ProgressEvent,
@@ -42,6 +43,9 @@ class Told:
 
     def checkpoint(self, kind, epoch=1.0):
         return self._make(CheckpointEvent, path=f"checkpoints/{kind}.pt", kind=kind, epoch=epoch)
+
+    def estimate(self, seconds, **fields):
+        return self._make(EstimateEvent, seconds=seconds, **fields)
 
     def resumed(self, epoch, **fields):
         return self._make(ResumedEvent, epoch=epoch, **fields)
