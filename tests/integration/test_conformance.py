@@ -15,3 +15,13 @@ class TestTimm(PluginConformance):
     model = "test_resnet"
     options: ClassVar = {"workers": 0}
     varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
+class TestYoloDetects(PluginConformance):
+    framework = "yolo"
+    model = "yolo26n"
+    task = "detect"
+    options: ClassVar = {"workers": 0}
+    image_size = 64
+    varying = ("position.seconds",)

@@ -9,15 +9,16 @@ import sqlite3
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from visiontrain_yolo.trainer import YoloTrainer
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
-from visiontrain.datasets.objects import COLUMNS, Object, row_of
+from visiontrain.datasets.objects import COLUMNS, Keypoint, Object, Skeleton, row_of
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
 from visiontrain.worker.context import RunContext
-from visiontrain_yolo.trainer import YoloTrainer
 
 COLOURS = {"green": (40, 200, 60), "red": (220, 40, 40)}
+_NAMES = f"split, position, label, {COLUMNS}"
 _PLACES = ", ".join("?" * (3 + len(COLUMNS.split(","))))
 
 
@@ -37,17 +38,27 @@ class Writer:
         self._database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for found in objects:
             values = (split, position, found.label, *row_of(found))
-            self._database.execute(f"INSERT INTO objects (split, position, label, {COLUMNS}) VALUES ({_PLACES})", values)
+            self._database.execute(
+                f"INSERT INTO objects (split, position, label, {COLUMNS}) VALUES ({_PLACES})", values
+            )
 
     def close(self):
         splits = {name: last + 1 for name, last in self._splits.items()}
         meta = {"fingerprint": str(self.folder), "task": "detect", "format": "test", "has_objects": "true"}
         meta |= {"root": json.dumps(str(self.folder)), "classes": json.dumps(self._classes)}
-        meta |= {"splits": json.dumps(splits)}
+        meta |= {"splits": json.dumps(splits), "skeleton": Skeleton(("first", "last"), flip=(1, 0)).to_json()}
         self._database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         self._database.commit()
         self._database.close()
         return self.path
+
+
+def object_at(label, box, **others):
+    """An object with all that any task needs: its outline is its box, its keypoints are two of the corners."""
+    left, top, right, bottom = box
+    corners = (left, top, right, top, right, bottom, left, bottom)
+    points = (Keypoint(left, top, 2), Keypoint(right, bottom, 1))
+    return Object(label, box, polygons=(corners,), keypoints=points, quad=corners, **others)
 
 
 def make_index(folder, *, train, val, side=64):
@@ -63,7 +74,7 @@ def make_index(folder, *, train, val, side=64):
                 x, y = rng.randrange(size[0] - edge), rng.randrange(size[1] - edge)
                 draw = pen.ellipse if label else pen.rectangle
                 draw((x, y, x + edge - 1, y + edge - 1), fill=list(COLOURS.values())[label])
-                objects.append(Object(label, (x, y, x + edge, y + edge)))
+                objects.append(object_at(label, (x, y, x + edge, y + edge)))
             image.save(folder / f"{split}{number}.png")
             writer.add(split, f"{split}{number}.png", size, objects)
     return writer.close()

@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
-from visiontrain.datasets.index import DatasetIndex
-from visiontrain.datasets.objects import Object
 from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, resize, shape_for
 from visiontrain_yolo.options import YoloOptions
 from visiontrain_yolo.settings import settings_of
 from visiontrain_yolo.shapes import ShapeSampler
 
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.objects import Object
+from visiontrain.protocol.tasks import Task
+
 RED, LEFT_OF_EXIF = (250, 10, 10), 6
+
+
+def split_of(index, split, settings=None):
+    return IndexedObjects(index, split, Task.detect, image_size=64, stride=32, settings=settings)
 
 
 def settings(**options):
@@ -34,7 +39,7 @@ def test_a_validation_image_keeps_its_form_and_its_boxes(writer):
     Image.new("RGB", (80, 40), RED).save(writer.folder / "a.png")
     writer.add("val", "a.png", (80, 40), [Object(1, (20, 10, 60, 30)), Object(0, (0, 0, 8, 4), difficult=True)])
     index = DatasetIndex(writer.close())
-    batch = ObjectBatches(IndexedObjects(index, "val", image_size=64, stride=32))[[(0, 0)]]
+    batch = ObjectBatches(split_of(index, "val"))[[(0, 0)]]
     pixels = batch.values["img"]
     assert (pixels.dtype, tuple(pixels.shape)) == (torch.uint8, (1, 3, 64, 96))
     assert tuple(pixels[0, :, 32, 48].tolist()) == RED
@@ -53,7 +58,7 @@ def test_an_image_is_upright(writer):
     image.save(writer.folder / "a.jpg", exif=exif, quality=95)
     writer.add("val", "a.jpg", (80, 40), [])
     index = DatasetIndex(writer.close())
-    batch = ObjectBatches(IndexedObjects(index, "val", image_size=64, stride=32))[[(0, 0)]]
+    batch = ObjectBatches(split_of(index, "val"))[[(0, 0)]]
     assert tuple(batch.values["img"].shape[2:]) == (64, 96)
     assert batch.values["cls"].shape == (0, 1)
 
@@ -62,13 +67,13 @@ def test_crowds_are_not_trained_on(writer):
     Image.new("RGB", (64, 64)).save(writer.folder / "a.png")
     writer.add("train", "a.png", (64, 64), [Object(0, (1, 1, 60, 60), crowd=True), Object(1, (8, 8, 40, 40))])
     index = DatasetIndex(writer.close())
-    images = IndexedObjects(index, "train", image_size=64, stride=32, settings=settings(mosaic=0))
+    images = split_of(index, "train", settings(mosaic=0))
     assert ObjectBatches(images)[[(0, 0)]].values["cls"].view(-1).tolist() == [1]
 
 
 def test_the_folder_stays_as_it_is_and_what_lies_in_it_is_not_read(data, tmp_path, make_index):
     index = DatasetIndex(make_index(tmp_path / "data", train=6, val=3))
-    before = ObjectBatches(IndexedObjects(index, "train", image_size=64, stride=32, settings=settings()))
+    before = ObjectBatches(split_of(index, "train", settings()))
     keys = [(0, position) for position in range(6)]
     wanted = before[keys].values["img"]
     folder = tmp_path / "data"
@@ -79,7 +84,7 @@ def test_the_folder_stays_as_it_is_and_what_lies_in_it_is_not_read(data, tmp_pat
     facts = facts_of(folder)
     for split in ("train", "val"):
         given = settings() if split == "train" else None
-        batches = ObjectBatches(IndexedObjects(index, split, image_size=64, stride=32, settings=given))
+        batches = ObjectBatches(split_of(index, split, given))
         for _ in range(2):
             found = batches[keys if split == "train" else keys[1:3]]
         if split == "train":
@@ -89,7 +94,9 @@ def test_the_folder_stays_as_it_is_and_what_lies_in_it_is_not_read(data, tmp_pat
 
 def test_a_sample_depends_on_seed_epoch_and_position_alone(data):
     def batches(seed=3):
-        images = IndexedObjects(data, "train", image_size=64, stride=32, settings=settings(mixup=1.0, degrees=30))
+        images = IndexedObjects(
+            data, "train", Task.detect, image_size=64, stride=32, settings=settings(mixup=1.0, degrees=30)
+        )
         return ObjectBatches(images, seed=seed, closed_from=9)
 
     one, other = batches(), batches()
@@ -103,7 +110,7 @@ def test_a_sample_depends_on_seed_epoch_and_position_alone(data):
 
 
 def test_images_are_single_ones_from_an_epoch_on(data):
-    images = IndexedObjects(data, "train", image_size=64, stride=32, settings=settings())
+    images = split_of(data, "train", settings())
     batches = ObjectBatches(images, closed_from=3)
     counts = [len(data.image("train", position).objects) for position in range(8)]
     single = batches[[(3, position) for position in range(8)]]
@@ -115,13 +122,13 @@ def test_an_image_that_can_t_be_read_is_named(writer):
     (writer.folder / "a.png").write_bytes(b"no image")
     writer.add("val", "a.png", (64, 64), [])
     index = DatasetIndex(writer.close())
-    batch = ObjectBatches(IndexedObjects(index, "val", image_size=64, stride=32))[[(0, 0)]]
+    batch = ObjectBatches(split_of(index, "val"))[[(0, 0)]]
     assert "a.png" in batch.error
     assert len(batch) == 0
 
 
 def test_a_part_of_a_batch_has_its_own_objects(data):
-    batch = ObjectBatches(IndexedObjects(data, "val", image_size=64, stride=32))[[(0, p) for p in (1, 2, 4, 5)]]
+    batch = ObjectBatches(split_of(data, "val"))[[(0, p) for p in (1, 2, 4, 5)]]
     parts = [batch.part(slice(0, 1)), batch.part(slice(1, 4))]
     assert [len(part) for part in parts] == [1, 3]
     for name in ("img", "cls", "bboxes"):

@@ -85,8 +85,8 @@ def test_stopped_at_random_steps(harness, case):
 
 @pytest.mark.parametrize(
     "interrupt",
-    [at("train", 1, 1), at("train", 1, BATCHES), at("val", 1, 1), at("val", 2, 2)],
-    ids=["first batch", "last batch", "in validation", "last batch of the last validation"],
+    [at("train", 1, 1), at("train", 1, BATCHES), at("val", 2, 1), at("val", 1, 2)],
+    ids=["first batch", "last batch", "in validation", "last batch of validation"],
 )
 def test_stopped_at_an_awkward_moment(harness, interrupt, straight):
     result, first = harness.train("stopped", interrupt=interrupt)

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-__all__ = ["ObjectBatch"]
+__all__ = ["OF_OBJECTS", "ObjectBatch"]
 
 #: Values that have a row an object; all other ones have one an image.
-_OF_OBJECTS = ("cls", "bboxes", "batch_idx", "keypoints")
+OF_OBJECTS = ("cls", "bboxes", "batch_idx", "keypoints", "number")
 
 
 @dataclass
@@ -40,7 +40,7 @@ class ObjectBatch:
         numbers = self.values["batch_idx"]
         chosen = (numbers >= start) & (numbers < stop)
         values = {
-            name: value[chosen] if name in _OF_OBJECTS else value[start:stop] for name, value in self.values.items()
+            name: value[chosen] if name in OF_OBJECTS else value[start:stop] for name, value in self.values.items()
         }
         values["batch_idx"] = values["batch_idx"] - start
         return ObjectBatch(values, self.epoch, self.first)

@@ -10,50 +10,56 @@ import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
 import torch
 from torch import nn
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
 from ultralytics.utils import ROOT, YAML
 
 from visiontrain.errors import SpecError
 
-__all__ = ["build_model", "check_image_size", "classes_of_head", "in_float32", "stride_of"]
+__all__ = ["build_model", "check_image_size", "classes_of_head", "in_float32", "keypoints_of", "stride_of"]
+
+#: Ultralytics' models by what a name ends with.
+_KINDS = {"": DetectionModel, "-seg": SegmentationModel, "-pose": PoseModel, "-obb": OBBModel}
 
 
-def build_model(name: str, classes: Sequence[str], *, head_classes: int) -> nn.Module:
+def build_model(name: str, classes: Sequence[str], *, head_classes: int, keypoints: int = 0) -> nn.Module:
     """A model with random weights, on the CPU.
 
     Args:
-        name: Such as ``yolo26n``.
+        name: Such as ``yolo26n-pose``.
         classes: Class names by class index.
         head_classes: How many classes its hidden layers were laid out for: those of the weights that it began with.
+        keypoints: Of each object, where the model is for poses.
     """
-    model: Any = _build(name, len(classes))
-    if head_classes != len(classes):
-        _widen(model, name, head_classes)
+    model: Any = _build(name, len(classes), keypoints)
+    if head_classes != len(classes):  # Ultralytics lays the class branch out anew for weights of other classes
+        model.load(_build(name, head_classes, keypoints), verbose=False)
     model.names = dict(enumerate(classes))
     model.nc = len(classes)
     _decode_in_float32(model)
     return model  # type: ignore[no-any-return]
 
 
-def _build(name: str, classes: int) -> Any:
+def _build(name: str, classes: int, keypoints: int) -> Any:
     family, size, suffix = re.fullmatch(r"(yolov?\d+)([nsmlx])(-\w+)?", name).groups()  # type: ignore[union-attr]
     number = family.removeprefix("yolo")
     read: Any = YAML.load
     layout = read(ROOT / "cfg" / "models" / number / f"{family}{suffix or ''}.yaml")
     layout |= {"scale": size, "yaml_file": f"{name}.yaml"}
-    make: Any = DetectionModel
-    return make(layout, ch=3, nc=classes, verbose=False)
-
-
-def _widen(model: Any, name: str, head_classes: int) -> None:
-    """Lay the class branch out as it is for `head_classes` classes: Ultralytics does so for weights of others."""
-    model.load(_build(name, head_classes), verbose=False)
+    make: Any = _KINDS[suffix or ""]
+    shape = {"data_kpt_shape": (keypoints, 3)} if suffix == "-pose" else {}
+    return make(layout, ch=3, nc=classes, verbose=False, **shape)
 
 
 def classes_of_head(weights: Mapping[str, torch.Tensor]) -> int | None:
     """How many classes weights tell apart. None where they are of no detector."""
     numbers = [(int(m[1]), key) for key in weights if (m := re.fullmatch(r"model\.(\d+)\.cv3\.0\.2\.bias", key))]
     return len(weights[max(numbers)[1]]) if numbers else None
+
+
+def keypoints_of(model: nn.Module) -> int:
+    """Of each object; 0 where the model is not for poses."""
+    shape: Any = getattr(model, "kpt_shape", None)
+    return int(shape[0]) if shape else 0
 
 
 def stride_of(model: nn.Module) -> int:

@@ -16,6 +16,7 @@ from ultralytics.data.dataset import YOLODataset
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError
+from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.data import SampleKey
 from visiontrain.torchkit.images import read_rgb
 from visiontrain.torchkit.randomness import sample_rng
@@ -51,17 +52,26 @@ class IndexedObjects(YOLODataset):
     Args:
         index: The data.
         split: train, val or test.
+        task: What is needed of its objects.
         image_size: Of the longer side, in pixels; a multiple of `stride`.
         stride: The model's largest.
         settings: Ultralytics' hyperparameters; None for images as they are, each at its own shape.
     """
 
-    def __init__(self, index: DatasetIndex, split: str, *, image_size: int, stride: int, settings: Any = None) -> None:
-        self.index, self.split = index, split
+    def __init__(
+        self, index: DatasetIndex, split: str, task: Task, *, image_size: int, stride: int, settings: Any = None
+    ) -> None:
+        self.index, self.split, self.task = index, split, task
         self.imgsz = self.image_size = image_size
         self.stride, self.augment = stride, settings is not None
-        self.data = {"names": dict(enumerate(index.classes)), "nc": len(index.classes), "channels": 3}
-        self.use_segments = self.use_keypoints = self.use_obb = self.rect = False
+        self.keypoints = 0 if index.skeleton is None else len(index.skeleton.names)
+        self.data = {
+            "names": dict(enumerate(index.classes)),
+            "kpt_shape": [self.keypoints, 3],
+            "flip_idx": [] if index.skeleton is None else list(index.skeleton.flip),
+        }
+        self.use_segments, self.use_keypoints = task is Task.segment, task is Task.pose
+        self.use_obb, self.rect = task is Task.obb, False
         self.cache = "ram"  # tells Mosaic to choose among all images, not those that this process happened to load
         self.prefix = ""
         self._kept: OrderedDict[int, Pixels] = OrderedDict()
@@ -89,7 +99,9 @@ class IndexedObjects(YOLODataset):
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """The image at a position with its objects, before augmentation."""
         image = self.index.image(self.split, index)
-        label = label_of(image, classes=len(self.index.classes), train=self.augment)
+        label = label_of(
+            image, self.task, classes=len(self.index.classes), keypoints=self.keypoints, train=self.augment
+        )
         pixels = self._resized(index, image.path)
         height, width = pixels.shape[:2]
         label["img"], label["ori_shape"], label["resized_shape"] = pixels, (image.height, image.width), (height, width)
@@ -105,19 +117,20 @@ class IndexedObjects(YOLODataset):
 
     def _resized(self, position: int, path: str) -> Pixels:
         """BGR, (height, width, 3), the longer side as it is trained on; the caller's to change."""
-        kept = self._kept.get(position)
-        if kept is not None:
+        if position in self._kept:
             self._kept.move_to_end(position)
-            return kept.copy()
-        pixels = resize(np.asarray(read_rgb(path)), self.image_size)
-        if self.augment:
+        else:
+            pixels = resize(np.asarray(read_rgb(path)), self.image_size)
+            if not self.augment:
+                return pixels
             self._keep(position, pixels)
-        return pixels.copy() if self.augment else pixels
+        found: Pixels = self._kept[position].copy()
+        return found
 
     def _keep(self, position: int, pixels: Pixels) -> None:
         self._kept[position] = pixels
         self._kept_bytes += pixels.nbytes
-        while self._kept_bytes > _KEPT_BYTES:
+        while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             self._kept_bytes -= oldest.nbytes
 

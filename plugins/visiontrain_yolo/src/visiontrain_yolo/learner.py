@@ -13,12 +13,23 @@ from torch import nn
 from torch.nn import functional
 from ultralytics.utils.loss import E2ELoss
 
+from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.randomness import derive_seed
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.build import in_float32
 from visiontrain_yolo.evaluation import DetectionEvaluation
+from visiontrain_yolo.oriented import OrientedEvaluation
+from visiontrain_yolo.posing import PoseEvaluation
+from visiontrain_yolo.segmenting import SegmentEvaluation
 
 __all__ = ["ObjectLearner"]
+
+_EVALUATIONS: dict[str, type[DetectionEvaluation]] = {
+    Task.detect: DetectionEvaluation,
+    Task.segment: SegmentEvaluation,
+    Task.pose: PoseEvaluation,
+    Task.obb: OrientedEvaluation,
+}
 
 #: Tells the random sizes of batches from other random choices of the same seed.
 _SIZES = 0x512E
@@ -75,7 +86,7 @@ class ObjectLearner:
                 pixels = functional.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
             yield self.loss(self.model(pixels), chosen) / images
 
-    def predict(self, batch: ObjectBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict(self, batch: ObjectBatch) -> tuple[Any, torch.Tensor]:
         """What the model says of images, decoded, and the sum of their losses. The model is set to evaluation."""
         found, raw = self.model(self._normalized(batch))
         self._weigh_heads(None)
@@ -89,7 +100,7 @@ class ObjectLearner:
 
     def evaluation(self) -> DetectionEvaluation:
         """Begin a pass over the validation split."""
-        return DetectionEvaluation(
+        return _EVALUATIONS[self._task](
             self, self._classes, self._device, task=self._task, iou=self._iou, max_det=self._max_det
         )
 

@@ -161,9 +161,9 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 
 MANIFEST = Manifest(
     name="yolo",
-    summary="Object detection: YOLO26, 12, 11 and v8 of Ultralytics",
+    summary="Detection, segmentation, poses and turned boxes: YOLO26, 12, 11 and v8 of Ultralytics",
     licence="AGPL-3.0",
-    tasks=(Task.detect,),
+    tasks=(Task.detect, Task.segment, Task.pose, Task.obb),
     aliases=("ultralytics",),
     models=MODEL_PATTERNS,
     options=(*_LEARNING, *_LOSSES, *_AUGMENTATION, *_RUNNING),

@@ -42,7 +42,7 @@ from visiontrain_yolo.weights import load_into, read_weights
 __all__ = ["FRAMEWORK", "TASKS", "YoloTrainer"]
 
 FRAMEWORK = "yolo"
-TASKS = (Task.detect,)
+TASKS = (Task.detect, Task.segment, Task.pose, Task.obb)
 
 #: The distribution that holds the package ultralytics.
 _DISTRIBUTION = "ultralytics-opencv-headless"
@@ -77,7 +77,7 @@ class YoloTrainer:
         precision = resolve_precision(options.precision, device)
         settings = settings_of(options, task=params.task, epochs=params.epochs, image_size=image_size)
         seed_everything(params.seed)
-        model, head_classes = _build(context, name, data.classes)
+        model, head_classes = _build(context, name, data)
         built: Any = model.to(device)
         stride = stride_of(model)
         check_image_size(image_size, stride)
@@ -152,24 +152,29 @@ def _check(params: TrainParams, data: DatasetIndex) -> None:
             raise DatasetError(f"the data has no images in its split {split}")
 
 
-def _build(context: RunContext, name: str, classes: tuple[str, ...]) -> tuple[nn.Module, int]:
+def _build(context: RunContext, name: str, data: DatasetIndex) -> tuple[nn.Module, int]:
     """The model with its first weights, and how many classes its head was laid out for."""
     params = context.params
+    keypoints = 0 if data.skeleton is None else len(data.skeleton.names)
+
+    def build(head_classes: int) -> nn.Module:
+        return build_model(name, data.classes, head_classes=head_classes, keypoints=keypoints)
+
     if params.resume is not None:
         for path in params.resume.checkpoints:
             try:  # which of them is gone on from, and why not another one, is the keeper's to say
                 head_classes = int(read_checkpoint(Path(path))["metadata"]["head_classes"])
             except (ValueError, KeyError):
                 continue
-            return build_model(name, classes, head_classes=head_classes), head_classes
+            return build(head_classes), head_classes
     if params.weights.source == "file":
         weights = read_weights(Path(params.weights.path or ""))
-        model = build_model(name, classes, head_classes=weights.head_classes)
+        model = build(weights.head_classes)
         load_into(model, name, weights, context.log)
         return model, weights.head_classes
     if params.weights.source == "pretrained":
         raise SpecError("weights", "yolo can't begin with published weights", instruction="Give a file, or --scratch.")
-    return build_model(name, classes, head_classes=len(classes)), len(classes)
+    return build(len(data.classes)), len(data.classes)
 
 
 def _freeze(model: nn.Module, options: YoloOptions, params: TrainParams, log: Callable[[str], None]) -> None:
@@ -194,10 +199,11 @@ def _loaders(
     data: DatasetIndex, params: TrainParams, options: YoloOptions, settings: Any, model: nn.Module
 ) -> tuple[EpochLoader[ObjectBatch], EpochLoader[ObjectBatch]]:
     device, stride, image_size = next(model.parameters()).device, stride_of(model), settings.imgsz
+    task = Task(params.task)
     workers = default_workers(device) if options.workers is None else options.workers
     closed_from = options.first_closed_epoch(params.epochs)
-    train = IndexedObjects(data, "train", image_size=image_size, stride=stride, settings=settings)
-    val = IndexedObjects(data, "val", image_size=image_size, stride=stride)
+    train = IndexedObjects(data, "train", task, image_size=image_size, stride=stride, settings=settings)
+    val = IndexedObjects(data, "val", task, image_size=image_size, stride=stride)
     order = EpochSampler(data.splits["train"], params.batch_size, params.seed, train=True)
     shapes = ShapeSampler((shape_for(*size, image_size, stride) for size in data.sizes("val")), params.batch_size)
     batches = ObjectBatches(train, seed=params.seed, closed_from=closed_from)
@@ -239,6 +245,7 @@ def _facts(
             "model": name,
             "classes": list(data.classes),
             "head_classes": head_classes,
+            "skeleton": None if data.skeleton is None else data.skeleton.to_json(),
             "image_size": image_size,
             "iou": options.iou,
             "max_det": options.max_det,

@@ -20,7 +20,7 @@ from ultralytics.nn.tasks import torch_safe_load
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
-from visiontrain_yolo.build import build_model, classes_of_head
+from visiontrain_yolo.build import build_model, classes_of_head, keypoints_of
 
 __all__ = ["FileWeights", "load_into", "read_weights"]
 
@@ -28,6 +28,9 @@ State = dict[str, torch.Tensor]
 
 _KINDS = "An Ultralytics .pt, safetensors, a torch state dict, or a checkpoint of ours is right."
 _SHOWN = 8
+
+#: The branches of a head that are about keypoints.
+_OF_POINTS = re.compile(r"\.(one2one_)?cv4(_kpts|_sigma)?\.")
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,11 @@ def load_into(model: nn.Module, name: str, weights: FileWeights, log: Callable[[
     Raises:
         WeightsError: the file is of another model.
     """
+    points = keypoints_of(model)
     count = classes_of_head(weights.state) or 0
     names = weights.classes if weights.classes and len(weights.classes) == count else tuple(map(str, range(count)))
-    source: Any = build_model(name, names, head_classes=weights.head_classes)
-    wanted = source.state_dict()
+    source: Any = build_model(name, names, head_classes=weights.head_classes, keypoints=points)
+    wanted = {key: value for key, value in source.state_dict().items() if not _of_other_points(key, value, weights)}
     missing = [key for key in wanted if key not in weights.state]
     misshapen = [
         f"{key} {list(weights.state[key].shape)} for {list(value.shape)}"
@@ -136,10 +140,16 @@ def load_into(model: nn.Module, name: str, weights: FileWeights, log: Callable[[
             ),
             instruction="Give the model that the file was made with, or --scratch.",
         )
-    source.load_state_dict({key: value for key, value in weights.state.items() if key in wanted}, strict=True)
+    source.load_state_dict({**source.state_dict(), **{key: weights.state[key] for key in wanted}}, strict=True)
     target: Any = model
     target.load(source, verbose=False)
     _tell(target, source, weights, log)
+
+
+def _of_other_points(key: str, value: torch.Tensor, weights: FileWeights) -> bool:
+    """Whether a weight is about keypoints, and the file was made for another number of them."""
+    found = weights.state.get(key)
+    return bool(_OF_POINTS.search(key)) and found is not None and found.shape != value.shape
 
 
 def _tell(model: Any, source: Any, weights: FileWeights, log: Callable[[str], None]) -> None:

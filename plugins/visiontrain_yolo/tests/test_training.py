@@ -1,0 +1,104 @@
+"""What a run reports, refuses and leaves, for each task."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from visiontrain.errors import DatasetError, SpecError
+from visiontrain.protocol.metrics import is_canonical
+from visiontrain.protocol.tasks import Task
+
+BOXES = ("map50", "map50_95", "precision", "recall")
+HEADS = {"detect": (), "segment": ("box", "mask"), "pose": ("box", "pose"), "obb": ()}
+MODELS = {"detect": "yolov8n", "segment": "yolo26n-seg", "pose": "yolo26n-pose", "obb": "yolo26n-obb"}
+
+
+@pytest.mark.parametrize("task", HEADS)
+def test_what_a_run_reports(harness, task):
+    result, context = harness.train(task=task, model=MODELS[task])
+    assert (result.status, result.epochs) == ("completed", 2.0)
+    rows = context.of("metrics")
+    assert [(event["epoch"], event["scope"]) for event in rows] == [(1, "epoch"), (2, "epoch")]
+    names = {*BOXES, *(f"{name}_{head}" for head in HEADS[task] for name in BOXES)}
+    wanted = {"train_loss", "val_loss", "learning_rate", "images_per_second", *names}
+    wanted |= {f"{name}/{label}" for name in names for label in ("green", "red")}
+    assert set(rows[0]["values"]) == wanted
+    assert all(is_canonical(name, Task(task)) for name in wanted)
+    assert all(math.isfinite(value) for event in rows for value in event["values"].values())
+    assert all(event["exact"] for event in context.of("checkpoint"))
+    assert {event["path"] for event in context.of("checkpoint")} == {"checkpoints/last.pt", "checkpoints/best.pt"}
+    matrix = json.loads((harness.folder / "run" / "artifacts" / "confusion_matrix.json").read_text())
+    assert matrix["classes"] == ["green", "red", "background"]
+    assert sum(map(sum, matrix["matrix"][:2])) == 7  # objects of the validation split
+    assert {event["phase"] for event in context.of("progress")} == {"train", "val"}
+    metadata = harness.best()["metadata"]
+    assert (metadata["task"], metadata["model"], metadata["image_size"]) == (task, MODELS[task], 64)
+    assert metadata["classes"] == ["green", "red"]
+
+
+def test_yolo_alone_is_the_smallest_current_one(harness):
+    harness.train(model="yolo", epochs=1)
+    assert harness.best()["metadata"]["model"] == "yolo26n"
+
+
+def test_nothing_is_written_beside_checkpoints_and_artifacts(harness):
+    harness.train(epochs=1, options={"workers": 1})
+    written = {path.relative_to(harness.folder / "run") for path in (harness.folder / "run").rglob("*")}
+    assert set(map(str, written)) == {
+        "checkpoints", "checkpoints/last.pt", "checkpoints/best.pt", "artifacts", "artifacts/confusion_matrix.json",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 100}, "multiple of 32"),
+        ({"model": "yolo26n-seg"}, "is for the task segment"),
+        ({"model": "yolo27n"}, "there is no 'yolo27n'"),
+        ({"options": {"freeze": "3"}}, "random weights"),
+        ({"options": {"freeze": "a"}}, "freeze"),
+        ({"options": {"close_mosaic": 1, "mosaic": 0}}, "no effect"),
+        ({"task": "classify"}, "not classify"),
+    ],
+)
+def test_what_is_refused(harness, changes, message):
+    with pytest.raises(SpecError, match=message):
+        harness.train(**changes)
+
+
+def test_data_without_validation_is_refused(harness, writer):
+    from PIL import Image
+
+    Image.new("RGB", (64, 64)).save(writer.folder / "a.png")
+    writer.add("train", "a.png", (64, 64), [])
+    harness.index = writer.close()
+    with pytest.raises(DatasetError, match="val"):
+        harness.train()
+
+
+def test_an_image_that_can_t_be_read_ends_the_run(harness, make_index, tmp_path):
+    harness.index = make_index(tmp_path / "data", train=4, val=2)
+    (tmp_path / "data" / "train2.png").write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"train2\.png"):
+        harness.train()
+
+
+def test_rare_classes_count_more(harness):
+    harness.train("same", epochs=1)
+    harness.train("more", epochs=1, options={"class_weights_power": 1.0})
+    one, other = (harness.last(name)["model"]["model.0.conv.weight"] for name in ("same", "more"))
+    assert not torch.equal(one, other)
+
+
+def test_frozen_layers_stay_as_they_are(harness):
+    from visiontrain.protocol.messages import Weights
+
+    harness.train("first", epochs=1)
+    given = Weights("file", str(harness.path("first")))
+    harness.train("second", epochs=1, weights=given, options={"freeze": "2", "ema_decay": 0})
+    before, after = harness.best("first")["model"], harness.last("second")["model"]
+    for name in ("model.0.conv.weight", "model.1.bn.running_mean"):
+        assert torch.equal(before[name], after[name])
+    assert not torch.equal(before["model.2.cv1.conv.weight"], after["model.2.cv1.conv.weight"])
