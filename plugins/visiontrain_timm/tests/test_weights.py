@@ -267,7 +267,7 @@ def test_a_model_that_is_described_in_a_folder_is_used_from_its_checkpoint_alone
     _, second = harness.train("parts", epochs=2, resume=True, **asked)
     assert [*first.rows, *second.rows] == whole.rows
     metadata = harness.best("whole")["metadata"]
-    assert (metadata["architecture"], metadata["arguments"]) == ("test_vit", {"init_values": 0.1})
+    assert (metadata["architecture"], metadata["arguments"]) == ("test_vit", {"init_values": 0.1, "img_size": [48, 48]})
     assert metadata["image"]["size"] == [48, 48]
     shutil.rmtree(described)
     result, _ = harness.evaluate("whole", file="last.pt")

@@ -26,8 +26,8 @@ from visiontrain_timm.weights import load_weights
 
 __all__ = ["Built", "build_model", "rebuild_model"]
 
-#: Arguments that come from the data, the options, or the image size.
-_OURS = ("num_classes", "in_chans", "img_size", "drop_rate", "drop_path_rate")
+#: Arguments that come from the data, or matter in training alone.
+_OURS = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
 
 
 @dataclass(frozen=True)
@@ -97,13 +97,12 @@ def rebuild_model(saved: SavedModel, **arguments: Any) -> nn.Module:
     Raises:
         WeightsError: timm in this environment can't build it.
     """
-    height, width = saved.image.size
     instruction = "Use the environment's generation that the run was trained with."
     try:
         name: str = saved.metadata["architecture"]
         arguments |= {**saved.metadata["arguments"], "num_classes": len(saved.classes), "in_chans": 3}
         _check_name(name, Weights("scratch"))
-        model, _ = _create(name, height if height == width else None, arguments)
+        model, _ = _create(name, None, arguments)
     except InputError as e:
         raise WeightsError(f"the model of {saved.path} can't be built: {e.reason}", instruction=instruction) from e
     except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as e:
@@ -119,11 +118,13 @@ def _is_place(name: str) -> bool:
 
 def _recipe(name: str, model: nn.Module) -> dict[str, Any]:
     """What the architecture is called, and what else it takes; where a name is a place, as that described it."""
-    if not _is_place(name):
-        return {"architecture": name, "arguments": {}}
     configured: Any = model.pretrained_cfg
     given: Any = model._model_args  # noqa: SLF001 - kept by timm for those who build a model again
     arguments = {k: v for k, v in given.items() if k not in _OURS}
+    if not _is_place(name):
+        return {"architecture": name, "arguments": arguments}
+    if configured.get("fixed_input_size"):
+        arguments.setdefault("img_size", list(configured["input_size"][1:]))
     return {"architecture": str(configured["architecture"]), "arguments": arguments}
 
 
