@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import transcripts
 
-from visiontrain.protocol import codec, events, messages
+from visiontrain.protocol import codec, events, inference, messages
 from visiontrain.protocol.codec import decode, encode, encode_event
 from visiontrain.protocol.messages import Notification, Request, Response
 from visiontrain.protocol.structure import structure, unstructure
@@ -30,10 +30,31 @@ TABLES = {
     messages.ModelInfo: ("models", 0),
     messages.TrainParams: ("train", 0),
     messages.TrainResult: ("train", 1),
+    inference.EvaluateParams: ("evaluate", 0),
+    inference.EvaluateResult: ("evaluate", 1),
+    inference.PredictParams: ("predict", 0),
+    inference.ImageSource: ("predict", 1),
+    inference.RawPixels: ("predict", 2),
+    inference.PredictResult: ("predict", 3),
+    inference.ImagePrediction: ("predict", 4),
+    inference.ExportParams: ("export", 0),
+    inference.ExportResult: ("export", 1),
     **{cls: (name, 0) for name, cls in events._TYPES.items()},
 }
-PARAMS = {"initialize": messages.InitializeParams, "train": messages.TrainParams}
-RESULTS = {"initialize": messages.InitializeResult, "train": messages.TrainResult}
+PARAMS = {
+    "initialize": messages.InitializeParams,
+    "train": messages.TrainParams,
+    "evaluate": inference.EvaluateParams,
+    "predict": inference.PredictParams,
+    "export": inference.ExportParams,
+}
+RESULTS = {
+    "initialize": messages.InitializeResult,
+    "train": messages.TrainResult,
+    "evaluate": inference.EvaluateResult,
+    "predict": inference.PredictResult,
+    "export": inference.ExportResult,
+}
 
 
 def table(section: str, number: int) -> list[list[str]]:
@@ -110,7 +131,7 @@ def test_the_pages_transcripts_are_the_recorded_ones(name):
 
 
 def test_the_page_shows_transcripts():
-    assert len(re.findall(r"<!-- transcript: (\w+) -->", TEXT)) == 2
+    assert len(re.findall(r"<!-- transcript: (\w+) -->", TEXT)) == 3
 
 
 @pytest.mark.parametrize("name", transcripts.SESSIONS)

@@ -19,6 +19,7 @@ from typing import Any
 
 import visiontrain
 from visiontrain.protocol.codec import dumps, encode
+from visiontrain.protocol.inference import EvaluateParams, ExportParams, ImageSource, PredictParams, RawPixels
 from visiontrain.protocol.messages import (
     InitializeParams,
     Notification,
@@ -73,6 +74,26 @@ def train_params(model: str, *, resume: tuple[str, ...] | None = None) -> TrainP
     )
 
 
+OPTIONS = {"augmentation": "light", "workers": None}
+CHECKPOINT = f"{RUNS}/20260101-020304-0c1d/checkpoints/best.pt"
+MODEL = {"task": "classify", "model": "resnet18", "checkpoint": CHECKPOINT, "options": OPTIONS}
+OF_RUN = {"run_id": RUN_ID, "run_dir": f"{RUNS}/{RUN_ID}", "dataset": INDEX}
+
+
+def evaluate_params() -> EvaluateParams:
+    return EvaluateParams(**MODEL, **OF_RUN, splits=("test",), batch_size=32, device="auto")
+
+
+def predict_params() -> PredictParams:
+    pixels = ImageSource("/dev/shm/visiontrain-x1y2z3/1", RawPixels("RGB", 640, 480, 0))
+    images = (ImageSource("/data/clothes/1.jpg"), pixels, ImageSource("/data/clothes/2.jpg"))
+    return PredictParams(**MODEL, images=images, batch_size=32, device="auto")
+
+
+def export_params() -> ExportParams:
+    return ExportParams(**MODEL, **OF_RUN, format="onnx", split="val", images=32, tolerance=1e-4)
+
+
 def request(number: int, method: str, params: object | None = None) -> Say:
     return Say(encode(Request(number, method, unstructure(params) if params is not None else {})))
 
@@ -107,6 +128,13 @@ SESSIONS: dict[str, Sequence[Say]] = {
         request(2, "train", train_params("shortest", resume=("last.pt", "previous.pt"))),
         request(3, "shutdown"),
     ),
+    "use": (
+        initialize(),
+        request(2, "evaluate", evaluate_params()),
+        request(3, "predict", predict_params()),
+        request(4, "shutdown"),
+    ),
+    "export": (initialize(), request(2, "export", export_params()), request(3, "shutdown")),
     "models": (initialize(run_id=None), request(2, "models"), request(3, "shutdown")),
     "errors": (
         request(1, "models"),

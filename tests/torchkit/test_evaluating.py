@@ -13,7 +13,7 @@ CONFIG = ImageConfig(size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3)
 
 
 def model(path, classes, *, multi_label=False):
-    return SavedModel(path / "best.pt", "mine", "classify", "net", classes, multi_label, CONFIG, 1, {})
+    return SavedModel(path / "best.pt", "mine", "classify", "net", classes, multi_label, CONFIG, {}, 1, {})
 
 
 @pytest.fixture

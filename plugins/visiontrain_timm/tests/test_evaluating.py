@@ -174,10 +174,11 @@ def test_a_checkpoint_of_something_else_is_refused(trained):
     for change, words in (
         ({"framework": "other"}, "is of other for the task classify, not of timm"),
         ({"task": "detect"}, "for the task detect, not of timm for classify"),
-        ({"model": "resnet19"}, "the model of .* can't be built: timm .* has no model 'resnet19'"),
-        ({"model": "test_vit"}, "does not fit test_vit as this environment builds it"),
+        ({"architecture": "resnet19"}, "the model of .* can't be built: timm .* has no model 'resnet19'"),
+        ({"architecture": "test_vit"}, "does not fit test_resnet as this environment builds it"),
         ({"classes": ["a", "b"]}, "does not fit test_resnet"),
         ({"image": {"size": 3}}, "does not say how its model is built"),
+        ({"arguments": {"wings": 2}}, "can't be built: .*wings"),
     ):
         payload = read_checkpoint(trained.path())
         payload["metadata"].update(change)

@@ -92,25 +92,27 @@ def test_torchscript_needs_torch_alone(trained, tmp_path):
     assert np.abs(np.array(found) - np.array(wanted)).max() < 1e-5
 
 
-@pytest.mark.parametrize(("model", "size"), [("test_vit", 32), ("test_efficientnet", 48), ("test_convnext", 32)])
-def test_other_families(harness, model, size):
-    harness.train(model=model, image_size=size, epochs=1)
+def test_another_family_and_nothing_is_written_elsewhere_or_said(harness, monkeypatch, tmp_path, capfd):
+    harness.train(model="test_vit", epochs=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     for format_ in FORMATS:
         result, _ = harness.export(format_)
         assert result.metrics["export_difference"] < 1e-5
+    assert list(elsewhere.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_several_labels(harness, discs):
     harness.index = discs
-    harness.train(epochs=2)
-    result, context = harness.export("onnx", images=1)
+    harness.train(epochs=1)
+    result, context = harness.export("torchscript", images=1)
     assert result.metrics["images_checked"] == 1
+    assert result.metrics["export_difference"] < 1e-6
     description = json.loads((context.artifacts_dir / "model.json").read_text())
     assert description["output"]["activation"] == "sigmoid"
     assert description["check"]["batch_sizes"] == [1, 2]
-    session = onnxruntime.InferenceSession(context.artifacts_dir / "model.onnx", providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"images": np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)})
-    assert not np.allclose(found.sum(1), 1, atol=1e-3)
 
 
 def left(context):
@@ -187,16 +189,6 @@ def test_a_stop_leaves_nothing(trained, stop_at):
     result, _ = trained.export(context=context)
     assert (result.status, result.metrics) == ("stopped", {})
     assert left(context) == []
-
-
-def test_nothing_is_written_elsewhere_and_nothing_is_said(trained, monkeypatch, tmp_path, capfd):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
-    for format_ in FORMATS:
-        trained.export(format_)
-    assert list(elsewhere.iterdir()) == []
-    assert capfd.readouterr() == ("", "")
 
 
 def test_weights_too_large_for_one_file_lie_beside_it(trained, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import timm
 import torch
 
 from visiontrain.errors import DatasetError, RunFailedError, SpecError, UnknownModelError
@@ -144,3 +145,13 @@ def test_the_learning_rate_follows_start_and_batch_size(harness):
     assert "Learning rate 0.00025: adamw's default for random weights without batch norm" in context.logged
     _, context = harness.train("other", epochs=1, learning_rate=0.5, options={"warmup_epochs": 0})
     assert "default" not in context.logged
+
+
+@pytest.mark.parametrize(("model", "size"), [("test_vit", 32), ("test_resnet", 40)])
+def test_a_checkpoint_is_used_without_visiontrain_as_the_documentation_says(harness, model, size):
+    harness.train(model=model, image_size=size, epochs=1)
+    best = harness.best()
+    made_of = best["metadata"]
+    again = timm.create_model(made_of["architecture"], num_classes=len(made_of["classes"]), **made_of["arguments"])
+    again.load_state_dict(best["model"])
+    assert again(torch.zeros(1, 3, size, size)).shape == (1, 3)

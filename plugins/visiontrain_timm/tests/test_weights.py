@@ -1,8 +1,10 @@
 """First weights: scratch, files, and published ones that can't be had here."""
 
 import argparse
+import json
 import os
 import pickle
+import shutil
 
 import pytest
 import timm
@@ -236,3 +238,39 @@ def test_resuming_fetches_nothing(harness, monkeypatch):
     harness.train(epochs=1, weights=Weights("pretrained"))
     harness.train(epochs=2, weights=Weights("pretrained"), resume=True)
     assert asked == [True, False]
+
+
+@pytest.fixture
+def described(tmp_path):
+    """A model as timm keeps it in a folder: its architecture with arguments of its own, and weights."""
+    folder = tmp_path / "described"
+    folder.mkdir()
+    model = timm.create_model("test_vit", num_classes=7, img_size=48, init_values=0.1)
+    save_file(model.state_dict(), folder / "model.safetensors")
+    image = {"input_size": [3, 48, 48], "fixed_input_size": True, "mean": [0.4] * 3, "std": [0.2] * 3}
+    content = {"architecture": "test_vit", "num_classes": 7, "model_args": {"init_values": 0.1}}
+    cfg = {
+        **image,
+        "interpolation": "bilinear",
+        "crop_pct": 0.9,
+        "first_conv": "patch_embed.proj",
+        "classifier": "head",
+    }
+    (folder / "config.json").write_text(json.dumps({**content, "pretrained_cfg": cfg}))
+    return folder
+
+
+def test_a_model_that_is_described_in_a_folder_is_used_from_its_checkpoint_alone(harness, described):
+    asked = {"model": f"local-dir:{described}", "image_size": None, "weights": Weights("pretrained")}
+    _, whole = harness.train("whole", epochs=2, **asked)
+    _, first = harness.train("parts", epochs=2, interrupt=lambda _phase, epoch, step: (epoch, step) == (2, 2), **asked)
+    _, second = harness.train("parts", epochs=2, resume=True, **asked)
+    assert [*first.rows, *second.rows] == whole.rows
+    metadata = harness.best("whole")["metadata"]
+    assert (metadata["architecture"], metadata["arguments"]) == ("test_vit", {"init_values": 0.1, "img_size": [48, 48]})
+    assert metadata["image"]["size"] == [48, 48]
+    shutil.rmtree(described)
+    result, _ = harness.evaluate("whole", file="last.pt")
+    assert result.metrics["val_loss"] == whole.rows[-1]["val_loss"]
+    with pytest.raises(WeightsError, match=r"the description of local-dir:.* can't be had any more"):
+        harness.train("parts", epochs=3, resume=True, **asked)

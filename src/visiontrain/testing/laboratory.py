@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.generation import VENV_FOLDER, Generation
 from visiontrain.following import RunHandle
+from visiontrain.handles import Run
 from visiontrain.home import Home
 from visiontrain.plugin.discovery import Plugin
 from visiontrain.runners.catalog import Catalog, read_catalog
@@ -21,11 +23,11 @@ from visiontrain.runners.plan import Planner
 from visiontrain.runners.routing import Framework, frameworks_of
 from visiontrain.session import Session
 from visiontrain.supervisor.launch import Deadlines, WorkerCommand
-from visiontrain.testing.worker.guard import GO, HELD
+from visiontrain.testing.worker.guard import GO, HELD, OFFERS
 from visiontrain.testing.worker.settings import VARIABLE, Hold, Settings, write_settings
 from visiontrain.testing.worker.watch import FINDINGS
 
-__all__ = ["Finding", "Laboratory", "Trial"]
+__all__ = ["Finding", "Laboratory", "Trial", "read_findings"]
 
 _GUARD = "visiontrain.testing.worker.guard:GuardedTrainer"
 
@@ -62,6 +64,11 @@ class Trial:
     def let_go(self) -> None:
         """Let a training that is held go on."""
         (self.folder / GO).touch()
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What the trainer offers beside training: evaluate, predict, export."""
+        return frozenset(json.loads((self.folder / OFFERS).read_text(encoding="utf-8")))
 
     def findings(self, kind: str) -> list[Finding]:
         """What the worker did that it should not, each once."""
@@ -138,6 +145,23 @@ class Laboratory:
         """Go on with a run."""
         folder = self._new_folder()
         return Trial(self._session(folder).resume(trial.handle.run_id), folder)
+
+    def evaluate(self, run: Run, *, hold: Hold | None = None, **request: Any) -> Trial:
+        """Start the evaluation of a run's model."""
+        folder = self._new_folder()
+        return Trial(self._session(folder, hold=hold).start_evaluation(run.run_id, **request), folder)
+
+    def export(self, run: Run, format: str) -> Trial:  # noqa: A002 - as `Session.export`
+        """Start the export of a run's model."""
+        folder = self._new_folder()
+        return Trial(self._session(folder).start_export(run.run_id, format), folder)
+
+    @contextmanager
+    def predictor(self) -> Iterator[tuple[Session, Path]]:
+        """A session to predict with, and the kit's folder beside it; its worker is ended with the context."""
+        folder = self._new_folder()
+        with self._session(folder) as session:
+            yield session, folder
 
     def findings(self, kind: str) -> list[Finding]:
         """What workers did that they should not, in all trials so far, each once."""

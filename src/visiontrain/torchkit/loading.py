@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -31,6 +31,7 @@ class SavedModel:
         classes: Class names by class index.
         multi_label: Whether an image may have any number of classes.
         image: How it wants its images.
+        metadata: All that the checkpoint says for later use: what a trainer adds of its own is in it.
         epoch: Of the run, counted from 1, whose weights these are; that under way, where they are from its midst.
         weights: By name, on the CPU.
     """
@@ -42,6 +43,7 @@ class SavedModel:
     classes: tuple[str, ...]
     multi_label: bool
     image: ImageConfig
+    metadata: Mapping[str, Any]
     epoch: int
     weights: dict[str, torch.Tensor]
 
@@ -95,6 +97,7 @@ def _interpret(path: Path, payload: Payload) -> SavedModel:
         classes=tuple(metadata["classes"]),
         multi_label=bool(metadata["multi_label"]),
         image=ImageConfig.from_plain(metadata["image"]),
+        metadata=metadata,
         epoch=epoch,
         weights=weights,
     )

@@ -7,8 +7,16 @@ import time
 from collections.abc import Iterator
 
 from visiontrain.errors import WeightsError
+from visiontrain.protocol.inference import (
+    ClassifyPrediction,
+    EvaluateResult,
+    ExportResult,
+    ImagePrediction,
+    PredictParams,
+    PredictResult,
+)
 from visiontrain.protocol.messages import Cpu, Device, ModelInfo, TrainResult
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 
 
@@ -42,6 +50,22 @@ class ScriptedTrainer:
         context.artifact(matrix, kind="confusion_matrix")
         self._checkpoint(context, "last", step=2, epoch=1)
         return TrainResult("completed", 1.0, {"train_loss": 0.75, "accuracy": 0.625, "val_loss": None})
+
+    def evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        context.progress("evaluate", step=1, steps=1)
+        return EvaluateResult("completed", {"accuracy": 0.625, "val_loss": math.nan})
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        seen = ImagePrediction(640, 480, classify=ClassifyPrediction((0.75, 0.25)))
+        unread = ImagePrediction(error=f"{params.images[-1].path}: can't be read: No such file or directory")
+        return PredictResult(("cat", "dog"), multi_label=False, predictions=(seen, seen, unread))
+
+    def export(self, context: ExportContext) -> ExportResult:
+        for name in ("model.onnx", "model.json"):
+            path = context.artifacts_dir / name
+            path.touch()
+            context.artifact(path, kind="export")
+        return ExportResult("completed", {"export_difference": 2.5e-07})
 
     def _begin(self, context: RunContext) -> None:
         resume = context.params.resume

@@ -26,13 +26,23 @@ from visiontrain_timm.weights import load_weights
 
 __all__ = ["Built", "build_model", "rebuild_model"]
 
+#: Arguments that come from the data, or matter in training alone.
+_OURS = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
+
 
 @dataclass(frozen=True)
 class Built:
-    """A model on the CPU, in float32, and how it wants its images."""
+    """A model on the CPU, in float32.
+
+    Args:
+        model: The model.
+        image: How it wants its images.
+        recipe: What a checkpoint says of how it is built again, as plain values; see `rebuild_model`.
+    """
 
     model: nn.Module
     image: ImageConfig
+    recipe: dict[str, Any]
 
 
 def build_model(
@@ -43,6 +53,7 @@ def build_model(
     weights: Weights,
     options: TimmOptions,
     log: Callable[[str], None],
+    resumed: bool = False,
 ) -> Built:
     """Build a classifier.
 
@@ -53,13 +64,15 @@ def build_model(
         weights: Where the first weights come from.
         options: Dropout rates, and what the images are to be otherwise.
         log: Takes a sentence for the person.
+        resumed: The weights will come from the run's own checkpoint.
 
     Raises:
         UnknownModelError: timm has no such model.
         SpecError: the model can't take the image size or an option.
         WeightsError: the weights can't be had or don't fit.
     """
-    _check_name(name, weights)
+    if not (resumed and _is_place(name)):
+        _check_name(name, weights)
     arguments: dict[str, Any] = {"num_classes": len(classes), "in_chans": 3}
     for option in ("drop_rate", "drop_path_rate"):
         if getattr(options, option) > 0:
@@ -71,7 +84,7 @@ def build_model(
     if weights.source == "file":
         load_weights(model, Path(weights.path or ""), classes=classes, log=log)
     _try(model, name, config)
-    return Built(model, config)
+    return Built(model, config, _recipe(name, model))
 
 
 def rebuild_model(saved: SavedModel, **arguments: Any) -> nn.Module:
@@ -84,17 +97,35 @@ def rebuild_model(saved: SavedModel, **arguments: Any) -> nn.Module:
     Raises:
         WeightsError: timm in this environment can't build it.
     """
-    height, width = saved.image.size
-    arguments |= {"num_classes": len(saved.classes), "in_chans": 3}
+    instruction = "Use the environment's generation that the run was trained with."
     try:
-        _check_name(saved.model, Weights("scratch"))
-        model, _ = _create(saved.model, height if height == width else None, arguments)
+        name: str = saved.metadata["architecture"]
+        arguments |= {**saved.metadata["arguments"], "num_classes": len(saved.classes), "in_chans": 3}
+        _check_name(name, Weights("scratch"))
+        model, _ = _create(name, None, arguments)
     except InputError as e:
-        raise WeightsError(
-            f"the model of {saved.path} can't be built: {e.reason}",
-            instruction="Use the environment's generation that the run was trained with.",
-        ) from e
+        raise WeightsError(f"the model of {saved.path} can't be built: {e.reason}", instruction=instruction) from e
+    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as e:
+        reason = f"the model of {saved.path} can't be built: {type(e).__name__}: {e}"
+        raise WeightsError(reason, instruction=instruction) from e
     return model
+
+
+def _is_place(name: str) -> bool:
+    """Whether a name says where a model is described, and not what it is."""
+    return ":" in name
+
+
+def _recipe(name: str, model: nn.Module) -> dict[str, Any]:
+    """What the architecture is called, and what else it takes; where a name is a place, as that described it."""
+    configured: Any = model.pretrained_cfg
+    given: Any = model._model_args  # noqa: SLF001 - kept by timm for those who build a model again
+    arguments = {k: v for k, v in given.items() if k not in _OURS}
+    if not _is_place(name):
+        return {"architecture": name, "arguments": arguments}
+    if configured.get("fixed_input_size"):
+        arguments.setdefault("img_size", list(configured["input_size"][1:]))
+    return {"architecture": str(configured["architecture"]), "arguments": arguments}
 
 
 def _check_name(name: str, weights: Weights) -> None:
@@ -154,8 +185,8 @@ def _create(
         field = "image_size" if wrong == "img_size" else wrong
         raise SpecError(field, f"{name} can't be built with another {field} than its own") from e
     except OSError as e:  # the network or the disk, whatever the image size
-        if pretrained:
-            raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
+        if pretrained or _is_place(name):
+            raise _unavailable(name, e, pretrained=pretrained) from e
         raise
     except (AssertionError, ValueError, RuntimeError) as e:
         if "img_size" in arguments:
@@ -165,9 +196,22 @@ def _create(
         raise
     if not isinstance(model, nn.Module):
         raise TypeError(f"timm made a {type(model).__name__} of {name}")
+    config = _image_config(model, image_size)
+    _check_patches(model, name, config)
+    return model, config
+
+
+def _unavailable(name: str, error: OSError, *, pretrained: bool) -> WeightsError:
+    if pretrained:
+        return no_weights(f"the pretrained weights of {name} can't be had: {error}")
+    return WeightsError(f"the description of {name} can't be had any more: {error}")
+
+
+def _image_config(model: nn.Module, image_size: int | None) -> ImageConfig:
+    """What the model's own configuration says, at another size where one is given."""
     found: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     own = found["input_size"][1:]
-    config = ImageConfig(
+    return ImageConfig(
         size=(own[0], own[1]) if image_size is None else (image_size, image_size),
         mean=tuple(found["mean"]),
         std=tuple(found["std"]),
@@ -175,8 +219,6 @@ def _create(
         crop_pct=found["crop_pct"],
         crop_mode=found["crop_mode"],
     )
-    _check_patches(model, name, config)
-    return model, config
 
 
 def _adjust(config: ImageConfig, options: TimmOptions) -> ImageConfig:
@@ -198,7 +240,7 @@ def _check_patches(model: nn.Module, name: str, config: ImageConfig) -> None:
 
 def _fixed_size(name: str) -> int | None:
     """The image size that a model is built for, where it is built for one."""
-    if ":" in name:
+    if _is_place(name):
         return None
     published = get_pretrained_cfg(name)
     if published is None or not published.fixed_input_size:

@@ -84,14 +84,15 @@ class TimmTrainer:
         precision = resolve_precision(options.precision, device)
         seed_everything(params.seed)
         # A resumed run's weights come from its checkpoint: nothing is fetched again.
-        weights = Weights("scratch") if params.resume and params.resume.checkpoints else params.weights
+        resumed = bool(params.resume and params.resume.checkpoints)
         built = build_model(
             params.model,
             classes=data.classes,
             image_size=params.image_size,
-            weights=weights,
+            weights=Weights("scratch") if resumed else params.weights,
             options=options,
             log=context.log,
+            resumed=resumed,
         )
         model = built.model.to(device)
         if options.channels_last:
@@ -286,5 +287,6 @@ def _facts(
             "classes": list(data.classes),
             "multi_label": data.multi_label,
             "image": image,
+            **built.recipe,
         },
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,10 @@ from visiontrain.protocol.tasks import Task
 from visiontrain.testing.laboratory import Laboratory, Trial
 
 __all__ = ["Case", "expect", "to_the_end", "until"]
+
+
+#: Numbers that are measured anew in every run.
+_MEASURED = ("images_per_second",)
 
 
 def expect(holds: bool, otherwise: str) -> None:
@@ -112,6 +117,12 @@ class Case:
         except VisiontrainError as error:
             said = str(error)  # outside of the except clause, so that pytest shows no traceback
         pytest.fail(f"the environment's definition can't be used: {said}", pytrace=False)
+
+    @classmethod
+    def varies(cls, name: str) -> bool:
+        """Whether a metric, or a value in a checkpoint by its place, is measured anew each time."""
+        patterns = (*_MEASURED, *cls.varying)
+        return any(fnmatchcase(part, pattern) for part in (name, name.rpartition(".")[2]) for pattern in patterns)
 
     @classmethod
     def request(cls, **changes: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -16,9 +15,6 @@ from visiontrain.testing.checks.training import Finished, Training, finish
 from visiontrain.testing.laboratory import Laboratory, Trial
 
 __all__ = ["Stopping"]
-
-#: Numbers that are measured anew in every training.
-_MEASURED = ("images_per_second",)
 
 
 class Stopping(Training):
@@ -120,7 +116,7 @@ class Stopping(Training):
             differ = [
                 f"{name} {theirs.get(name)} -> {ours.get(name)}"
                 for name in sorted({*ours, *theirs})
-                if repr(ours.get(name)) != repr(theirs.get(name)) and not self._varies(name)
+                if repr(ours.get(name)) != repr(theirs.get(name)) and not self.varies(name)
             ]
             expect(
                 not differ,
@@ -134,7 +130,7 @@ class Stopping(Training):
             differ = [
                 name
                 for name in sorted({*resumed, *whole})
-                if resumed.get(name) != whole.get(name) and not self._varies(name)
+                if resumed.get(name) != whole.get(name) and not self.varies(name)
             ]
             expect(
                 not differ,
@@ -142,11 +138,6 @@ class Stopping(Training):
                 f"{len(differ)} of {len(whole)} values, though it is said to be exact: {', '.join(differ[:10])}. "
                 "Values that are measured anew (seconds) belong into `varying`.",
             )
-
-    def _varies(self, name: str) -> bool:
-        """Whether a metric, or a value in a checkpoint by its place, is measured anew each time."""
-        patterns = (*_MEASURED, *self.varying)
-        return any(fnmatchcase(part, pattern) for part in (name, name.rpartition(".")[2]) for pattern in patterns)
 
 
 def _held(start: Any, moment: Any, *, within: float) -> Trial:

@@ -12,17 +12,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from visiontrain.protocol.codec import dumps
+from visiontrain.protocol.inference import EvaluateResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import ModelInfo, TrainResult
 from visiontrain.testing.worker.settings import Hold, Settings, read_settings
 from visiontrain.testing.worker.watch import Watch
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, RunContext
 from visiontrain.worker.duties import load_trainer
-from visiontrain.worker.trainer import Description, Trainer
+from visiontrain.worker.trainer import Description, Evaluator, Exporter, Predictor, Trainer
 
-__all__ = ["GO", "HELD", "NOISE", "GuardedTrainer"]
+__all__ = ["GO", "HELD", "NOISE", "OFFERS", "REQUESTS", "GuardedTrainer"]
 
 #: Made in the kit's folder when the training is held, and by the test to let it go on.
 HELD, GO = "held", "go"
+
+#: The files that say what the trainer offers beside training, and what was asked of it: a JSON object a prediction.
+OFFERS, REQUESTS = "offers.json", "requests.jsonl"
 
 #: What the noise is made of; it looks like a message, to those who read the wrong pipe.
 NOISE = '{"jsonrpc":"2.0","id":2,"result":{"status":"completed","epochs":99}}'
@@ -35,9 +40,22 @@ class GuardedTrainer:
 
     def __init__(self) -> None:
         self._settings = read_settings()
-        # A worker is started in the run's folder.
-        Watch(Path(self._settings.folder), [Path.cwd(), *map(Path, self._settings.may_write)]).start()
+        # A worker is started in the run's folder, or in one of its own; the kit's is where this class writes.
+        own = Path(self._settings.folder)
+        Watch(own, [Path.cwd(), own, *map(Path, self._settings.may_write)]).start()
         self._trainer: Trainer = load_trainer(self._settings.trainer)
+        # What the trainer does not offer, this one must not offer for it.
+        offers: list[str] = []
+        if isinstance(self._trainer, Evaluator):
+            offers.append("evaluate")
+            self.evaluate = self._evaluate
+        if isinstance(self._trainer, Predictor):
+            offers.append("predict")
+            self.predict = self._predict
+        if isinstance(self._trainer, Exporter):
+            offers.append("export")
+            self.export = self._trainer.export
+        (own / OFFERS).write_bytes(dumps(offers))
 
     def describe(self) -> Description:
         """The plugin's own."""
@@ -56,6 +74,35 @@ class GuardedTrainer:
         with _noise() if self._settings.noise else contextlib.nullcontext():
             return self._trainer.train(context)
 
+    def _evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        if self._settings.hold == "start":
+            _hold(self._settings, context)
+        assert isinstance(self._trainer, Evaluator)  # noqa: S101 - it was asked whether it is
+        return self._trainer.evaluate(context)
+
+    def _predict(self, params: PredictParams) -> PredictResult:
+        reads = 0
+
+        def hear(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal reads
+            if event == "open" and arguments[0] == params.checkpoint:
+                reads += 1
+
+        sys.addaudithook(hear)  # for good: a handful in a worker of the kit
+        assert isinstance(self._trainer, Predictor)  # noqa: S101 - it was asked whether it is
+        result = self._trainer.predict(params)
+        with (Path(self._settings.folder) / REQUESTS).open("ab") as file:
+            file.write(dumps({"pid": os.getpid(), "reads": reads}) + b"\n")
+        return result
+
+
+def _hold(settings: Settings, context: RunContext | EvaluateContext) -> None:
+    """Wait until the test lets go, or has asked for a stop."""
+    folder = Path(settings.folder)
+    (folder / HELD).touch()
+    while not (folder / GO).exists() and not context.stop_requested:
+        time.sleep(0.01)
+
 
 class _HeldContext(RunContext):
     """A run's context whose reports may take as long as a test needs them to."""
@@ -64,14 +111,10 @@ class _HeldContext(RunContext):
     was_held = False
 
     def hold_if(self, moment: Hold) -> None:
-        """Where the settings say so, wait until the test lets go, or has asked for a stop."""
-        if self.settings.hold != moment or self.was_held:
-            return
-        self.was_held = True
-        folder = Path(self.settings.folder)
-        (folder / HELD).touch()
-        while not (folder / GO).exists() and not self.stop_requested:
-            time.sleep(0.01)
+        """Wait where the settings say so."""
+        if self.settings.hold == moment and not self.was_held:
+            self.was_held = True
+            _hold(self.settings, self)
 
     def metrics(
         self, values: Mapping[str, float], *, step: int, epoch: int, scope: Literal["epoch", "step"] = "epoch"

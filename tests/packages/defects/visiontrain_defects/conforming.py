@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 from visiontrain.errors import DeviceError, WeightsError
+from visiontrain.protocol.inference import (
+    ClassifyPrediction,
+    EvaluateResult,
+    ExportResult,
+    ImagePrediction,
+    ImageSource,
+    PredictParams,
+    PredictResult,
+)
 from visiontrain.protocol.messages import Device, ModelInfo, TrainResult
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 
 STEPS = 5
 
 
-class Conforming:
-    """A random walk: what it has come to depends on every step, and on nothing else."""
+class Walks:
+    """Offers training alone. A random walk: what it has come to depends on every step, and on nothing else."""
 
     def describe(self) -> Description:
         return Description({"walk": "1.0"}, (Device("cpu"),))
@@ -29,7 +39,15 @@ class Conforming:
         for image in context.dataset.images("train"):
             Path(image.path).read_bytes()
         self.prepare(context)
-        state = self.restore(context) or {"step": 0, "value": 0.0, "best": -1.0, "best_epoch": 0}
+        truth = [(image.path, image.labels[0]) for image in context.dataset.images("val")]
+        state = self.restore(context) or {
+            "step": 0,
+            "value": 0.0,
+            "best": -1.0,
+            "best_epoch": 0,
+            "classes": context.dataset.classes,
+            "truth": truth,
+        }
         while state["step"] < context.params.epochs * STEPS:
             done = state["step"] / STEPS
             if context.stop_requested and self.heeds_stop():
@@ -97,3 +115,52 @@ class Conforming:
         state = json.loads(path.read_text(encoding="utf-8"))
         context.resumed(step=state["step"], epoch=state["step"] / STEPS, checkpoint=path)
         return state
+
+
+class Conforming(Walks):
+    """Offers all there is. As many images are predicted rightly as the walk's accuracy says."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, dict] | None = None
+
+    def load(self, checkpoint: str) -> dict:
+        if self._kept is None or self._kept[0] != checkpoint:
+            self._kept = checkpoint, json.loads(Path(checkpoint).read_text(encoding="utf-8"))
+        return self._kept[1]
+
+    def evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        state = self.load(context.params.checkpoint)
+        if context.stop_requested and self.heeds_stop():
+            return EvaluateResult("stopped")
+        return EvaluateResult("completed", {"accuracy": state["value"] % 1})
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        state = self.load(params.checkpoint)
+        found = tuple(self.look_at(source, state) for source in params.images)
+        return PredictResult(tuple(state["classes"]), multi_label=False, predictions=found)
+
+    def look_at(self, source: ImageSource, state: dict) -> ImagePrediction:
+        content = Path(source.path).read_bytes()
+        place = next((number for number, (path, _) in enumerate(state["truth"]) if path == source.path), None)
+        if place is None:
+            return ImagePrediction(error=f"{source.path}: is no image")
+        label, classes = state["truth"][place][1], len(state["classes"])
+        if place >= round(state["value"] % 1 * len(state["truth"])):
+            label = (label + 1) % classes
+        scores = tuple(0.5 if number == label else 0.5 / (classes - 1) for number in range(classes))
+        return ImagePrediction(*_size(content), classify=ClassifyPrediction(scores))
+
+    def export(self, context: ExportContext) -> ExportResult:
+        path = context.artifacts_dir / "walk.json"
+        path.write_bytes(Path(context.params.checkpoint).read_bytes())
+        context.artifact(path, kind="export")
+        return ExportResult("completed", {"export_difference": 0.0})
+
+
+def _size(jpeg: bytes) -> tuple[int, int]:
+    """Width and height from a JPEG file's frame header."""
+    at = 2
+    while jpeg[at + 1] not in (0xC0, 0xC1, 0xC2):
+        at += 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]
+    height, width = struct.unpack(">HH", jpeg[at + 5 : at + 9])
+    return width, height

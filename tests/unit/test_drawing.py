@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from visiontrain.drawing import PredictionFolder
+from visiontrain.errors import SpecError, StorageError
+from visiontrain.predictions import Prediction
+
+
+@pytest.fixture
+def image(tmp_path):
+    def image(name, size=(200, 100), mode="RGB", **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new(mode, size, 90).save(path, **options)
+        return path
+
+    return image
+
+
+def seen(path, **fields):
+    return Prediction(path, 9, 9, {"ring": 0.75, "a very long name of a class": 0.25}, **fields)
+
+
+def rows(folder):
+    with (folder / "predictions.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_copy_and_a_line(image, tmp_path):
+    source = image("in/deep/a.jpg")
+    before = source.read_bytes()
+    with PredictionFolder(tmp_path / "out") as folder:
+        assert folder.add(seen(source), below=tmp_path / "in", top=2) is None
+    with Image.open(tmp_path / "out/deep/a.jpg") as drawn:
+        assert drawn.size == (200, 100)
+        assert len(drawn.crop((0, 0, 100, 40)).getcolors(1 << 20)) > 10
+    assert rows(tmp_path / "out") == [
+        {"image": str(source), "label": "ring", "probability": "0.75", "drawn": "deep/a.jpg", "error": ""}
+    ]
+    assert source.read_bytes() == before
+
+
+def test_nothing_is_made_before_there_is_something_to_save(tmp_path):
+    with PredictionFolder(tmp_path / "out"):
+        pass
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_there_stays(image, tmp_path):
+    source = image("a.png")
+    other = image("b/a.png")
+    with PredictionFolder(tmp_path) as folder:
+        folder.add(seen(source), below=None, top=1)
+        folder.add(seen(other), below=None, top=1)
+        folder.add(seen(image("c/a.webp")), below=None, top=1)
+    assert [row["drawn"] for row in rows(tmp_path)] == ["a-2.png", "a-3.png", "a.jpg"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (32, 32)])
+def test_a_small_image_is_enlarged_so_that_the_text_has_room(image, tmp_path, size):
+    with PredictionFolder(tmp_path / "out") as folder:
+        folder.add(seen(image("a.png", size)), below=None, top=2)
+    with Image.open(tmp_path / "out/a.png") as drawn:
+        times = drawn.width // size[0]
+        assert 1 < times <= 16
+        assert drawn.size == (size[0] * times, size[1] * times)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_images_of_every_mode(image, tmp_path, mode):
+    with PredictionFolder(tmp_path / "out") as folder:
+        assert folder.add(seen(image("a.tif", mode=mode)), below=None, top=1) is None
+    assert (tmp_path / "out/a.jpg").is_file()
+
+
+def test_an_image_that_this_pillow_can_not_open_has_a_line_and_no_copy(tmp_path):
+    source = tmp_path / "a.jxl"
+    source.write_bytes(b"of another kind")
+    with PredictionFolder(tmp_path / "out") as folder:
+        assert str(source) in folder.add(seen(source), below=None, top=1)
+    assert [(row["label"], row["drawn"]) for row in rows(tmp_path / "out")] == [("ring", "")]
+
+
+def test_one_that_the_model_could_not_read_has_its_error(tmp_path):
+    with PredictionFolder(tmp_path / "out") as folder:
+        assert folder.add(Prediction(tmp_path / "a.png", error="is no image"), below=None, top=1) is None
+    assert [(row["label"], row["error"]) for row in rows(tmp_path / "out")] == [("", "is no image")]
+
+
+def test_several_labels_are_written_as_label_files_have_them(image, tmp_path):
+    found = Prediction(image("a.png"), 9, 9, {"x": 0.9, "y": 0.2, "z": 0.5}, multi_label=True)
+    with PredictionFolder(tmp_path / "out") as folder:
+        folder.add(found, below=None, top=1)
+    assert rows(tmp_path / "out")[0]["label"] == "x|z"
+
+
+def test_folders_that_can_not_be_it_are_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SpecError, match=r"save: .* is no folder"):
+        PredictionFolder(tmp_path / "file")
+    (tmp_path / "predictions.csv").touch()
+    with pytest.raises(SpecError, match=r"has a predictions\.csv already"):
+        PredictionFolder(tmp_path)
+
+
+def test_a_disk_that_refuses_is_told_with_another_folder_as_the_mend(image, tmp_path, monkeypatch):
+    source = image("a.png")
+
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    folder = PredictionFolder(tmp_path / "out")
+    with pytest.raises(StorageError, match="No space left") as caught:
+        folder.add(seen(source), below=None, top=1)
+    assert "--save" in caught.value.instruction
