@@ -14,8 +14,9 @@ from visiontrain_yolo.trainer import YoloTrainer
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
 from visiontrain.datasets.objects import COLUMNS, Keypoint, Object, Skeleton, row_of
+from visiontrain.protocol.inference import EvaluateParams
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, RunContext
 
 COLOURS = {"green": (40, 200, 60), "red": (220, 40, 40)}
 _NAMES = f"split, position, label, {COLUMNS}"
@@ -61,10 +62,11 @@ def object_at(label, box, **others):
     return Object(label, box, polygons=(corners,), keypoints=points, quad=corners, **others)
 
 
-def make_index(folder, *, train, val, side=64):
+def make_index(folder, *, train, val, side=64, classes=tuple(COLOURS)):
     """Discs and squares of two colours on grey, none to three an image, high images and wide ones."""
-    rng, writer = random.Random(5), Writer(folder)
+    writer = Writer(folder, classes)
     for split, count in (("train", train), ("val", val)):
+        rng = random.Random(split)
         for number in range(count):
             size = (side, side * 3 // 4) if number % 3 else (side * 3 // 4, side)
             image = Image.new("RGB", size, (rng.randrange(60, 160),) * 3)
@@ -74,6 +76,8 @@ def make_index(folder, *, train, val, side=64):
                 x, y = rng.randrange(size[0] - edge), rng.randrange(size[1] - edge)
                 draw = pen.ellipse if label else pen.rectangle
                 draw((x, y, x + edge - 1, y + edge - 1), fill=list(COLOURS.values())[label])
+                name = list(COLOURS)[label]
+                label = classes.index(name) if name in classes else label
                 objects.append(object_at(label, (x, y, x + edge, y + edge)))
             image.save(folder / f"{split}{number}.png")
             writer.add(split, f"{split}{number}.png", size, objects)
@@ -108,8 +112,27 @@ class Context(RunContext):
         return list(timeless)
 
 
+class Asked(EvaluateContext):
+    """Keeps events, and stops at a batch."""
+
+    def __init__(self, params, stop_at=None):
+        self.events = []
+        super().__init__(params, self.events.append)
+        self._stop_at = stop_at
+
+    def progress(self, phase, **fields):
+        super().progress(phase, **fields)
+        if fields["step"] == self._stop_at:
+            self.request_stop()
+
+    def of(self, kind):
+        return [event for event in self.events if event["type"] == kind]
+
+
 class Harness:
-    """Trains in this process, as the worker would."""
+    """Trains in this process, as the worker would, and evaluates what was trained."""
+
+    object_at = staticmethod(object_at)
 
     def __init__(self, index, folder):
         self.index, self.folder = index, folder
@@ -132,6 +155,18 @@ class Harness:
     def train(self, name="run", *, interrupt=None, **changes):
         context = Context(self.params(name, **changes), interrupt)
         return YoloTrainer().train(context), context
+
+    def evaluate(self, name="run", *, file="best.pt", splits=("val",), stop_at=None, **changes):
+        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
+        values = {"task": "detect", "batch_size": 4, "device": "cpu", "dataset": str(self.index), **changes}
+        folder = self.folder / f"{name}-evaluated"
+        folder.mkdir(exist_ok=True)
+        params = EvaluateParams(
+            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name, file)), splits=splits,
+            options=options, **values,
+        )  # fmt: skip
+        context = Asked(params, stop_at)
+        return YoloTrainer().evaluate(context), context
 
     def path(self, name="run", file="best.pt"):
         return self.folder / name / "checkpoints" / file

@@ -96,6 +96,17 @@ def test_stopped_at_an_awkward_moment(harness, interrupt, straight):
     assert_same_run(harness, straight.params.run_dir, "stopped")
 
 
+@pytest.mark.parametrize(
+    ("task", "model"), [("segment", "yolo11n-seg"), ("pose", "yolo26n-pose"), ("obb", "yolo26n-obb")]
+)
+def test_every_task_goes_on_as_it_was(harness, task, model):
+    case = {"task": task, "model": model, "options": {"precision": "bf16", "mixup": 0.5, "close_mosaic": 1}}
+    harness.train("straight", **case)
+    for attempt, moment in enumerate([at("train", 1, 3), at("val", 1, 1), at("train", 2, 1), None]):
+        harness.train("stopped", resume=attempt > 0, interrupt=moment, **case)
+    assert_same_run(harness, "straight", "stopped")
+
+
 @pytest.fixture(scope="module")
 def _runs():
     return {}

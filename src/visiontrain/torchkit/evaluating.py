@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -14,7 +15,7 @@ from visiontrain.protocol.inference import EvaluateResult
 from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages
 from visiontrain.torchkit.determinism import deterministic
 from visiontrain.torchkit.fitting import Fitting
-from visiontrain.torchkit.learning import Learner
+from visiontrain.torchkit.learning import Batch, Learner
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.shortage import release_memory
@@ -22,7 +23,10 @@ from visiontrain.torchkit.splitting import in_words
 from visiontrain.torchkit.transforms import Transform
 from visiontrain.worker.context import EvaluateContext
 
-__all__ = ["ClassMap", "EvaluateSettings", "SplitBatches", "evaluate"]
+__all__ = ["Batches", "ClassMap", "EvaluateSettings", "SplitBatches", "evaluate"]
+
+B = TypeVar("B", bound=Batch)
+B_co = TypeVar("B_co", covariant=True)
 
 
 class ClassMap:
@@ -98,7 +102,12 @@ class SplitBatches:
                 raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
         self._data, self._transform, self._workers, self._device = data, transform, workers, device
         self._samplers = {s: EpochSampler(data.splits[s], batch_size, 0, train=False) for s in splits}
-        self.images = sum(data.splits[split] for split in splits)
+        self._images = sum(data.splits[split] for split in splits)
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return self._images
 
     @property
     def batches(self) -> int:
@@ -136,11 +145,29 @@ class EvaluateSettings:
     epoch: int
 
 
+class Batches(Protocol[B_co]):
+    """What is evaluated on: `SplitBatches` or something of one's own."""
+
+    @property
+    def images(self) -> int:
+        """How many there are in all."""
+        ...
+
+    @property
+    def batches(self) -> int:
+        """How many batches; at least 1."""
+        ...
+
+    def __iter__(self) -> Iterator[B_co]:
+        """The batches."""
+        ...
+
+
 def evaluate(
     context: EvaluateContext,
-    learner: Learner[ImageBatch],
-    batches: SplitBatches,
-    classes: ClassMap,
+    learner: Learner[B],
+    batches: Batches[B],
+    classes: Callable[[B], B],
     settings: EvaluateSettings,
 ) -> EvaluateResult:
     """Evaluate a model as validation does, and write what validation writes.

@@ -9,10 +9,12 @@ from typing import Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
+import torch
 from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, SpecError
+from visiontrain.protocol.inference import EvaluateResult
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult
 from visiontrain.protocol.tasks import Task, primary_metric
 from visiontrain.torchkit.checkpoint import read_checkpoint
@@ -23,12 +25,13 @@ from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
 from visiontrain.torchkit.precision import resolve_precision
 from visiontrain.torchkit.randomness import seed_everything
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.build import build_model, check_image_size, stride_of
 from visiontrain_yolo.class_weights import class_weights
 from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
+from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint, image_config
 from visiontrain_yolo.learner import ObjectLearner
 from visiontrain_yolo.names import DEFAULT_MODEL, all_models, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
@@ -41,7 +44,6 @@ from visiontrain_yolo.weights import load_into, read_weights
 
 __all__ = ["FRAMEWORK", "TASKS", "YoloTrainer"]
 
-FRAMEWORK = "yolo"
 TASKS = (Task.detect, Task.segment, Task.pose, Task.obb)
 
 #: The distribution that holds the package ultralytics.
@@ -66,6 +68,10 @@ class YoloTrainer:
         for model in all_models(TASKS):
             yield ModelInfo(model.name, (str(model.task),))
 
+    def evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        """Evaluate a checkpoint."""
+        return evaluate_checkpoint(context)
+
     def train(self, context: RunContext) -> TrainResult:
         """Train a model."""
         params, data = context.params, context.dataset
@@ -82,8 +88,8 @@ class YoloTrainer:
         stride = stride_of(model)
         check_image_size(image_size, stride)
         built.args = settings
-        if options.class_weights_power > 0:
-            built.class_weights = class_weights(data, options.class_weights_power).to(device)
+        weights = class_weights(data, options.class_weights_power) if options.class_weights_power > 0 else None
+        built.class_weights = None if weights is None else weights.to(device)
         _freeze(model, options, params, context.log)
         train, val = _loaders(data, params, options, settings, model)
         choice = choose(params, options, images=data.splits["train"], classes=len(data.classes), log=context.log)
@@ -104,6 +110,7 @@ class YoloTrainer:
         )
         facts = _facts(
             params=params, data=data, name=name, options=options, image_size=image_size, head_classes=head_classes,
+            weights=weights,
             conditions={"precision": precision, "learning rate": choice.learning_rate, "optimizer": choice.optimizer},
         )  # fmt: skip
         keeper = CheckpointKeeper(context, model, optimizer, updates=updates, device=device, facts=facts)
@@ -221,6 +228,7 @@ def _facts(
     options: YoloOptions,
     image_size: int,
     head_classes: int,
+    weights: torch.Tensor | None,
     conditions: dict[str, object],
 ) -> Facts:
     return Facts(
@@ -244,10 +252,10 @@ def _facts(
             "task": params.task,
             "model": name,
             "classes": list(data.classes),
+            "multi_label": False,
+            "image": image_config(image_size).to_plain(),
             "head_classes": head_classes,
             "skeleton": None if data.skeleton is None else data.skeleton.to_json(),
-            "image_size": image_size,
-            "iou": options.iou,
-            "max_det": options.max_det,
+            "class_weights": None if weights is None else weights.tolist(),
         },
     )

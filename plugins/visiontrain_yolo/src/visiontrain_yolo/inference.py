@@ -1,0 +1,197 @@
+"""A trained model in use: out of its checkpoint, onto a device, and its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
+
+import torch
+from torch import nn
+
+from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.objects import Skeleton
+from visiontrain.errors import DatasetError, WeightsError
+from visiontrain.protocol.inference import EvaluateParams, EvaluateResult
+from visiontrain.protocol.tasks import Task
+from visiontrain.torchkit.data import EpochLoader, default_workers
+from visiontrain.torchkit.device import resolve_device
+from visiontrain.torchkit.evaluating import EvaluateSettings, evaluate
+from visiontrain.torchkit.loading import SavedModel, load_strictly, read_model
+from visiontrain.torchkit.precision import resolve_precision
+from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain.worker.context import EvaluateContext
+from visiontrain_yolo.batches import ObjectBatch
+from visiontrain_yolo.build import build_model, stride_of
+from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
+from visiontrain_yolo.learner import ObjectLearner
+from visiontrain_yolo.options import YoloOptions
+from visiontrain_yolo.settings import settings_of
+from visiontrain_yolo.shapes import ShapeSampler
+
+__all__ = ["FRAMEWORK", "evaluate_checkpoint", "image_config", "load"]
+
+FRAMEWORK = "yolo"
+
+
+def image_config(image_size: int) -> ImageConfig:
+    """How Ultralytics' models want their images, as a checkpoint keeps it: the longer side resized, then a border."""
+    size = (image_size, image_size)
+    return ImageConfig(size, (0.0,) * 3, (1.0,) * 3, interpolation="bilinear", crop_pct=1.0, crop_mode="border")
+
+
+def load(checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
+    """A checkpoint of ours and its model, in float32 on the CPU, set to evaluation.
+
+    Raises:
+        WeightsError: the file can't be read, or its model can't be built here.
+    """
+    saved = read_model(Path(checkpoint), framework=FRAMEWORK, task=task)
+    skeleton = saved.metadata.get("skeleton")
+    keypoints = len(Skeleton.from_json(skeleton).names) if skeleton else 0
+    try:
+        model = build_model(
+            saved.model, saved.classes, head_classes=int(saved.metadata["head_classes"]), keypoints=keypoints
+        )
+    except (OSError, KeyError, AttributeError) as e:
+        raise WeightsError(
+            f"the model of {saved.path} can't be built: {e}",
+            instruction="Use the environment's generation that the run was trained with.",
+        ) from e
+    load_strictly(model, saved)
+    return saved, model
+
+
+def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
+    """What validation would have said of a checkpoint's model, on any splits.
+
+    Raises:
+        WeightsError: the checkpoint can't be used.
+        DatasetError: the data has other objects than the model was trained on, or an image can't be read.
+    """
+    params, data = context.params, context.dataset
+    options = YoloOptions.from_params(params.options)
+    device = resolve_device(params.device)
+    precision = resolve_precision(options.precision, device)
+    saved, model = load(params.checkpoint, params.task)
+    image_size = saved.image.size[0]
+    _check_skeleton(data, saved)
+    built: Any = model.to(device)
+    built.args = settings_of(options, task=params.task, epochs=1, image_size=image_size)
+    weights = saved.metadata.get("class_weights")
+    built.class_weights = None if weights is None else torch.tensor(weights, device=device)
+    learner = ObjectLearner(
+        model,
+        saved.classes,
+        device,
+        task=params.task,
+        image_size=image_size,
+        stride=stride_of(model),
+        multi_scale=0.0,
+        seed=0,
+        iou=options.iou,
+        max_det=options.max_det,
+    )
+    workers = default_workers(device) if options.workers is None else options.workers
+    batches = SplitObjects(data, params, image_size, stride_of(model), workers=workers, device=device)
+    context.log(
+        f"{saved.model}, epoch {saved.epoch}, on {batches.images} images of {', '.join(params.splits)}: {precision} on "
+        f"{device}."
+    )
+    settings = EvaluateSettings(device, precision, saved.epoch)
+    return evaluate(context, learner, batches, ObjectClasses(data, saved), settings)
+
+
+class SplitObjects:
+    """Every image of some splits once, split by split, those of one shape after the other.
+
+    Args:
+        data: The dataset.
+        params: Which splits, and how many images at once.
+        image_size: Of the longer side, in pixels.
+        stride: The model's largest.
+        workers: Loader processes.
+        device: Where the batches will go.
+
+    Raises:
+        DatasetError: a split has no images.
+    """
+
+    def __init__(
+        self,
+        data: DatasetIndex,
+        params: EvaluateParams,
+        image_size: int,
+        stride: int,
+        *,
+        workers: int,
+        device: torch.device,
+    ) -> None:
+        for split in params.splits:
+            if not data.splits.get(split):
+                there = ", ".join(f"{name} ({count})" for name, count in data.splits.items() if count)
+                raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
+        self._workers, self._device = workers, device
+        self._parts = []
+        for split in params.splits:
+            images = IndexedObjects(data, split, Task(params.task), image_size=image_size, stride=stride)
+            shapes = (shape_for(*size, image_size, stride) for size in data.sizes(split))
+            self._parts.append((ObjectBatches(images), ShapeSampler(shapes, params.batch_size)))
+        self.images = sum(data.splits[split] for split in params.splits)
+        self.batches = sum(sampler.batches for _, sampler in self._parts)
+
+    def __iter__(self) -> Iterator[ObjectBatch]:
+        """The batches.
+
+        Raises:
+            DatasetError: an image can't be read.
+        """
+        for dataset, sampler in self._parts:
+            loader = EpochLoader(dataset, sampler, workers=min(self._workers, sampler.batches), device=self._device)
+            try:
+                yield from loader.epoch(0)
+            finally:
+                loader.close()
+
+
+class ObjectClasses:
+    """From the data's class indices to those of a model, by name.
+
+    Args:
+        data: Whose classes may be fewer than the model's, and in another order.
+        model: The trained one.
+
+    Raises:
+        DatasetError: the data has a class that the model does not know.
+    """
+
+    def __init__(self, data: DatasetIndex, model: SavedModel) -> None:
+        unknown = [name for name in data.classes if name not in model.classes]
+        if unknown:
+            raise DatasetError(
+                f"the data has {', '.join(unknown)}, which {model.path} does not know",
+                instruction=f"It knows {', '.join(model.classes)}. Name the data's classes likewise.",
+            )
+        targets = [model.classes.index(name) for name in data.classes]
+        # What is passed over has its class counted from the number of classes on.
+        self._targets = torch.tensor([*targets, *(len(model.classes) + target for target in targets)]).float()
+
+    def __call__(self, batch: ObjectBatch) -> ObjectBatch:
+        """The batch with the model's class indices."""
+        labels = self._targets[batch.values["cls"].long()]
+        return ObjectBatch({**batch.values, "cls": labels}, batch.epoch, batch.first)
+
+
+def _check_skeleton(data: DatasetIndex, saved: SavedModel) -> None:
+    if saved.task != Task.pose:
+        return
+    trained = Skeleton.from_json(saved.metadata["skeleton"])
+    names = None if data.skeleton is None else data.skeleton.names
+    if names != trained.names:
+        raise DatasetError(
+            f"the data's keypoints are {', '.join(names or ('none',))}, and {saved.path} was trained on "
+            f"{', '.join(trained.names)}",
+            instruction="Evaluate it on data with the same keypoints.",
+        )
