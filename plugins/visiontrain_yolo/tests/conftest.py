@@ -84,6 +84,30 @@ def make_index(folder, *, train, val, side=64, classes=tuple(COLOURS)):
     return writer.close()
 
 
+def make_classes(folder, *, train, val, side=40):
+    """Images of one colour on grey each, two classes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(folder / "index.sqlite")
+    database.executescript(SCHEMA)
+    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    splits = {"train": train, "val": val}
+    for split, count in splits.items():
+        rng = random.Random(split)
+        for position in range(count):
+            image = Image.new("RGB", (side, side + position % 3), (rng.randrange(60, 160),) * 3)
+            x, y = rng.randrange(side // 2), rng.randrange(side // 2)
+            ImageDraw.Draw(image).rectangle((x, y, x + 15, y + 15), fill=list(COLOURS.values())[position % 2])
+            image.save(folder / f"{split}{position}.png")
+            row = (split, position, json.dumps(f"{split}{position}.png"), *image.size, position % 2, b"")
+            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    meta = {"fingerprint": "colours", "task": "classify", "format": "test", "root": json.dumps(str(folder))}
+    meta |= {"classes": json.dumps(list(COLOURS)), "splits": json.dumps(splits)}
+    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    database.commit()
+    database.close()
+    return folder / "index.sqlite"
+
+
 class Context(RunContext):
     """Tells `interrupt` about every batch; keeps events."""
 
@@ -193,6 +217,12 @@ def writer(tmp_path):
 def index(tmp_path_factory):
     """14 training images: three batches of 4 and one of 2; 6 for validation: two batches of one shape each."""
     return make_index(tmp_path_factory.mktemp("shapes"), train=14, val=6)
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory):
+    """14 training images of two classes, 6 for validation."""
+    return make_classes(tmp_path_factory.mktemp("colours"), train=14, val=6)
 
 
 @pytest.fixture(scope="session")

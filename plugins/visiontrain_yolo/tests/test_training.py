@@ -34,7 +34,7 @@ def test_what_a_run_reports(harness, task):
     assert sum(map(sum, matrix["matrix"][:2])) == 7  # objects of the validation split
     assert {event["phase"] for event in context.of("progress")} == {"train", "val"}
     metadata = harness.best()["metadata"]
-    assert (metadata["task"], metadata["model"], metadata["image_size"]) == (task, MODELS[task], 64)
+    assert (metadata["task"], metadata["model"], metadata["image"]["size"]) == (task, MODELS[task], [64, 64])
     assert metadata["classes"] == ["green", "red"]
 
 
@@ -60,7 +60,7 @@ def test_nothing_is_written_beside_checkpoints_and_artifacts(harness):
         ({"options": {"freeze": "3"}}, "random weights"),
         ({"options": {"freeze": "a"}}, "freeze"),
         ({"options": {"close_mosaic": 1, "mosaic": 0}}, "no effect"),
-        ({"task": "classify"}, "not classify"),
+        ({"task": "semantic"}, "not semantic"),
     ],
 )
 def test_what_is_refused(harness, changes, message):

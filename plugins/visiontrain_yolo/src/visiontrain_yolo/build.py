@@ -10,15 +10,24 @@ import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
 import torch
 from torch import nn
-from ultralytics.nn.tasks import DetectionModel, OBBModel, PoseModel, SegmentationModel
+from ultralytics.nn.modules.head import Detect
+from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, PoseModel, SegmentationModel
 from ultralytics.utils import ROOT, YAML
 
 from visiontrain.errors import SpecError
 
 __all__ = ["build_model", "check_image_size", "classes_of_head", "in_float32", "keypoints_of", "stride_of"]
 
+
+class Classifier(ClassificationModel):
+    """Ultralytics' own, which counts its operations while it is built, in seconds."""
+
+    def info(self, *_args: Any, **_options: Any) -> None:
+        """Leave that out."""
+
+
 #: Ultralytics' models by what a name ends with.
-_KINDS = {"": DetectionModel, "-seg": SegmentationModel, "-pose": PoseModel, "-obb": OBBModel}
+_KINDS = {"": DetectionModel, "-seg": SegmentationModel, "-pose": PoseModel, "-obb": OBBModel, "-cls": Classifier}
 
 
 def build_model(name: str, classes: Sequence[str], *, head_classes: int, keypoints: int = 0) -> nn.Module:
@@ -31,7 +40,9 @@ def build_model(name: str, classes: Sequence[str], *, head_classes: int, keypoin
         keypoints: Of each object, where the model is for poses.
     """
     model: Any = _build(name, len(classes), keypoints)
-    if head_classes != len(classes):  # Ultralytics lays the class branch out anew for weights of other classes
+    if head_classes != len(classes) and isinstance(
+        model.model[-1], Detect
+    ):  # Ultralytics lays the class branch out anew for weights of other classes
         model.load(_build(name, head_classes, keypoints), verbose=False)
     model.names = dict(enumerate(classes))
     model.nc = len(classes)
@@ -50,9 +61,13 @@ def _build(name: str, classes: int, keypoints: int) -> Any:
     return make(layout, ch=3, nc=classes, verbose=False, **shape)
 
 
+#: The last weights of the class branch.
+_CLASS_BIAS = re.compile(r"model\.(\d+)\.(?:cv3\.0\.2|linear)\.bias")
+
+
 def classes_of_head(weights: Mapping[str, torch.Tensor]) -> int | None:
-    """How many classes weights tell apart. None where they are of no detector."""
-    numbers = [(int(m[1]), key) for key in weights if (m := re.fullmatch(r"model\.(\d+)\.cv3\.0\.2\.bias", key))]
+    """How many classes weights tell apart. None where they are of no such model."""
+    numbers = [(int(m[1]), key) for key in weights if (m := _CLASS_BIAS.fullmatch(key))]
     return len(weights[max(numbers)[1]]) if numbers else None
 
 
@@ -84,7 +99,9 @@ def check_image_size(image_size: int, stride: int) -> None:
 
 def _decode_in_float32(model: Any) -> None:
     """Let the head make boxes in float32: bfloat16 has eight bits, and would move a corner by pixels."""
-    head = model.model[-1]
+    head: Any = model.model[-1]
+    if not isinstance(model.model[-1], Detect):
+        return
     decode = type(head)._inference  # noqa: SLF001 - where convolutions end and coordinates begin
 
     def inference(predictions: dict[str, Any]) -> Any:

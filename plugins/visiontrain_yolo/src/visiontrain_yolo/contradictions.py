@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from visiontrain.errors import SpecError
+from visiontrain.protocol.tasks import Task
 
 if TYPE_CHECKING:
     from visiontrain_yolo.options import YoloOptions
 
-__all__ = ["refuse_contradictions"]
+__all__ = ["refuse_contradictions", "refuse_for_task"]
+
+#: Options that classifiers alone heed, and those that they alone don't.
+_OF_CLASSIFIERS = ("dropout", "auto_augment", "erasing")
+_OF_OBJECTS = (
+    "box", "cls", "dfl", "class_weights_power", "degrees", "translate", "shear", "perspective", "bgr", "mosaic",
+    "mixup", "cutmix", "close_mosaic", "multi_scale", "iou", "max_det",
+)  # fmt: skip
 
 #: Optimizers whose momentum can be warmed up.
 _WITH_MOMENTUM = ("sgd", "musgd", "rmsprop")
@@ -35,6 +44,18 @@ def refuse_contradictions(options: YoloOptions) -> None:
         raise _without_effect(
             "close_mosaic", "mosaic=0, mixup=0 and cutmix=0", "Leave it out, or set one of them above 0."
         )
+
+
+def refuse_for_task(options: YoloOptions, task: Task) -> None:
+    """Refuse an option that is set and of no effect for the task.
+
+    Raises:
+        SpecError: names it.
+    """
+    idle = _OF_OBJECTS if task is Task.classify else _OF_CLASSIFIERS
+    for field in fields(options):
+        if field.name in idle and getattr(options, field.name) != field.default:
+            raise _without_effect(field.name, f"the task {task}", "Leave it out.")
 
 
 def _without_effect(name: str, because: str, instruction: str) -> SpecError:

@@ -18,13 +18,14 @@ from visiontrain.protocol.inference import EvaluateParams, EvaluateResult
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.data import EpochLoader, default_workers
 from visiontrain.torchkit.device import resolve_device
-from visiontrain.torchkit.evaluating import EvaluateSettings, evaluate
+from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate
 from visiontrain.torchkit.loading import SavedModel, load_strictly, read_model
 from visiontrain.torchkit.precision import resolve_precision
-from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain.torchkit.transforms import EvalTransform, ImageConfig
 from visiontrain.worker.context import EvaluateContext
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.build import build_model, stride_of
+from visiontrain_yolo.classifying import ClassLearner
 from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
 from visiontrain_yolo.learner import ObjectLearner
 from visiontrain_yolo.options import YoloOptions
@@ -75,7 +76,16 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
     options = YoloOptions.from_params(params.options)
     device = resolve_device(params.device)
     precision = resolve_precision(options.precision, device)
+    workers = default_workers(device) if options.workers is None else options.workers
     saved, model = load(params.checkpoint, params.task)
+    settings = EvaluateSettings(device, precision, saved.epoch)
+    if params.task == Task.classify:
+        classifier = ClassLearner(model.to(device), saved.classes, device)
+        images = SplitBatches(
+            data, params.splits, EvalTransform(saved.image), batch_size=params.batch_size, workers=workers,
+            device=device,
+        )  # fmt: skip
+        return evaluate(context, classifier, images, ClassMap(data, saved), settings)
     image_size = saved.image.size[0]
     _check_skeleton(data, saved)
     built: Any = model.to(device)
@@ -94,13 +104,11 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
         iou=options.iou,
         max_det=options.max_det,
     )
-    workers = default_workers(device) if options.workers is None else options.workers
     batches = SplitObjects(data, params, image_size, stride_of(model), workers=workers, device=device)
     context.log(
         f"{saved.model}, epoch {saved.epoch}, on {batches.images} images of {', '.join(params.splits)}: {precision} on "
         f"{device}."
     )
-    settings = EvaluateSettings(device, precision, saved.epoch)
     return evaluate(context, learner, batches, ObjectClasses(data, saved), settings)
 
 

@@ -81,6 +81,9 @@ class YoloOptions:
     cutmix: float = 0.0
     close_mosaic: int | None = None
     multi_scale: float = 0.0
+    dropout: float = 0.0
+    auto_augment: str = "randaugment"
+    erasing: float = 0.4
     iou: float = 0.7
     max_det: int = 300
     precision: str = "auto"

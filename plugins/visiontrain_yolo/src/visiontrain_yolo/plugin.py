@@ -122,6 +122,20 @@ _AUGMENTATION = (
     ),
 )  # fmt: skip
 
+_CLASSIFIERS = (
+    Option(
+        name="dropout", type="float", default=_DEFAULT.dropout, minimum=0, maximum=0.9,
+        help="Of classifiers: dropout before the last layer.",
+    ),
+    Option(
+        name="auto_augment", type="str", default=_DEFAULT.auto_augment,
+        choices=("none", "randaugment", "autoaugment", "augmix"),
+        help="Of classifiers: how training images are changed beside crops and mirror images; with none, by "
+        "hsv_h, hsv_s and hsv_v.",
+    ),
+    _share("erasing", "Of classifiers: how often a box of an image is made black."),
+)  # fmt: skip
+
 _RUNNING = (
     Option(
         name="iou", type="float", default=_DEFAULT.iou, minimum=0, maximum=1,
@@ -137,7 +151,7 @@ _RUNNING = (
     ),
     Option(
         name="patience", type="int", default=_DEFAULT.patience, minimum=0,
-        help="End after so many epochs without a better map50_95; 0: never.",
+        help="End after so many epochs without a better map50_95 (of classifiers: accuracy); 0: never.",
     ),
     Option(
         name="workers", type="int", default=_DEFAULT.workers, minimum=0, maximum=256,
@@ -161,14 +175,14 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 
 MANIFEST = Manifest(
     name="yolo",
-    summary="Detection, segmentation, poses and turned boxes: YOLO26, 12, 11 and v8 of Ultralytics",
+    summary="Detection, segmentation, poses, turned boxes and classes: YOLO26, 12, 11 and v8",
     licence="AGPL-3.0",
-    tasks=(Task.detect, Task.segment, Task.pose, Task.obb),
+    tasks=(Task.detect, Task.segment, Task.pose, Task.obb, Task.classify),
     aliases=("ultralytics",),
     models=MODEL_PATTERNS,
-    options=(*_LEARNING, *_LOSSES, *_AUGMENTATION, *_RUNNING),
+    options=(*_LEARNING, *_LOSSES, *_AUGMENTATION, *_CLASSIFIERS, *_RUNNING),
     check_options=_check_options,
-    defaults=Defaults(epochs=100, batch_size=16, image_size=640),
+    defaults=Defaults(epochs=100, batch_size=16),
     environment=Path(__file__).parent / "environment",
     weights=("scratch", "file"),
     trainer="visiontrain_yolo.trainer:YoloTrainer",

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
-import torch
 from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
@@ -18,7 +16,6 @@ from visiontrain.protocol.inference import EvaluateResult
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult
 from visiontrain.protocol.tasks import Task, primary_metric
 from visiontrain.torchkit.checkpoint import read_checkpoint
-from visiontrain.torchkit.data import EpochLoader, EpochSampler, default_workers
 from visiontrain.torchkit.device import describe_cpu, describe_devices, resolve_device
 from visiontrain.torchkit.freezing import freeze
 from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
@@ -27,30 +24,27 @@ from visiontrain.torchkit.randomness import seed_everything
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
 from visiontrain.worker.context import EvaluateContext, RunContext
 from visiontrain.worker.trainer import Description
-from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.build import build_model, check_image_size, stride_of
-from visiontrain_yolo.class_weights import class_weights
-from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
-from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint, image_config
-from visiontrain_yolo.learner import ObjectLearner
+from visiontrain_yolo.contradictions import refuse_for_task
+from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint
 from visiontrain_yolo.names import DEFAULT_MODEL, all_models, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
 from visiontrain_yolo.options import YoloOptions
 from visiontrain_yolo.parts import parameters_to_freeze
 from visiontrain_yolo.plan import Plan, falling
-from visiontrain_yolo.settings import settings_of
-from visiontrain_yolo.shapes import ShapeSampler
+from visiontrain_yolo.training import Parts, class_parts, object_parts
 from visiontrain_yolo.weights import load_into, read_weights
 
 __all__ = ["FRAMEWORK", "TASKS", "YoloTrainer"]
 
-TASKS = (Task.detect, Task.segment, Task.pose, Task.obb)
+TASKS = (Task.detect, Task.segment, Task.pose, Task.obb, Task.classify)
 
 #: The distribution that holds the package ultralytics.
 _DISTRIBUTION = "ultralytics-opencv-headless"
 _PACKAGES = (_DISTRIBUTION, "torch", "torchvision", "opencv-python-headless", "pillow", "numpy")
 
 _IMAGE_SIZE = 640
+_IMAGE_SIZES = {Task.classify: 224}
 
 
 class YoloTrainer:
@@ -77,24 +71,22 @@ class YoloTrainer:
         params, data = context.params, context.dataset
         options = YoloOptions.from_params(params.options)
         _check(params, data)
-        name = resolve_model(params.model, Task(params.task), TASKS)
-        image_size = params.image_size or _IMAGE_SIZE
+        task = Task(params.task)
+        refuse_for_task(options, task)
+        name = resolve_model(params.model, task, TASKS)
+        image_size = params.image_size or _IMAGE_SIZES.get(task, _IMAGE_SIZE)
         device = resolve_device(params.device)
         precision = resolve_precision(options.precision, device)
-        settings = settings_of(options, task=params.task, epochs=params.epochs, image_size=image_size)
         seed_everything(params.seed)
         model, head_classes = _build(context, name, data)
-        built: Any = model.to(device)
-        stride = stride_of(model)
-        check_image_size(image_size, stride)
-        built.args = settings
-        weights = class_weights(data, options.class_weights_power) if options.class_weights_power > 0 else None
-        built.class_weights = None if weights is None else weights.to(device)
+        model = model.to(device)
+        check_image_size(image_size, stride_of(model))
         _freeze(model, options, params, context.log)
-        train, val = _loaders(data, params, options, settings, model)
+        make = class_parts if task is Task.classify else object_parts
+        parts = make(model, data, params, options, image_size=image_size)
         choice = choose(params, options, images=data.splits["train"], classes=len(data.classes), log=context.log)
         optimizer = build_optimizer(model, choice, options.scaled_weight_decay(params.batch_size))
-        plan = _plan(train.batches, params, options)
+        plan = _plan(parts.train.batches, params, options)
         updates = YoloUpdates(
             model,
             optimizer,
@@ -109,35 +101,22 @@ class YoloTrainer:
             f"{device}, {plan.accumulate} x {params.batch_size} images a step."
         )
         facts = _facts(
-            params=params, data=data, name=name, options=options, image_size=image_size, head_classes=head_classes,
-            weights=weights,
+            params, data, name, options, parts, head_classes=head_classes,
             conditions={"precision": precision, "learning rate": choice.learning_rate, "optimizer": choice.optimizer},
         )  # fmt: skip
         keeper = CheckpointKeeper(context, model, optimizer, updates=updates, device=device, facts=facts)
-        learner = ObjectLearner(
-            model,
-            data.classes,
-            device,
-            task=params.task,
-            image_size=image_size,
-            stride=stride,
-            multi_scale=options.multi_scale,
-            seed=params.seed,
-            iou=options.iou,
-            max_det=options.max_det,
-        )
         seed_everything(params.seed)
         return TrainingLoop(
             context=context,
-            learner=learner,
-            train=train,
-            val=val,
+            learner=parts.learner,
+            train=parts.train,
+            val=parts.val,
             updates=updates,
             keeper=keeper,
             settings=LoopSettings(
                 epochs=params.epochs,
                 learning_rate=choice.learning_rate,
-                primary_metric=primary_metric(Task(params.task)),
+                primary_metric=primary_metric(task),
                 patience=options.patience,
                 precision=precision,
                 checkpoint_minutes=options.checkpoint_minutes,
@@ -149,7 +128,11 @@ class YoloTrainer:
 def _check(params: TrainParams, data: DatasetIndex) -> None:
     if params.task not in TASKS:
         raise SpecError("task", f"yolo trains {', '.join(TASKS)}, not {params.task}")
-    if not data.has_objects:
+    if params.task == Task.classify:
+        data.labels("train")  # says so where images have objects or several labels
+        if len(data.classes) < 2:  # noqa: PLR2004
+            raise DatasetError(f"a classifier needs two classes or more; the data has {len(data.classes)}")
+    elif not data.has_objects:
         raise DatasetError(
             f"the data's images have labels, and the task {params.task} needs objects",
             instruction="Give data with boxes, or train a classifier.",
@@ -202,35 +185,17 @@ def _plan(batches: int, params: TrainParams, options: YoloOptions) -> Plan:
     return Plan(batches, accumulate, warmup)
 
 
-def _loaders(
-    data: DatasetIndex, params: TrainParams, options: YoloOptions, settings: Any, model: nn.Module
-) -> tuple[EpochLoader[ObjectBatch], EpochLoader[ObjectBatch]]:
-    device, stride, image_size = next(model.parameters()).device, stride_of(model), settings.imgsz
-    task = Task(params.task)
-    workers = default_workers(device) if options.workers is None else options.workers
-    closed_from = options.first_closed_epoch(params.epochs)
-    train = IndexedObjects(data, "train", task, image_size=image_size, stride=stride, settings=settings)
-    val = IndexedObjects(data, "val", task, image_size=image_size, stride=stride)
-    order = EpochSampler(data.splits["train"], params.batch_size, params.seed, train=True)
-    shapes = ShapeSampler((shape_for(*size, image_size, stride) for size in data.sizes("val")), params.batch_size)
-    batches = ObjectBatches(train, seed=params.seed, closed_from=closed_from)
-    return (
-        EpochLoader(batches, order, workers=min(workers, order.batches), device=device),
-        EpochLoader(ObjectBatches(val), shapes, workers=min(workers, shapes.batches), device=device),
-    )
-
-
 def _facts(
-    *,
     params: TrainParams,
     data: DatasetIndex,
     name: str,
     options: YoloOptions,
-    image_size: int,
+    parts: Parts,
+    *,
     head_classes: int,
-    weights: torch.Tensor | None,
     conditions: dict[str, object],
 ) -> Facts:
+    image = parts.image.to_plain()
     return Facts(
         identity={
             "model": name,
@@ -238,7 +203,7 @@ def _facts(
             "data": data.fingerprint,
             "seed": params.seed,
             "batch_size": params.batch_size,
-            "image_size": image_size,
+            "image_size": image["size"],
             **options.identity(),
         },
         conditions={
@@ -253,9 +218,8 @@ def _facts(
             "model": name,
             "classes": list(data.classes),
             "multi_label": False,
-            "image": image_config(image_size).to_plain(),
+            "image": image,
             "head_classes": head_classes,
-            "skeleton": None if data.skeleton is None else data.skeleton.to_json(),
-            "class_weights": None if weights is None else weights.tolist(),
+            **parts.metadata,
         },
     )

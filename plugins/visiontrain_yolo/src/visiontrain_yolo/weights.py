@@ -29,6 +29,9 @@ State = dict[str, torch.Tensor]
 _KINDS = "An Ultralytics .pt, safetensors, a torch state dict, or a checkpoint of ours is right."
 _SHOWN = 8
 
+#: A classifier's last layer.
+_OF_CLASSIFIER = re.compile(r"^model\.\d+\.linear\.")
+
 #: The branches of a head that are about keypoints.
 _OF_POINTS = re.compile(r"\.(one2one_)?cv4(_kpts|_sigma)?\.")
 
@@ -68,7 +71,7 @@ def read_weights(path: Path) -> FileWeights:
         raise WeightsError(f"{path} can't be read: {type(e).__name__}: {e}", instruction=_KINDS) from e
     found = classes_of_head(state)
     if found is None:
-        raise WeightsError(f"{path} holds no weights of a YOLO detector", instruction=_KINDS)
+        raise WeightsError(f"{path} holds no weights of a YOLO model", instruction=_KINDS)
     floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     return FileWeights(path, floats, classes, laid_out_for or found)
 
@@ -142,8 +145,24 @@ def load_into(model: nn.Module, name: str, weights: FileWeights, log: Callable[[
         )
     source.load_state_dict({**source.state_dict(), **{key: weights.state[key] for key in wanted}}, strict=True)
     target: Any = model
+    before = {key: value.clone() for key, value in target.state_dict().items() if _OF_CLASSIFIER.search(key)}
     target.load(source, verbose=False)
+    _map_classifier(target, source, before)
     _tell(target, source, weights, log)
+
+
+@torch.no_grad()
+def _map_classifier(model: Any, source: Any, before: State) -> None:
+    """Rows of a classifier's last layer go by class names; Ultralytics copies them as they are."""
+    theirs, state = [_key(name) for name in source.names.values()], source.state_dict()
+    if theirs == [_key(name) for name in model.names.values()] or all(name.isdecimal() for name in theirs):
+        return
+    for key, begun in before.items():
+        rows = [
+            state[key][theirs.index(_key(name))] if _key(name) in theirs else begun[number]
+            for number, name in model.names.items()
+        ]
+        model.state_dict()[key].copy_(torch.stack(rows))
 
 
 def _of_other_points(key: str, value: torch.Tensor, weights: FileWeights) -> bool:
