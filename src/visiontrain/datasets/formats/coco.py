@@ -23,6 +23,7 @@ from visiontrain.protocol.tasks import Task
 __all__ = ["CocoJson"]
 
 _TRIPLE = 3
+_NUMBERS = {int, float}
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,9 @@ def _annotation(item: Any, number: int) -> BookedAnnotation:
 def _numbers(values: Any, what: str) -> tuple[float, ...]:
     if not isinstance(values, list):
         raise _Bad(f"its {what} are no list")
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise _Bad(f"its {what} hold {str(value)[:80]}, which is no number")
+    if not set(map(type, values)) <= _NUMBERS:  # a loop in C: there are a hundred million
+        value = next(value for value in values if type(value) not in _NUMBERS)
+        raise _Bad(f"its {what} hold {str(value)[:80]}, which is no number")
     try:
         return tuple(map(float, values))
     except OverflowError:
