@@ -112,6 +112,7 @@ class ConsoleObserver:
         """A run that is going on, or over, will be followed."""
         epochs = record.spec.get("epochs")
         self._following = Following(epochs if isinstance(epochs, int) else None)
+        self._resumable = record.kind == "train"
         self._primary = primary_metric(record.task, multi_label=record.data.multi_label)
 
     def event(self, event: Event) -> None:

@@ -1,10 +1,12 @@
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from rich.text import Text
+from visiontrain_harness.runs import record
 from visiontrain_harness.told_events import Told
 
 from visiontrain.datasets.progress import IndexProgress
@@ -247,3 +249,13 @@ def test_an_error_is_its_reason_then_what_to_do():
         "the log",
         "Go on.",
     ]
+
+
+@pytest.mark.parametrize(("kind", "leaves"), [("train", True), ("evaluate", False)])
+def test_a_stop_promises_a_checkpoint_only_where_one_is_left(kind, leaves):
+    observed = console()
+    with ConsoleObserver(observed) as observer:
+        observer.joined(replace(record("r"), kind=kind))
+        observer.stopping("r")
+    assert ("leaves a checkpoint" in written(observed)) == leaves
+    assert "Ctrl-C once more ends it at once." in written(observed)
