@@ -76,6 +76,21 @@ def test_a_terminal_has_a_bar_while_the_run_goes_on_and_keeps_the_epochs():
     assert "best" in written(observed)
 
 
+def test_an_estimate_is_a_line_and_each_attempt_has_its_own():
+    observed = console()
+    told = Told()
+    said = {"epochs": 2.0, "epoch_seconds": 60.0}
+    with ConsoleObserver(observed) as observer:
+        for event in (
+            told.status(), told.estimate(120.0, **said), told.estimate(118.0, **said),
+            told.status(attempt=2), told.estimate(120.0, **said),
+        ):  # fmt: skip
+            observer.event(event)
+    first, second = written(observed).splitlines()
+    assert first.startswith("About 2 min 00 s for 2 epochs (1 min 00 s each, ends about ")
+    assert second == first
+
+
 def test_what_moves_leaves_room_for_what_ctrl_c_types():
     observed = console(terminal=True)
     region = Region(observed)
