@@ -54,7 +54,7 @@ class CocoJson:
         Raises:
             DatasetError: there are several files to choose from, or one is broken.
         """
-        parts, others = find_parts(source, task, _is_coco)
+        parts, others = find_parts(source, task, _is_coco, listing)
         root = data_root(source)
         for file in others:
             hint = "--task pose reads it" if "keypoint" in os.path.basename(file) and task is not Task.pose else ""
