@@ -83,6 +83,9 @@ REFUSED = [
     (("predict", "mine", "{png}", "--device", "cuda:0"), "can't compute on cuda:0"),
     (("predict", "mine", "{png}", "--batch-size", "0"), "batch_size: "),
     (("predict", "mine", "{png}", "--save", "{png}"), "is no folder"),
+    (("predict", "mine", ""), "images: is empty"),
+    (("predict", "mine", "{png}", "--save", ""), "save: is empty"),
+    (("export", "mine", "--format", "text", "--output", ""), "output: is empty"),
     (("export", "mine"), "can't export onnx; it offers: text"),
     (("export", "mine", "--format", "text", "--tolerance", "2"), "tolerance: "),
 ]
