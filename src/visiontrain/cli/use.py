@@ -34,7 +34,9 @@ def evaluate(  # noqa: PLR0917 - typer reads the command line from its parameter
     run: RunArgument,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="A dataset's folder, or the file that lists it; by default the training's."),
+        typer.Argument(
+            metavar="[DATA]", help="A dataset's folder, or the file that lists it; by default the training's."
+        ),
     ] = None,
     split: Annotated[
         str | None,
