@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from visiontrain_harness.runs import record
 
 from visiontrain.errors import InputError, SpecError, UnknownRunError
+from visiontrain.plugin.manifest import Defaults, Option
 from visiontrain.rundir.directory import RunDirectories
-from visiontrain.runners.trained import find_trained_model, find_training
+from visiontrain.runners.trained import TrainedModel, find_trained_model, find_training
 from visiontrain.supervisor.record import CheckpointRecord, write_record
 
 BEST, LAST = (CheckpointRecord(f"checkpoints/{kind}.pt", 3, 1.0) for kind in ("best", "last"))
@@ -59,6 +62,19 @@ class TestFindTraining:
         add("20260102-000000-0000", kind="export", parent="gone")
         with pytest.raises(UnknownRunError, match="no run of kind train yet"):
             find_training(directories, "last")
+
+
+class TestTrainedModel:
+    @pytest.mark.parametrize(("recorded", "batch_size"), [(16, 16), ("auto", 8), (None, 8)])
+    def test_what_the_training_had_is_used_again(self, recorded, batch_size):
+        options = (Option(name="workers", type="int", help="h"), Option(name="new", type="int", default=3, help="h"))
+        manifest = SimpleNamespace(options=options, defaults=Defaults(batch_size=8))
+        spec = {"options": {"workers": 2, "of an older plugin": 1}, "batch_size": recorded}
+        kept = dataclasses.replace(record("r"), spec=spec)
+        trained = TrainedModel(kept, Path("/c.pt"), SimpleNamespace(manifest=manifest), SimpleNamespace(digest="d"))
+        assert trained.options == {"workers": 2, "new": 3}
+        assert trained.batch_size == batch_size
+        assert trained.is_as_trained
 
 
 class TestCheckpoint:
