@@ -67,8 +67,11 @@ class TestFindTraining:
 class TestTrainedModel:
     @pytest.mark.parametrize(("recorded", "batch_size"), [(16, 16), ("auto", 8), (None, 8)])
     def test_what_the_training_had_is_used_again(self, recorded, batch_size):
-        options = (Option(name="workers", type="int", help="h"), Option(name="new", type="int", default=3, help="h"))
-        manifest = SimpleNamespace(options=options, defaults=Defaults(batch_size=8))
+        options = (
+            Option(name="workers", type="int", default=None, help="h"),
+            Option(name="new", type="int", default=3, help="h"),
+        )
+        manifest = SimpleNamespace(options=options, defaults=Defaults(epochs=1, batch_size=8))
         spec = {"options": {"workers": 2, "of an older plugin": 1}, "batch_size": recorded}
         kept = dataclasses.replace(record("r"), spec=spec)
         trained = TrainedModel(kept, Path("/c.pt"), SimpleNamespace(manifest=manifest), SimpleNamespace(digest="d"))
