@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.datasets.writer import index_dataset
 from visiontrain.errors import DatasetError
@@ -175,3 +176,13 @@ def test_a_test_split_alone_is_enough_to_evaluate(annotated, read, layout):
     assert read(root, for_training=False).splits.keys() == {"test"}
     with pytest.raises(DatasetError, match=r"train|the split val has no readable image"):
         read(root)
+
+
+def test_progress(data, home):
+    told = []
+    index_dataset(data(), folder=home, progress=told.append)
+    phases = ["scan", "probe", "settle", "write"]
+    assert told == sorted(told, key=lambda step: (phases.index(step.phase), step.done))
+    assert IndexProgress("settle", 0, 30) in told
+    assert IndexProgress("settle", 30, 30) in told
+    assert told[-1] == IndexProgress("write", 30, 30)

@@ -222,7 +222,7 @@ def test_a_build_says_its_cost_first_and_each_phase_once():
 def test_reading_a_small_dataset_shows_nothing():
     observed = console(terminal=True)
     with ConsoleObserver(observed) as observer:
-        for phase in ("scan", "probe", "write"):
+        for phase in ("scan", "probe", "settle", "write"):
             observer.indexing(IndexProgress(phase, 1, 1))
     assert written(observed) == ""
 
