@@ -162,6 +162,8 @@ class Run:
         """
         record = self.record
         go_on = f"Go on from its last checkpoint: visiontrain resume {self.run_id}" if record.last else None
+        if record.kind != "train" and record.status == "interrupted":
+            go_on = f"Start it again: visiontrain {record.kind} {record.parent}"
         if record.status == "interrupted":
             reason = f"the run {self.run_id} was interrupted: {record.reason}"
             raise RunInterruptedError(reason, instruction=go_on, run_id=self.run_id)

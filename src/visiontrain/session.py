@@ -46,7 +46,7 @@ class Session(ModelUser):
         """Train, and wait for the end.
 
         Args:
-            data: The dataset's folder, or its label file (CSV or JSONL).
+            data: The dataset's folder, or the file that lists it.
             model: The model's name.
             progress: Show what goes on, on stderr.
             options: Fields of `TrainSpec` and options of the plugin.
@@ -72,7 +72,7 @@ class Session(ModelUser):
         """Start a training and return at once after its preparation.
 
         Args:
-            data: The dataset's folder, or its label file (CSV or JSONL).
+            data: The dataset's folder, or the file that lists it.
             model: The model's name.
             detach: Let the run go on when this process ends; otherwise it is stopped, leaving a checkpoint.
             observer: Is told what goes on before the start.

@@ -115,7 +115,7 @@ class TrainSpec(BaseModel):
     """A training, as asked for. None means: decided by the plugin, the model or the data.
 
     Args:
-        data: The dataset's folder, or its label file (CSV or JSONL).
+        data: The dataset's folder, or the file that lists it.
         model: The model's name, as its framework spells it.
         task: The vision problem; by default what the data is.
         framework: The framework's name; by default the one that knows the model.

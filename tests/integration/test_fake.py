@@ -36,6 +36,27 @@ def test_the_module_s_functions_train_with_it():
         assert [plugin.name for plugin in vt.plugins()] == ["fake"]
 
 
+def test_a_model_is_used_and_its_worker_ends_with_the_fake(tmp_path):
+    with fake_framework() as fake:
+        run = train(fake)
+        measured = run.evaluate(progress=False)
+        assert (measured.metrics["accuracy"], measured.record.parent) == (run.metrics["accuracy"], run.run_id)
+        assert "train_loss" not in measured.metrics
+        broken = tmp_path / "broken.png"
+        broken.write_bytes(b"nothing")
+        pictures = fake.data / "val" / "ring"
+        found = run.predict([pictures, broken], progress=False, skip_unreadable=True)
+        assert {prediction.label for prediction in found[:-1]} == {"ring"}
+        assert "can't be decoded" in found[-1].error
+        with pytest.raises(vt.ImageError, match="broken"):
+            run.predict(broken, progress=False)
+        exported = run.export(progress=False)
+        assert (exported.path.name, exported.difference) == ("model.onnx", 0.0)
+        keeper = run._actions._warm_worker()._connection._process.pid
+        assert alive(keeper)
+    assert not alive(keeper)
+
+
 def test_a_batch_size_that_is_left_to_the_trainer_stays_so_in_the_record(monkeypatch):
     asked = []
     with fake_framework() as fake:

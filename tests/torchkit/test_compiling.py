@@ -35,3 +35,18 @@ def test_where_it_does_not_work_that_is_said(monkeypatch):
         compile_model(model, torch.randn(2, 3, 8, 8), "fp32")
     assert caught.value.reason.endswith("RuntimeError: no C++ compiler")
     assert "Leave compile out" in caught.value.instruction
+
+
+def test_a_batch_that_memory_has_no_room_for_is_compiled_in_part(monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **_: None)
+    model, seen = small(), []
+    model(torch.randn(2, 3, 8, 8))
+
+    def look(_, given):
+        seen.append(len(given[0]))
+        if len(given[0]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    model.register_forward_pre_hook(look)
+    compile_model(model, torch.randn(9, 3, 8, 8), "fp32")
+    assert seen == [9, 5, 3, 2]

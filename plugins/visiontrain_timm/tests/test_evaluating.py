@@ -208,6 +208,14 @@ def test_where_memory_is_short_it_takes_fewer_at_once_and_says_so(trained, littl
     assert sum(map(sum, matrix)) == 15
 
 
+def test_a_checkpoint_of_another_version_is_refused(trained):
+    payload = read_checkpoint(trained.path())
+    del payload["metadata"]["architecture"]
+    write_checkpoint(trained.path(), payload)
+    with pytest.raises(WeightsError, match="does not say how its model is built: it has no 'architecture'"):
+        trained.evaluate()
+
+
 def test_an_image_that_can_not_be_read_is_named(trained, make_index, tmp_path):
     index = make_index(tmp_path / "damaged", train=1, val=1, side=36)
     (tmp_path / "damaged" / "val" / "1.jpg").write_bytes(b"no image")

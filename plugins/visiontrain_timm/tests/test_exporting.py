@@ -1,6 +1,7 @@
 """Exports: written whole, with what their use needs, and kept only where they give what the model gives."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 from visiontrain.datasets.index import DatasetIndex
-from visiontrain.errors import DatasetError, ExportError, WeightsError
+from visiontrain.errors import DatasetError, ExportError, StorageError, WeightsError
 from visiontrain.torchkit.checkpoint import read_checkpoint, write_checkpoint
 from visiontrain.torchkit.exportformats import FORMATS, TorchScript
 
@@ -188,6 +189,19 @@ def test_a_stop_leaves_nothing(trained, stop_at):
     context = trained.exporting("torchscript", stop_at=stop_at)
     result, _ = trained.export(context=context)
     assert (result.status, result.metrics) == ("stopped", {})
+    assert left(context) == []
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(trained, format_):
+    context = trained.exporting(format_)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"the export .* can't be written: .*File too large"):
+            trained.export(context=context)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert left(context) == []
 
 

@@ -53,16 +53,18 @@ def test_where_an_image_may_have_several_labels_each_has_a_probability_of_its_ow
         assert float(recall) == pytest.approx(metrics[f"recall/{name}"])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_an_image_has_the_same_probabilities_whatever_is_asked_for_beside_it(trained, precision):
+@pytest.mark.parametrize(
+    ("precision", "rounding"), [("fp32", 1e-6), ("bf16", 1e-2)]
+)  # bf16: kernels differ by processor
+def test_an_image_has_the_same_probabilities_whatever_is_asked_for_beside_it(trained, precision, rounding):
     paths, options = files(trained.index), {"precision": precision}
     trainer = TimmTrainer()
     together = rows(trained.predict(paths, trainer=trainer, batch_size=15, options=options))
     for batch_size in (1, 4, 100):
         other = rows(trained.predict(paths, trainer=trainer, batch_size=batch_size, options=options))
-        assert torch.allclose(other, together, rtol=0, atol=1e-6)
+        assert torch.allclose(other, together, rtol=0, atol=rounding)
     alone = torch.cat([rows(trained.predict([path], trainer=trainer, options=options)) for path in paths])
-    assert torch.allclose(alone, together, rtol=0, atol=1e-6)
+    assert torch.allclose(alone, together, rtol=0, atol=rounding)
     assert torch.equal(rows(trained.predict(paths, trainer=trainer, batch_size=15, options=options)), together)
 
 

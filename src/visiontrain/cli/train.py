@@ -26,7 +26,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def train(  # noqa: PLR0917 - typer reads the command line from its parameters
     data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="The dataset's folder, or its label file (CSV or JSONL).")
+        str | None, typer.Argument(metavar="DATA", help="The dataset's folder, or the file that lists it.")
     ] = None,
     model: Annotated[
         str | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +34,9 @@ def evaluate(  # noqa: PLR0917 - typer reads the command line from its parameter
     run: RunArgument,
     data: Annotated[
         str | None,
-        typer.Argument(metavar="[DATA]", help="A dataset's folder or label file; by default the training's."),
+        typer.Argument(
+            metavar="[DATA]", help="A dataset's folder, or the file that lists it; by default the training's."
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -82,10 +83,10 @@ def evaluate(  # noqa: PLR0917 - typer reads the command line from its parameter
 def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
     run: RunArgument,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Image files, or folders: all images in and below them.")
+        list[str], typer.Argument(metavar="IMAGE...", help="Image files, or folders: all images in and below them.")
     ],
     save: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="Write copies with the prediction drawn in, and predictions.csv."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many labels of each image are shown.")] = 3,
@@ -105,6 +106,7 @@ def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
     from visiontrain.cli.guard import terminable
     from visiontrain.cli.predictions import tell_all
     from visiontrain.session import Session
+    from visiontrain.specs import absolute_path
 
     with terminable(), Session() as session:
         unread = tell_all(
@@ -117,7 +119,7 @@ def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
                 batch_size=batch_size,
                 device=device,
             ),
-            save=save,
+            save=None if save is None else absolute_path("save", save),
             top=top,
             as_json=as_json,
         )
@@ -131,7 +133,7 @@ def export(  # noqa: PLR0917 - typer reads the command line from its parameters
         str, typer.Option(metavar="F", help="onnx or torchscript, where the framework offers them.")
     ] = "onnx",
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Copy the files to this new folder; they stay in the run's, too.")
+        str | None, typer.Option(metavar="DIR", help="Copy the files to this new folder; they stay in the run's, too.")
     ] = None,
     tolerance: Annotated[
         float | None,

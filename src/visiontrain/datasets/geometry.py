@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import mul
 
 from visiontrain.datasets.objects import Box
 
@@ -17,7 +18,9 @@ def bounds(values: Sequence[float]) -> Box:
 
 
 def scaled(values: Sequence[float], width: float, height: float) -> tuple[float, ...]:
-    """Points, x and y in turn, from shares to pixels."""
+    """Points, x and y in turn, from shares to pixels; a width and height of 1 leave them as they are."""
+    if width == 1 and height == 1:
+        return tuple(values)
     return tuple(value * (height if number % 2 else width) for number, value in enumerate(values))
 
 
@@ -30,7 +33,8 @@ def clip_box(box: Box, width: float, height: float) -> Box:
 def polygon_area(polygon: Sequence[float]) -> float:
     """Area within a polygon that does not cross itself."""
     xs, ys = polygon[0::2], polygon[1::2]
-    twice = sum(xs[n - 1] * ys[n] - xs[n] * ys[n - 1] for n in range(len(xs)))
+    before_x, before_y = (*xs[-1:], *xs[:-1]), (*ys[-1:], *ys[:-1])
+    twice: float = sum(map(mul, before_x, ys)) - sum(map(mul, xs, before_y))
     return abs(twice) / 2
 
 
@@ -39,8 +43,10 @@ def clip_polygon(polygon: Sequence[float], width: float, height: float) -> tuple
 
     Parts that the image's edge tells from one another stay one polygon, connected along that edge.
     """
-    points = list(zip(polygon[0::2], polygon[1::2], strict=True))
     x1, y1, x2, y2 = bounds(polygon)
+    if x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height:
+        return tuple(polygon)
+    points = list(zip(polygon[0::2], polygon[1::2], strict=True))
     for axis, least, most, edge in ((0, x1, x2, width), (1, y1, y2, height)):
         if least < 0:
             points = _cut(points, axis, 0.0, 1)

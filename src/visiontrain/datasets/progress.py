@@ -12,9 +12,10 @@ __all__ = ["IndexProgress"]
 class IndexProgress:
     """How far a phase is, in files.
 
-    ``scan`` lists the folders (its `total` is 0: not known), ``probe`` decodes every image, ``write`` writes the index.
+    ``scan`` lists the folders (its `total` is 0: not known), ``probe`` decodes every image, ``settle`` looks at the
+    objects of each, where there are any, ``write`` writes the index.
     """
 
-    phase: Literal["scan", "probe", "write"]
+    phase: Literal["scan", "probe", "settle", "write"]
     done: int
     total: int

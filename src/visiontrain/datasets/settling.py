@@ -97,11 +97,12 @@ def settle(
 
 def _check_numbers(found: Annotation) -> None:
     for values in (found.box or (), *found.polygons, found.keypoints, found.quad or ()):
-        for value in values:
-            if not math.isfinite(value):
-                raise Unsettled("bad-annotations", f"it has the number {value}")
-            if abs(value) > _FARTHEST:
-                raise Unsettled("bad-annotations", f"it has the number {value:g}, and no image is as large")
+        if not all(map(math.isfinite, values)):
+            value = next(value for value in values if not math.isfinite(value))
+            raise Unsettled("bad-annotations", f"it has the number {value}")
+        if values and not -_FARTHEST <= min(values) <= max(values) <= _FARTHEST:
+            value = max(values, key=abs)
+            raise Unsettled("bad-annotations", f"it has the number {value:g}, and no image is as large")
     if any(len(polygon) % 2 for polygon in found.polygons):
         raise Unsettled("bad-annotations", "its outline has a point with one number")
 

@@ -7,7 +7,7 @@ import marshal
 import os
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -34,6 +34,7 @@ CREATE TABLE object (
 CREATE TABLE declared (image INTEGER PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL);
 CREATE TABLE flaw (code TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
 """
+_TOLD_EVERY = 1000  # images
 _RECTANGLE = 8  # numbers of a polygon of four corners
 
 
@@ -82,15 +83,22 @@ class StagedObjects:
         ).fetchone()
         return Kinds(*row)
 
-    def settle(self, task: Task) -> None:
-        """Make objects of all annotations on readable images; what is wrong with them goes to the flaws."""
+    def settle(self, task: Task, done: Callable[[int], None]) -> None:
+        """Make objects of all annotations on readable images; what is wrong with them goes to the flaws.
+
+        Args:
+            task: What they are to serve.
+            done: Told the number of images that were looked at, now and then.
+        """
         self.settled = task
         points = len(self.skeleton.names) if self.skeleton and task is Task.pose else 0
         rows = self._connection.execute(
             "SELECT raw.image, raw.class, width, height, path, file, place, rest"
             " FROM raw JOIN image ON image.id = raw.image WHERE reason IS NULL ORDER BY raw.rowid"
         )
-        for image, of_image in groupby(rows, key=itemgetter(0)):
+        for number, (image, of_image) in enumerate(groupby(rows, key=itemgetter(0))):
+            if number % _TOLD_EVERY == 0:
+                done(number)
             self._settle_image(image, of_image, task, points)
         self._connection.execute("DROP TABLE raw")
         self._compare_sizes()

@@ -48,6 +48,7 @@ class Staging:
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.execute("PRAGMA cache_size = -32768")  # KiB
         self._connection.executescript(_SCHEMA)
+        self.objects = StagedObjects(self._connection)
         self._connection.execute("BEGIN")
         self._classes: dict[str, int] = {}
         self.listed = 0  # images so far
@@ -55,7 +56,6 @@ class Staging:
         self.multi_label = False
         self.in_order = False  # whether classes keep the order in which they came, and those without images as well
         self.annotated = False  # whether images have objects
-        self.objects = StagedObjects(self._connection)
         self.notes: dict[str, str] = {}
 
     def __enter__(self) -> Staging:

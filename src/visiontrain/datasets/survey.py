@@ -118,7 +118,8 @@ def survey_dataset(
             if staging.annotated:
                 what = f"{printable(given)} is read as {layout.name}"
                 chosen, tasks = choose_task(staging.objects, layout.tasks, task, among, what)
-                staging.objects.settle(chosen)
+                staging.objects.settle(chosen, lambda done: tell(IndexProgress("settle", done, staging.listed)))
+                tell(IndexProgress("settle", staging.listed, staging.listed))
             staging.index_contents()
             carved = None
             if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):

@@ -112,6 +112,7 @@ class ConsoleObserver:
         """A run that is going on, or over, will be followed."""
         epochs = record.spec.get("epochs")
         self._following = Following(epochs if isinstance(epochs, int) else None)
+        self._resumable = record.kind == "train"
         self._primary = primary_metric(record.task, multi_label=record.data.multi_label)
 
     def event(self, event: Event) -> None:
@@ -126,22 +127,13 @@ class ConsoleObserver:
                 prefix, style = _LEVELS[event.level]
                 say(self.console, prefix + event.message, style)
         elif isinstance(event, EstimateEvent):
-            line = self._estimates.take(event)
-            if line is not None:
-                say(self.console, line)
+            self._say_estimate(event)
         elif isinstance(event, WorkerEvent):
             self._say_versions(event)
         elif isinstance(event, ResumedEvent):
             self._say_resumed(event)
         elif isinstance(event, StatusEvent):
-            if event.status == "running":
-                self._estimates.forget()
-                self._region.show(self._progress_line)
-            elif event.status == "pending":
-                say(self.console, f"{(event.reason or 'waiting').capitalize()}")
-                self._region.show(self._progress_line)
-            else:
-                self._region.hide()
+            self._take_status(event)
 
     def stopping(self, run_id: str) -> None:
         """Say that the run was asked to stop."""
@@ -153,6 +145,21 @@ class ConsoleObserver:
         """Say how it ended and what to type next."""
         self._region.hide()
         say_ending(self.console, run)
+
+    def _take_status(self, event: StatusEvent) -> None:
+        if event.status == "running":
+            self._estimates.forget()
+            self._region.show(self._progress_line)
+        elif event.status == "pending":
+            say(self.console, f"{(event.reason or 'waiting').capitalize()}")
+            self._region.show(self._progress_line)
+        else:
+            self._region.hide()
+
+    def _say_estimate(self, event: EstimateEvent) -> None:
+        line = self._estimates.take(event)
+        if line is not None:
+            say(self.console, line)
 
     def _epoch_line(self, row: EpochRow) -> Text:
         epochs = self._following.epochs

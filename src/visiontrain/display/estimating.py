@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from visiontrain.display.text import duration, plural
@@ -13,6 +14,8 @@ __all__ = ["EstimateLines"]
 _DIFFERENT = 0.25
 #: Seconds that nobody needs to be told about.
 _LITTLE = 20.0
+#: Share of an epoch that may be done where whole ones are spoken of.
+_BEGUN = 0.1
 
 
 class EstimateLines:
@@ -35,9 +38,8 @@ class EstimateLines:
         self._said = event.monotonic, event.seconds
         end = _clock_time(event.time, event.time + event.seconds)
         each = f"{duration(event.epoch_seconds)} each, " if event.epochs > 1 else ""
-        epochs = (
-            plural(int(event.epochs), "epoch") if event.epochs.is_integer() else f"{in_epochs(event.epochs)} epochs"
-        )
+        left = math.ceil(event.epochs)
+        epochs = plural(left, "epoch") if left - event.epochs < _BEGUN else f"{in_epochs(event.epochs)} epochs"
         words = "About" if first else "Another estimate: about"
         return f"{words} {duration(event.seconds)} for {epochs} ({each}ends about {end}){_memory(event)}"
 

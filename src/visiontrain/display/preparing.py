@@ -19,7 +19,12 @@ _PATIENCE = 0.3
 #: Without a region, a person is told after this many seconds why nothing happens.
 _SILENCE = 3.0
 
-_READING = {"scan": "Listing files", "probe": "Checking images", "write": "Writing the index"}
+_READING = {
+    "scan": "Listing files",
+    "probe": "Checking images",
+    "settle": "Checking objects",
+    "write": "Writing the index",
+}
 
 
 class Preparing:

@@ -37,9 +37,9 @@ class TrainedModel:
 
     @property
     def options(self) -> Mapping[str, OptionValue | None]:
-        """The framework's options as the training had them."""
-        defaults = {option.name: option.default for option in self.framework.manifest.options}
-        return {**defaults, **self.record.spec.get("options", {})}
+        """The framework's options as the training had them; without those that the installed plugin has no more."""
+        recorded = self.record.spec.get("options", {})
+        return {option.name: recorded.get(option.name, option.default) for option in self.framework.manifest.options}
 
     @property
     def is_as_trained(self) -> bool:

@@ -21,6 +21,7 @@ from visiontrain.plugin.discovery import Plugin, discover
 from visiontrain.plugin.manifest import Defaults, Manifest
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
+from visiontrain.session import default_session
 from visiontrain.specs import parse_task
 from visiontrain.supervisor.launch import Launch
 from visiontrain.testing.worker.script import VARIABLE, Crash, Failure, Hang, Script, write_script
@@ -148,6 +149,8 @@ def fake_framework(
         stack.enter_context(mock.patch.dict(os.environ, variables))
         stack.enter_context(mock.patch("visiontrain.plugin.discovery.discover", return_value=(plugin,)))
         stack.enter_context(mock.patch("visiontrain.session._default", None))
+        # A run that the app goes on to hold would keep the worker for predictions, too.
+        stack.callback(lambda: default_session().close())
         stack.enter_context(mock.patch.object(EnvironmentStore, "build", _adopt))
         links: list[SupervisorLink] = []
         stack.enter_context(mock.patch("visiontrain.runners.starting.start_supervisor", _keep(links)))
@@ -169,7 +172,14 @@ def _manifest(folder: Path, name: str, task: Task, models: tuple[str, ...], like
     }
     if like is None:
         few = Defaults(batch_size=4)  # fewer than `FakeFramework.data` has, so that nobody is warned of it
-        manifest = Manifest(name=name, summary="A fake", licence="Apache-2.0", defaults=few, **changes)
+        manifest = Manifest(
+            name=name,
+            summary="A fake",
+            licence="Apache-2.0",
+            defaults=few,
+            export_formats=("onnx",),
+            **changes,
+        )
     else:
         found = [m for plugin in discover() for m in plugin.frameworks if m.is_called(like)]
         if not found:

@@ -112,7 +112,8 @@ class TorchScript:
             with _quiet(), torch.no_grad():
                 traced = torch.jit.trace(model, images, check_trace=False)  # type: ignore[no-untyped-call]
                 text = json.dumps(description.to_plain(), ensure_ascii=False)
-                torch.jit.save(traced, path, _extra_files={"model.json": text})
+                with path.open("wb") as file:  # torch's own writer does not say what the disk refused
+                    torch.jit.save(traced, file, _extra_files={"model.json": text})
         except OSError:
             raise
         except Exception as e:  # the tracer's errors are of many kinds

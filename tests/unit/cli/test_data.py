@@ -27,7 +27,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(run, tmp_path):
 
 
 def test_samples_are_listed(run):
-    assert run("sample").stdout.splitlines()[1].startswith("shapes  classify  6 shapes")
+    assert run("sample").stdout.splitlines()[1].split()[:4] == ["shapes", "classify", "6", "shapes"]
     assert lines_of(run("sample", "--json").stdout)[0]["name"] == "shapes"
     assert run("sample", "shapes").exit_code == 2
     assert run("sample", "nothing", "x").exit_code == 2
@@ -75,3 +75,24 @@ def test_what_is_no_dataset(run, tmp_path):
     wrong = run("dataset", "check", tmp_path, "--task", "dream")
     assert wrong.exit_code == 2
     assert "task: must be one of classify," in wrong.stderr
+
+
+def test_objects_are_counted_by_class_and_split(run, tmp_path):
+    run("sample", "outlines", tmp_path / "outlines")
+    done = run("dataset", "check", tmp_path / "outlines")
+    assert done.exit_code == 0, done.output
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert " ".join(lines[0]) == f"{tmp_path / 'outlines'}/data.yaml: yolo, for segment (--task reads it for detect)"
+    assert lines[1] == ["CLASS", "train", "val", "test"]
+    assert [line[0] for line in lines[2:7]] == ["circle", "cross", "square", "star", "triangle"]
+    totals = [sum(int(line[place]) for line in lines[2:7]) for place in (1, 2, 3)]
+    assert lines[7] == ["all", "objects", *map(str, totals)]
+    assert lines[8] == ["images", "300", "75", "75"]
+    (report,) = lines_of(run("dataset", "check", tmp_path / "outlines", "--task", "detect", "--json").stdout)
+    assert (report["task"], report["tasks"]) == ("detect", ["segment", "detect"])
+    assert list(report["objects"].values()) == totals
+
+
+def test_a_sample_of_objects_is_told_a_detector(run, tmp_path):
+    done = run("sample", "boxes", tmp_path / "boxes")
+    assert f"  visiontrain train {tmp_path / 'boxes'} --model yolo --scratch" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sqlite3
 import threading
@@ -9,6 +10,7 @@ import threading
 import pytest
 
 from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.datasets.writer import index_dataset
 from visiontrain.errors import DatasetError
@@ -147,3 +149,40 @@ def test_classification_data_has_no_objects(flat, read, home):
     assert (index.has_objects, index.skeleton, index.tasks) == (False, None, ("classify",))
     assert index.image("train", 0).objects == ()
     assert index_dataset(flat, folder=home).report.objects == {}
+
+
+@pytest.mark.parametrize("layout", ["yolo", "coco", "voc", "lists", "quads"])
+def test_a_test_split_alone_is_enough_to_evaluate(annotated, read, layout):
+    entry = {"bbox": [1, 1, 9, 9], "category_id": 1, "image_id": 1, "id": 1}
+    coco = json.dumps(
+        {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [entry], "categories": [{"id": 1, "name": "cat"}]}
+    )
+    corners = "".join(
+        f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), (2, 2, 9, 9), strict=True)
+    )
+    voc = f"<annotation><object><name>cat</name><bndbox>{corners}</bndbox></object></annotation>"
+    files = {
+        "yolo": {
+            "data.yaml": "test: images/test\nnames: [cat]\n",
+            "images/test/a.png": (20, 20),
+            "labels/test/a.txt": "0 0.5 0.5 0.5 0.5",
+        },
+        "coco": {"instances_test.json": coco, "test/a.png": (20, 20)},
+        "voc": {"test/a.xml": voc, "test/a.png": (20, 20)},
+        "lists": {"Annotations/a.xml": voc, "JPEGImages/a.png": (20, 20), "ImageSets/Main/test.txt": "a\n"},
+        "quads": {"test/images/a.png": (20, 20), "test/labelTxt/a.txt": "1 1 9 1 9 9 1 9 cat 0"},
+    }
+    root = annotated(files[layout])
+    assert read(root, for_training=False).splits.keys() == {"test"}
+    with pytest.raises(DatasetError, match=r"train|the split val has no readable image"):
+        read(root)
+
+
+def test_progress(data, home):
+    told = []
+    index_dataset(data(), folder=home, progress=told.append)
+    phases = ["scan", "probe", "settle", "write"]
+    assert told == sorted(told, key=lambda step: (phases.index(step.phase), step.done))
+    assert IndexProgress("settle", 0, 30) in told
+    assert IndexProgress("settle", 30, 30) in told
+    assert told[-1] == IndexProgress("write", 30, 30)

@@ -130,7 +130,7 @@ def test_mmocr_in_a_file_a_split(annotated, read):
     assert (index.format, index.task, index.tasks) == ("mmocr", "detect", ("detect",))
     assert index.image("train", 0).objects[1] == Object(0, (1, 2, 3, 4), difficult=True)
     one = read(root / "textdet_val.json", for_training=False)
-    assert (one.task, one.image("train", 0).objects[0].quad) == ("obb", CORNERS)
+    assert (one.task, one.image("val", 0).objects[0].quad) == ("obb", CORNERS)
 
 
 @pytest.mark.parametrize(

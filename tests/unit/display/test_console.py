@@ -1,10 +1,12 @@
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from rich.text import Text
+from visiontrain_harness.runs import record
 from visiontrain_harness.told_events import Told
 
 from visiontrain.datasets.progress import IndexProgress
@@ -72,6 +74,21 @@ def test_a_terminal_has_a_bar_while_the_run_goes_on_and_keeps_the_epochs():
             observer.event(event)
     assert "\x1b[?25h" in written(observed)  # the cursor is back
     assert "best" in written(observed)
+
+
+def test_an_estimate_is_a_line_and_each_attempt_has_its_own():
+    observed = console()
+    told = Told()
+    said = {"epochs": 2.0, "epoch_seconds": 60.0}
+    with ConsoleObserver(observed) as observer:
+        for event in (
+            told.status(), told.estimate(120.0, **said), told.estimate(118.0, **said),
+            told.status(attempt=2), told.estimate(120.0, **said),
+        ):  # fmt: skip
+            observer.event(event)
+    first, second = written(observed).splitlines()
+    assert first.startswith("About 2 min 00 s for 2 epochs (1 min 00 s each, ends about ")
+    assert second == first
 
 
 def test_what_moves_leaves_room_for_what_ctrl_c_types():
@@ -205,7 +222,7 @@ def test_a_build_says_its_cost_first_and_each_phase_once():
 def test_reading_a_small_dataset_shows_nothing():
     observed = console(terminal=True)
     with ConsoleObserver(observed) as observer:
-        for phase in ("scan", "probe", "write"):
+        for phase in ("scan", "probe", "settle", "write"):
             observer.indexing(IndexProgress(phase, 1, 1))
     assert written(observed) == ""
 
@@ -247,3 +264,13 @@ def test_an_error_is_its_reason_then_what_to_do():
         "the log",
         "Go on.",
     ]
+
+
+@pytest.mark.parametrize(("kind", "leaves"), [("train", True), ("evaluate", False)])
+def test_a_stop_promises_a_checkpoint_only_where_one_is_left(kind, leaves):
+    observed = console()
+    with ConsoleObserver(observed) as observer:
+        observer.joined(replace(record("r"), kind=kind))
+        observer.stopping("r")
+    assert ("leaves a checkpoint" in written(observed)) == leaves
+    assert "Ctrl-C once more ends it at once." in written(observed)

@@ -36,6 +36,7 @@ def test_time_and_memory_in_a_line():
         (estimate(600.0, epochs=2.5), "About 10 min 00 s for 2.5 epochs (30 s each"),
         (estimate(600.0, epochs=1.0, epoch_seconds=600.0), "About 10 min 00 s for 1 epoch (ends about 12:10)"),
         (estimate(600.0, epochs=0.75), "for 0.75 epochs (ends about"),
+        (estimate(600.0, epochs=3.96), "for 4 epochs (30 s each"),
         (estimate(600.0, memory=GIB), "; memory 1.0 GiB"),
     ],
 )

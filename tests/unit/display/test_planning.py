@@ -1,10 +1,13 @@
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+from visiontrain_harness.runs import record
 
+from visiontrain.checkpoint_specs import EvaluateSpec, ExportSpec
 from visiontrain.datasets.report import DatasetReport, IndexedDataset, Problem
-from visiontrain.display.planning import plan_fields, plan_warnings
+from visiontrain.display.planning import model_warnings, plan_fields, plan_warnings, use_fields, use_warnings
 from visiontrain.environment.generation import Fingerprint, Generation
 from visiontrain.plugin.discovery import Plugin
 from visiontrain.plugin.manifest import Manifest
@@ -12,6 +15,8 @@ from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.plan import Plan
 from visiontrain.runners.routing import Framework
+from visiontrain.runners.trained import TrainedModel
+from visiontrain.runners.using import UsePlan
 from visiontrain.specs import make_train_spec
 
 
@@ -103,3 +108,48 @@ def test_what_is_odd_is_said_the_worst_first():
         "Warning: odd files\n  a\\x1b.jpg: empty\n  and 2 more",
         "Note: split 80/20",
     ]
+
+
+def a_use(*, own=True, digest=None, export=False, **fields):
+    plan = a_plan(**fields)
+    kept = record("r")
+    used = replace(kept.environment, name="timm", generation="1234", digest=digest or plan.environment.digest)
+    kept = replace(kept, environment=used, data=replace(kept.data, fingerprint="0" if own else "1"))
+    trained = TrainedModel(kept, Path("/r/checkpoints/best.pt"), plan.framework, plan.environment)
+    spec = ExportSpec(run="r", format="onnx") if export else EvaluateSpec(run="r")
+    return UsePlan(spec, trained, plan.dataset, ("val",))
+
+
+def test_what_a_model_is_used_on_is_said():
+    use = a_use()
+    environment = f"timm@{use.trained.environment.id} (locked), Python 3.12.1"
+    model = ("model", "defect of the run r, best.pt")
+    assert use_fields(use) == [
+        model,
+        ("environment", environment),
+        ("task", "classify"),
+        ("data", "/d: val 300"),
+        ("device", "auto: the best one here"),
+    ]
+    exported = use_fields(a_use(export=True))
+    assert exported == [model, ("environment", environment), ("format", "onnx"), ("checked on", "/d: val 300")]
+    assert use_warnings(use) == []
+
+
+def test_another_environment_than_the_training_s_is_a_warning():
+    use = a_use(digest="another")
+    (warning,) = model_warnings(use.trained)
+    assert warning.plain == (
+        "Warning: the environment that the run was trained in, timm@1234, is gone; "
+        f"{use.trained.environment.id} stands in for it."
+    )
+    assert use_warnings(use) == [warning]
+
+
+def test_of_other_data_all_is_said_but_what_training_alone_minds():
+    problems = (
+        Problem(severity="error", code="too-few-classes", message="one class"),
+        Problem(severity="warning", code="w", message="odd files"),
+    )
+    assert use_warnings(a_use(problems=problems)) == []  # its training said it
+    assert [line.plain for line in use_warnings(a_use(own=False, problems=problems))] == ["Warning: odd files"]

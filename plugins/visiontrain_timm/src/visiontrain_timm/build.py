@@ -97,15 +97,21 @@ def rebuild_model(saved: SavedModel, **arguments: Any) -> nn.Module:
     Raises:
         WeightsError: timm in this environment can't build it.
     """
-    instruction = "Use the environment's generation that the run was trained with."
     try:
-        name: str = saved.metadata["architecture"]
-        arguments |= {**saved.metadata["arguments"], "num_classes": len(saved.classes), "in_chans": 3}
+        name, own = saved.metadata["architecture"], saved.metadata["arguments"]
+    except KeyError as e:
+        raise WeightsError(
+            f"{saved.path} does not say how its model is built: it has no {e}",
+            instruction="It was written by another version of visiontrain; use that one, or train again.",
+        ) from e
+    instruction = "Use the environment's generation that the run was trained with."
+    arguments |= {**own, "num_classes": len(saved.classes), "in_chans": 3}
+    try:
         _check_name(name, Weights("scratch"))
         model, _ = _create(name, None, arguments)
     except InputError as e:
         raise WeightsError(f"the model of {saved.path} can't be built: {e.reason}", instruction=instruction) from e
-    except (KeyError, TypeError, ValueError, RuntimeError, AssertionError) as e:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as e:
         reason = f"the model of {saved.path} can't be built: {type(e).__name__}: {e}"
         raise WeightsError(reason, instruction=instruction) from e
     return model

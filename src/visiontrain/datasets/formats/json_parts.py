@@ -6,9 +6,9 @@ import mmap
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from visiontrain.datasets.formats.base import Split
+from visiontrain.datasets.formats.base import Listing, Split
 from visiontrain.datasets.formats.class_folders import SPLIT_NAMES
 from visiontrain.datasets.formats.files import folders_in, printable
 from visiontrain.errors import DatasetError
@@ -62,33 +62,43 @@ def data_root(source: str) -> str:
     return os.path.dirname(folder) if os.path.basename(folder).lower() in _ANNOTATION_FOLDERS else folder
 
 
-def find_parts(source: str, task: Task | None, accepts: Accepts) -> tuple[list[Part], list[str]]:
+def find_parts(source: str, task: Task | None, accepts: Accepts, listing: Listing) -> tuple[list[Part], list[str]]:
     """The files to read for a task, in the order of the splits; and annotations that are not read, absolute.
 
-    A file that is given, or the only one, is all there is, whatever split its name says.
+    A file that is given, or the only one, is all there is: it is trained on, and a note says so where its name says
+    another split.
 
     Raises:
         DatasetError: there are several to choose from.
     """
     root = data_root(source)
-    if not os.path.isdir(source):
-        words = _split_words(source, root)
-        return [Part(source, None, tuple(_image_folders(source, root, words)))], []
-    kinds: dict[str, list[str]] = {}
-    for file in annotation_files(root, accepts):
-        kinds.setdefault(_kind(file, root), []).append(file)
-    chosen = _choose(root, kinds, task)
+    if os.path.isdir(source):
+        kinds: dict[str, list[str]] = {}
+        for file in annotation_files(root, accepts):
+            kinds.setdefault(_kind(file, root), []).append(file)
+        chosen = _choose(root, kinds, task)
+        files = kinds[chosen]
+        others = [file for kind, of_kind in kinds.items() if kind != chosen for file in of_kind]
+    else:
+        files, others = [source], []
     parts = []
-    for file in kinds[chosen]:
+    for file in files:
         words = _split_words(file, root)
         split = SPLIT_NAMES[words[-1]] if words else None
         parts.append(Part(file, split, tuple(_image_folders(file, root, words))))
-    _check_splits(root, parts)
-    others = [file for kind, files in kinds.items() if kind != chosen for file in files]
-    if len(parts) == 1:
-        parts = [Part(parts[0].file, None, parts[0].folders)]
+    if len(parts) > 1:
+        _check_splits(root, parts, for_training=listing.for_training)
+    elif listing.for_training:
+        parts = [_only(parts[0], root, listing)]
     order = ("train", "val", "test")
     return sorted(parts, key=lambda part: order.index(part.split or "train")), others
+
+
+def _only(part: Part, root: str, listing: Listing) -> Part:
+    if part.split not in (None, "train"):
+        name = printable(os.path.relpath(part.file, root))
+        listing.add_note("only-split", f"{name} is all there is, and is trained on although its name says {part.split}")
+    return replace(part, split=None)
 
 
 def annotation_files(folder: str, accepts: Accepts) -> Iterator[str]:
@@ -141,9 +151,7 @@ def _choose(root: str, kinds: dict[str, list[str]], task: Task | None) -> str:
     return plain[0] if len(plain) == 1 else fitting[0]
 
 
-def _check_splits(root: str, parts: list[Part]) -> None:
-    if len(parts) < 2:  # noqa: PLR2004
-        return
+def _check_splits(root: str, parts: list[Part], *, for_training: bool) -> None:
     for part in parts:
         name = printable(os.path.relpath(part.file, root))
         if part.split is None:
@@ -157,7 +165,7 @@ def _check_splits(root: str, parts: list[Part]) -> None:
                 f"{printable(root)} has several annotation files for the split {part.split}: {', '.join(same)}",
                 instruction="Give the file that counts, or move the others away.",
             )
-    if not any(part.split == "train" for part in parts):
+    if for_training and not any(part.split == "train" for part in parts):
         splits = " and ".join(str(part.split) for part in parts)
         raise DatasetError(
             f"{printable(root)} has annotations for {splits}, none to train on",

@@ -47,7 +47,7 @@ class MmocrJson:
             DatasetError: there are several files to choose from, or one is broken.
         """
         root = data_root(source)
-        parts, others = find_parts(source, task, _is_mmocr)
+        parts, others = find_parts(source, task, _is_mmocr, listing)
         for file in others:
             listing.leave_out(place(root, file), "list")
         with closing(Named()) as named:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import ClassVar
 
@@ -63,8 +63,14 @@ class QuadFolders:
             DatasetError: there are none, or none to train on.
         """
         units = _units(source)
-        several = any(unit.split == "train" for unit in units)
-        if len(units) > 1 and not several:
+        if listing.for_training and len(units) == 1:
+            split, texts = units[0].split, printable(units[0].texts)
+            if split not in {None, "train"}:
+                listing.add_note(
+                    "only-split", f"{texts} is all there is, and is trained on although its name says {split}"
+                )
+            units = [replace(units[0], split=None)]
+        if listing.for_training and len(units) > 1 and all(unit.split != "train" for unit in units):
             raise DatasetError(
                 f"{printable(source)} has boxes in {', '.join(printable(unit.texts) for unit in units)}, and none to "
                 "train on",

@@ -52,10 +52,12 @@ class PascalVoc:
             DatasetError: there are none, or none to train on.
         """
         units = units_of(source)
-        if all(unit.split is not None for unit in units) and all(unit.split != "train" for unit in units):
+        splits = {unit.split for unit in units} | {split for unit in units for split, _ in unit.lists}
+        if listing.for_training and "train" not in splits and splits != {None}:
+            there = ", ".join(sorted(split for split in splits if split))
             raise DatasetError(
-                f"{printable(source)} has a folder {printable(units[0].annotations)} but none to train on",
-                instruction="Add a folder named train.",
+                f"{printable(source)} has images for {there}, and none to train on",
+                instruction="Add a folder named train, or a list ImageSets/Main/train.txt.",
             )
         with closing(Named()) as named:
             reading = _Reading(source, listing, named)

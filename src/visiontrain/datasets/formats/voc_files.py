@@ -106,4 +106,4 @@ def _lists(base: str) -> list[tuple[Split, str]]:
     both = os.path.join(folder, "trainval.txt")
     if "train" not in there and os.path.isfile(os.path.join(base, both)):
         return [("train", both), *(one for one in found if one[0] != "val")]
-    return found if "train" in there else []
+    return found

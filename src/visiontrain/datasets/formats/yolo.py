@@ -59,6 +59,11 @@ class YoloFolder:
             DatasetError: the description can't be used, there are no images to train on, or not one label file.
         """
         described = read_description(source)
+        if listing.for_training and "train" not in described.splits:
+            raise DatasetError(
+                f"{printable(source)} names no images to train on",
+                instruction="Add the key `train`, a folder of images or a text file that lists them.",
+            )
         listing.add_classes(list(described.names.values()))
         if list(described.names) != list(range(len(described.names))):
             last = len(described.names) - 1
@@ -84,7 +89,7 @@ def _describes(file: str) -> bool:
         head = read_document(file, _HEAD)
     except BadDocument:
         return False
-    return bool(re.search(rb"(?m)^names\s*:", head) and re.search(rb"(?m)^(train|val)\s*:", head))
+    return bool(re.search(rb"(?m)^names\s*:", head) and re.search(rb"(?m)^(train|val|test)\s*:", head))
 
 
 def _only_file(folder: str) -> str:
@@ -115,7 +120,7 @@ class _Reading:
         with closing(Named()) as named:
             for split, places in self._splits.items():
                 count = sum(self._read_place(split, one, named) for one in places)
-                if split == "train" and not count:
+                if split == "train" and not count and self._listing.for_training:
                     raise DatasetError(
                         f"{printable(self._source)}: there are no images in {printable(', '.join(places))}",
                         instruction="Check `train` and `path`, and that the images are there.",

@@ -32,7 +32,7 @@ class Description:
 
     Args:
         root: The folder that its paths are relative to, absolute.
-        splits: By split the folders of images and files with lists of them, absolute; they are there.
+        splits: By split the folders of images and files with lists of them, absolute; they are there. Not empty.
         names: Class names by the number that label files write, ascending.
         skeleton: Of data with keypoints.
         dimensions: Numbers a keypoint in label files: 2, or 3 with its visibility.
@@ -67,8 +67,8 @@ def read_description(file: str) -> Description:
             raise _bad(file, f"has {' and '.join(said)}, which are names of one split")
         if said:
             splits[split] = tuple(_places(file, root, said[0], content[said[0]]))
-    if "train" not in splits:
-        raise _bad(file, "names no images to train on: the key `train` is missing or empty")
+    if not splits:
+        raise _bad(file, "names no images: there is no key `train`, `val` or `test`")
     skeleton, dimensions = _skeleton(file, content)
     return Description(root, splits, names, skeleton, dimensions)
 

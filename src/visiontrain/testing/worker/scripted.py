@@ -10,16 +10,32 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from visiontrain import errors
 from visiontrain.errors import DeviceError, SpecError, VisiontrainError
+from visiontrain.protocol.inference import (
+    ClassifyPrediction,
+    EvaluateResult,
+    ExportResult,
+    ImagePrediction,
+    ImageSource,
+    PredictParams,
+    PredictResult,
+)
 from visiontrain.protocol.messages import Device, ModelInfo, TrainResult
 from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
 from visiontrain.testing.worker.script import Crash, Failure, Hang, Script, read_script
-from visiontrain.worker.context import RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 
 __all__ = ["ScriptedTrainer"]
+
+#: What image files begin with.
+_IMAGES = (b"\xff\xd8", b"\x89P", b"II", b"MM", b"BM", b"GI", b"RI", b"P5", b"P6")
+
+#: Metrics of training that an evaluation does not measure.
+_OF_TRAINING = ("train_loss", "learning_rate")
 
 
 class ScriptedTrainer:
@@ -63,6 +79,52 @@ class ScriptedTrainer:
                 _save(context, "last", step, epoch, best)
         return TrainResult("completed", params.epochs, dict(best))
 
+    def evaluate(self, context: EvaluateContext) -> EvaluateResult:
+        """The best epoch's metrics, whatever the data."""
+        script, state = read_script(), _read(context.params.checkpoint)
+        for step in range(1, script.steps + 1):
+            if context.stop_requested:
+                return EvaluateResult("stopped")
+            time.sleep(script.step_seconds)
+            context.progress("evaluate", step=step, steps=script.steps)
+        measured = {name: value for name, value in state["best"].items() if name not in _OF_TRAINING}
+        return EvaluateResult("completed", measured)
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        """Of each image the class that its folder is named after, where there is one; else the first."""
+        state = _read(params.checkpoint)
+        found = tuple(_see(source, state["classes"]) for source in params.images)
+        return PredictResult(tuple(state["classes"]), state["multi_label"], found)
+
+    def export(self, context: ExportContext) -> ExportResult:
+        """A small file in place of a model."""
+        path = context.artifacts_dir / f"model.{context.params.format}"
+        path.write_bytes(Path(context.params.checkpoint).read_bytes())
+        context.artifact(path, kind="export")
+        return ExportResult("completed", {"export_difference": 0.0})
+
+
+def _read(checkpoint: str) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(Path(checkpoint).read_text(encoding="utf-8"))
+    return state
+
+
+def _see(source: ImageSource, classes: list[str]) -> ImagePrediction:
+    width, height = (source.raw.width, source.raw.height) if source.raw is not None else (1, 1)
+    if source.raw is None:
+        try:
+            with Path(source.path).open("rb") as file:
+                beginning = file.read(2)
+        except OSError as error:
+            return ImagePrediction(error=f"{source.path}: can't be read: {error.strerror or error}")
+        if beginning not in _IMAGES:
+            return ImagePrediction(error=f"{source.path}: can't be decoded")
+    name = Path(source.path).parent.name
+    seen = classes.index(name) if name in classes else 0
+    others = 0.1 / max(1, len(classes) - 1)
+    scores = tuple(0.9 if number == seen else others for number in range(len(classes)))
+    return ImagePrediction(width, height, classify=ClassifyPrediction(scores))
+
 
 def _row(script: Script, epoch: int, primary: str) -> dict[str, float]:
     if script.rows:
@@ -103,7 +165,9 @@ def _exception(failure: Failure) -> BaseException:
 def _save(context: RunContext, kind: str, step: int, epoch: float, best: dict[str, float]) -> None:
     path = context.checkpoints_dir / f"{kind}.json"
     aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps({"step": step, "best": best}), encoding="utf-8")
+    data = context.dataset
+    state = {"step": step, "best": best, "classes": data.classes, "multi_label": data.multi_label}
+    aside.write_text(json.dumps(state), encoding="utf-8")
     aside.replace(path)
     context.checkpoint(path, kind="best" if kind == "best" else "last", step=step, epoch=epoch)
 
