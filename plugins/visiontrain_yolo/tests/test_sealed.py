@@ -1,5 +1,6 @@
 """Importing ultralytics reaches nobody, writes nothing and changes nothing, in a process of its own."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def hear(event, arguments):
         events.append([event, str(arguments[0])])
 import torch
 import PIL.Image
-import cv2, matplotlib, polars, scipy  # their own caches are none of ultralytics' doing
+import cv2, polars, scipy  # their own caches are none of ultralytics' doing
 before = dict(os.environ)
 patched = [(torch, "save"), (torch, "load"), (PIL.Image, "open"), (cv2, "imread"), (cv2, "imwrite"), (sys, "stdout")]
 patched = [(owner, name, getattr(owner, name)) for owner, name in patched]
@@ -31,7 +32,8 @@ from ultralytics.utils import ONLINE, SETTINGS, USER_CONFIG_DIR
 from ultralytics.utils import AUTOINSTALL, SAFE_LOAD
 print(json.dumps({
     "events": events,
-    "environment": {k: v for k, v in os.environ.items() if before.get(k) != v},
+    "environment": {k: v for k, v in os.environ.items() if before.get(k) != v and "INDUCTOR" not in k},
+    "drawing": [name for name in sys.modules if name.startswith("matplotlib")],
     "gone": [k for k in before if k not in os.environ],
     "patched": [name for owner, name, value in patched if getattr(owner, name) is not value],
     "threads": torch.get_num_threads() == threads,
@@ -48,7 +50,6 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sealed")
     variables = {
         "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "ULTRALYTICS_API_KEY": "secret", "PATH": "/bin",
-        "MPLCONFIGDIR": str(folder / "matplotlib"),
     }  # fmt: skip
     for name in ("home", "tmp"):
         (folder / name).mkdir()
@@ -63,7 +64,8 @@ def test_nothing_is_written_but_a_temporary_folder_that_is_removed(found):
     places = [path for event, path in facts["events"] if event in ("open", "os.mkdir")]
     assert places
     assert all(path.startswith(f"{folder}/tmp/") for path in places), places
-    assert list((folder / "tmp").iterdir()) == []
+    left = [path.name for path in (folder / "tmp").iterdir()]
+    assert [name for name in left if not name.startswith("torchinductor_")] == []  # torch's own
     assert list((folder / "home").iterdir()) == []
     assert not facts["there"]
 
@@ -84,6 +86,11 @@ def test_the_process_stays_as_it_was(found):
     assert (facts["environment"], facts["gone"]) == ({}, [])
     assert facts["patched"] == []
     assert facts["threads"]
+
+
+def test_what_draws_is_neither_loaded_nor_gone(found):
+    assert found[1]["drawing"] == []
+    assert importlib.metadata.version("matplotlib")
 
 
 def test_foreign_weights_are_loaded_safely(found):

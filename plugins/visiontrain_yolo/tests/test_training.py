@@ -1,11 +1,15 @@
 """What a run reports, refuses and leaves, for each task."""
 
+import contextlib
 import json
 import math
+import shutil
+import sqlite3
 
 import pytest
 import torch
 
+from visiontrain.datasets.objects import Skeleton
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.metrics import is_canonical
 from visiontrain.protocol.tasks import Task
@@ -36,6 +40,30 @@ def test_what_a_run_reports(harness, task):
     metadata = harness.best()["metadata"]
     assert (metadata["task"], metadata["model"], metadata["image"]["size"]) == (task, MODELS[task], [64, 64])
     assert metadata["classes"] == ["green", "red"]
+
+
+def test_poses_without_mirrored_keypoints_are_not_mirrored(harness, index, tmp_path):
+    database = shutil.copy(index, tmp_path / "index.sqlite")
+    with contextlib.closing(sqlite3.connect(database)) as opened:
+        skeleton = Skeleton(("first", "last")).to_json()
+        opened.execute("UPDATE meta SET value = ? WHERE key = 'skeleton'", (skeleton,))
+        opened.commit()
+    harness.index = database
+    changes = {"task": "pose", "model": "yolo11n-pose", "epochs": 1}
+    _, context = harness.train(**changes)
+    assert "Images are not mirrored" in context.logged
+    with pytest.raises(SpecError, match="flipud"):
+        harness.train(options={"flipud": 0.5}, **changes)
+
+
+def test_objects_are_pasted_where_they_have_outlines(harness):
+    for name, options in (("plain", {}), ("pasted", {"copy_paste": 1.0})):
+        changes = {"task": "segment", "model": "yolo11n-seg", "options": {"close_mosaic": 0, **options}}
+        harness.train(name, epochs=1, **changes)
+    one, other = (harness.last(name)["model"]["model.0.conv.weight"] for name in ("plain", "pasted"))
+    assert not torch.equal(one, other)
+    with pytest.raises(SpecError, match="no effect with the task detect"):
+        harness.train(options={"copy_paste": 0.5})
 
 
 def test_yolo_alone_is_the_smallest_current_one(harness):

@@ -11,14 +11,17 @@ from visiontrain.protocol.tasks import Task
 if TYPE_CHECKING:
     from visiontrain_yolo.options import YoloOptions
 
-__all__ = ["refuse_contradictions", "refuse_for_task"]
+__all__ = ["refuse_contradictions", "refuse_flips", "refuse_for_task"]
 
 #: Options that classifiers alone heed, and those that they alone don't.
 _OF_CLASSIFIERS = ("dropout", "auto_augment", "erasing")
 _OF_OBJECTS = (
     "box", "cls", "dfl", "class_weights_power", "degrees", "translate", "shear", "perspective", "bgr", "mosaic",
-    "mixup", "cutmix", "close_mosaic", "multi_scale", "iou", "max_det",
+    "mixup", "cutmix", "copy_paste", "close_mosaic", "multi_scale", "iou", "max_det",
 )  # fmt: skip
+
+#: Tasks whose objects can be cut out.
+_WITH_OUTLINES = (Task.segment, Task.obb)
 
 #: Optimizers whose momentum can be warmed up.
 _WITH_MOMENTUM = ("sgd", "musgd", "rmsprop")
@@ -42,7 +45,7 @@ def refuse_contradictions(options: YoloOptions) -> None:
         )
     if options.close_mosaic and not options.blends:
         raise _without_effect(
-            "close_mosaic", "mosaic=0, mixup=0 and cutmix=0", "Leave it out, or set one of them above 0."
+            "close_mosaic", "mosaic=0, mixup=0, cutmix=0 and copy_paste=0", "Leave it out, or set one of them above 0."
         )
 
 
@@ -53,9 +56,33 @@ def refuse_for_task(options: YoloOptions, task: Task) -> None:
         SpecError: names it.
     """
     idle = _OF_OBJECTS if task is Task.classify else _OF_CLASSIFIERS
+    if task not in _WITH_OUTLINES:
+        idle = (*idle, "copy_paste")
     for field in fields(options):
         if field.name in idle and getattr(options, field.name) != field.default:
             raise _without_effect(field.name, f"the task {task}", "Leave it out.")
+
+
+def refuse_flips(options: YoloOptions) -> str | None:
+    """Of poses whose data does not say what keypoints become in a mirrored image, which are then not mirrored.
+
+    Returns:
+        What to tell the person; None where nothing was to be mirrored anyway.
+
+    Raises:
+        SpecError: mirror images were asked for.
+    """
+    usual = {field.name: field.default for field in fields(options)}
+    for name in ("fliplr", "flipud"):
+        if getattr(options, name) not in (0, usual[name]):
+            raise SpecError(
+                name,
+                "can't be had: the data does not say what keypoints become in a mirrored image",
+                instruction="Add flip_idx to data.yaml, or leave it out.",
+            )
+    if options.fliplr == options.flipud == 0:
+        return None
+    return "Images are not mirrored: the data does not say what keypoints become then (flip_idx in data.yaml)."
 
 
 def _without_effect(name: str, because: str, instruction: str) -> SpecError:

@@ -27,7 +27,7 @@ OPTIMIZERS = {
 #: Options that Ultralytics' augmentation reads by the same names.
 AUGMENTATIONS = (
     "hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "perspective", "flipud", "fliplr", "bgr",
-    "mosaic", "mixup", "cutmix",
+    "mosaic", "mixup", "cutmix", "copy_paste",
 )  # fmt: skip
 
 #: Options that Ultralytics' losses read by the same names.
@@ -79,6 +79,7 @@ class YoloOptions:
     mosaic: float = 1.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    copy_paste: float = 0.0
     close_mosaic: int | None = None
     multi_scale: float = 0.0
     dropout: float = 0.0
@@ -111,7 +112,7 @@ class YoloOptions:
     @property
     def blends(self) -> bool:
         """Whether training images are made of several."""
-        return max(self.mosaic, self.mixup, self.cutmix) > 0
+        return max(self.mosaic, self.mixup, self.cutmix, self.copy_paste) > 0
 
     def first_closed_epoch(self, epochs: int) -> int:
         """The epoch, counted from 0, from which on training images are single ones; `epochs` where none is."""

@@ -112,6 +112,7 @@ _AUGMENTATION = (
     _share("mosaic", "How often four images are put together to one."),
     _share("mixup", "How often two of them are blended."),
     _share("cutmix", "How often a piece of another one is put into it."),
+    _share("copy_paste", "Of segment and obb: share of the objects that are put into it once more, mirrored."),
     Option(
         name="close_mosaic", type="int", default=_DEFAULT.close_mosaic, minimum=0,
         help="Epochs at the end in which training images are single ones; by default 10. 0: none.",

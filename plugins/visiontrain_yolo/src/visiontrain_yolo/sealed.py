@@ -6,6 +6,7 @@ not used, only models, losses, augmentation and metrics are; what is switched of
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -13,7 +14,10 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import torch  # reads OMP_NUM_THREADS, before ultralytics sets it
@@ -22,6 +26,7 @@ __all__ = ["MODULES"]
 
 #: What this plugin uses; imported here, so that nothing of theirs is imported outside of the seal.
 MODULES = (
+    "torchmetrics",  # torchkit's; here for what is said in `_hidden`
     "ultralytics.utils",
     "ultralytics.nn.tasks",
     "ultralytics.data.dataset",
@@ -43,6 +48,8 @@ _VARIABLES = {
 #: The version of the settings' layout, without which ultralytics would write the file anew.
 _SETTINGS_VERSION = "0.0.8"
 
+_DRAWING = "matplotlib"
+
 _INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "raytune", "tensorboard", "wandb", "vscode_msg")
 
 
@@ -54,11 +61,34 @@ def _settings(folder: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
+@contextlib.contextmanager
+def _hidden() -> Iterator[None]:
+    """Let matplotlib seem not to be installed: torchmetrics would import it, and it then looks through all fonts.
+
+    Ultralytics asks for it and imports it only when it draws.
+    """
+    find = Distribution.from_name
+
+    def from_name(name: str) -> Distribution:
+        if name == _DRAWING:
+            raise PackageNotFoundError(name)
+        return find(name)
+
+    missing: Any = None  # what makes an import fail
+    Distribution.from_name = from_name  # type: ignore[method-assign]
+    sys.modules[_DRAWING] = missing
+    try:
+        yield
+    finally:
+        Distribution.from_name = find  # type: ignore[method-assign]
+        del sys.modules[_DRAWING]
+
+
 def _import() -> None:
     if "ultralytics" in sys.modules:
         raise RuntimeError("ultralytics was imported before it was sealed: import visiontrain_yolo.sealed first")
     before, save, open_image = dict(os.environ), torch.save, PIL.Image.open
-    with tempfile.TemporaryDirectory(prefix="visiontrain-yolo-") as name, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(prefix="visiontrain-yolo-") as name, warnings.catch_warnings(), _hidden():
         folder = Path(name)
         (folder / "Ultralytics").mkdir()
         (folder / "Ultralytics" / "settings.json").write_text(json.dumps(_settings(folder)), encoding="utf-8")

@@ -25,7 +25,7 @@ from visiontrain.torchkit.state import CheckpointKeeper, Facts
 from visiontrain.worker.context import EvaluateContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_yolo.build import build_model, check_image_size, stride_of
-from visiontrain_yolo.contradictions import refuse_for_task
+from visiontrain_yolo.contradictions import refuse_flips, refuse_for_task
 from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint
 from visiontrain_yolo.names import DEFAULT_MODEL, all_models, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
@@ -73,6 +73,13 @@ class YoloTrainer:
         _check(params, data)
         task = Task(params.task)
         refuse_for_task(options, task)
+        if (
+            task is Task.pose
+            and data.skeleton is not None
+            and not data.skeleton.flip
+            and (said := refuse_flips(options))
+        ):
+            context.log(said, level="warning")
         name = resolve_model(params.model, task, TASKS)
         image_size = params.image_size or _IMAGE_SIZES.get(task, _IMAGE_SIZE)
         device = resolve_device(params.device)
