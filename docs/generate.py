@@ -49,6 +49,13 @@ def timm_options_page() -> str:
     return options_page(MANIFEST)
 
 
+def yolo_options_page() -> str:
+    """Ultralytics' options, from its manifest."""
+    from visiontrain_yolo.plugin import MANIFEST
+
+    return options_page(MANIFEST)
+
+
 def options_page(manifest: Manifest) -> str:
     """The options of a framework."""
     defaults = manifest.defaults
@@ -75,6 +82,7 @@ def options_page(manifest: Manifest) -> str:
 PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "cli.md": cli_page,
     REFERENCE / "timm-options.md": timm_options_page,
+    REFERENCE / "yolo-options.md": yolo_options_page,
 }
 
 

@@ -9,7 +9,6 @@ import sqlite3
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from visiontrain_yolo.trainer import YoloTrainer
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
@@ -17,6 +16,7 @@ from visiontrain.datasets.objects import COLUMNS, Keypoint, Object, Skeleton, ro
 from visiontrain.protocol.inference import EvaluateParams
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
 from visiontrain.worker.context import EvaluateContext, RunContext
+from visiontrain_yolo.trainer import YoloTrainer
 
 COLOURS = {"green": (40, 200, 60), "red": (220, 40, 40)}
 _NAMES = f"split, position, label, {COLUMNS}"

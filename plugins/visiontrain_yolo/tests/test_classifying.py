@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from visiontrain_yolo.build import build_model
-from visiontrain_yolo.classifying import TrainingImages
-from visiontrain_yolo.options import YoloOptions
-from visiontrain_yolo.weights import load_into, read_weights
 
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.messages import Weights
 from visiontrain.protocol.metrics import is_canonical
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.randomness import sample_rng
+from visiontrain_yolo.build import build_model
+from visiontrain_yolo.classifying import TrainingImages
+from visiontrain_yolo.options import YoloOptions
+from visiontrain_yolo.weights import load_into, read_weights
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, resize, shape_for
-from visiontrain_yolo.options import YoloOptions
-from visiontrain_yolo.settings import settings_of
-from visiontrain_yolo.shapes import ShapeSampler
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.datasets.objects import Object
 from visiontrain.protocol.tasks import Task
+from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, resize, shape_for
+from visiontrain_yolo.options import YoloOptions
+from visiontrain_yolo.settings import settings_of
+from visiontrain_yolo.shapes import ShapeSampler
 
 RED, LEFT_OF_EXIF = (250, 10, 10), 6
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from visiontrain_yolo.evaluation import DetectionEvaluation, match
 
 from visiontrain.errors import DatasetError, WeightsError
+from visiontrain_yolo.evaluation import DetectionEvaluation, match
 
 MODELS = {"detect": "yolo11n", "segment": "yolo26n-seg", "pose": "yolo11n-pose", "obb": "yolov8n-obb"}
 

@@ -8,11 +8,11 @@ import pytest
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
 from ultralytics.utils import YAML
-from visiontrain_yolo.names import MODEL_PATTERNS, all_models, resolve_model
-from visiontrain_yolo.options import AUGMENTATIONS, GAINS, YoloOptions
 
 from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
+from visiontrain_yolo.names import MODEL_PATTERNS, all_models, resolve_model
+from visiontrain_yolo.options import AUGMENTATIONS, GAINS, YoloOptions
 
 TASKS = (Task.detect,)
 

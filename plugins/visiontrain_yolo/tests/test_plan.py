@@ -1,6 +1,7 @@
 """Which batches make which step: worked out by hand, and against Ultralytics' own rule."""
 
 import pytest
+
 from visiontrain_yolo.plan import Moment, Plan, falling
 
 

@@ -7,11 +7,11 @@ import zipfile
 import pytest
 import torch
 from safetensors.torch import save_file
-from visiontrain_yolo.build import build_model, classes_of_head, stride_of
-from visiontrain_yolo.weights import load_into, read_weights
 
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.messages import Weights
+from visiontrain_yolo.build import build_model, classes_of_head, stride_of
+from visiontrain_yolo.weights import load_into, read_weights
 
 COCO = [f"thing {number}" for number in range(78)] + ["Red ", "green"]
 

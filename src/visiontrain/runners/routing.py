@@ -14,7 +14,7 @@ from visiontrain.runners.catalog import Catalog
 __all__ = ["KNOWN_PLUGINS", "Framework", "frameworks_of", "near_models", "route", "route_framework"]
 
 #: Frameworks that have a plugin, and the distribution to install for each.
-KNOWN_PLUGINS = {"timm": "visiontrain-timm"}
+KNOWN_PLUGINS = {"timm": "visiontrain-timm", "yolo": "visiontrain-yolo"}
 
 
 @dataclass(frozen=True)

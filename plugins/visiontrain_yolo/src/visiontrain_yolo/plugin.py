@@ -177,7 +177,7 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 MANIFEST = Manifest(
     name="yolo",
     summary="Detection, segmentation, poses, turned boxes and classes: YOLO26, 12, 11 and v8",
-    licence="AGPL-3.0",
+    licence="AGPL-3.0-or-later",
     tasks=(Task.detect, Task.segment, Task.pose, Task.obb, Task.classify),
     aliases=("ultralytics",),
     models=MODEL_PATTERNS,
