@@ -122,7 +122,8 @@ class _Reading:
                         f"{printable(self._source)}: there are no images in {printable(', '.join(places))}",
                         instruction="Check `train` and `path`, and that the images are there.",
                     )
-            named.leave_out_others(self._root, self._listing)
+            if not all(os.path.isdir(one) for places in self._splits.values() for one in places):
+                named.leave_out_others(self._root, self._listing)  # a folder has no others
         if not self._labelled:
             raise DatasetError(
                 f"{printable(self._source)}: not one image has a label file; that of {printable(self._example)} would "
@@ -138,9 +139,11 @@ class _Reading:
             images = self._in_list(where)
         count = 0
         for path, size, mtime_ns in images:
-            if os.path.isdir(where) or named.add(split, path):
+            if named.add(split, path):
                 self._listing.add_annotated_image(split, path, self._annotations(path), size=size, mtime_ns=mtime_ns)
                 count += 1
+            else:
+                self._listing.leave_out(path, "repeated", f"{split} has it already")
         return count
 
     def _in_folder(self, folder: str) -> Iterator[tuple[str, int, int]]:
