@@ -228,6 +228,8 @@ def test_lists_of_images(data, read, problems):
     assert found["missing-images"].reasons == ("train.txt, line 4: there is no such file",)
     assert found["missing-images"].severity == "error"
     assert found["unlisted-images"].files == ("images/extra/unlisted.png",)
+    assert found["repeated-rows"].files == ("images/train/a.png",)
+    assert found["repeated-rows"].reasons == ("train has it already",)
     (root / "train.txt").write_text("./images/train/a.png\n")
     index = read(root)
     assert [os.path.relpath(image.path, root) for image in index.images("val")] == [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["File", "files_in", "folders_in", "holds_images", "printable", "walk"]
+__all__ = ["File", "files_in", "folders_in", "holds_images", "names_in", "printable", "walk"]
 
 #: Extensions of what the decoder reads (`visiontrain.datasets.decoder`), lower case.
 IMAGE_EXTENSIONS = frozenset(
@@ -43,15 +43,27 @@ def printable(path: str) -> str:
 
 def folders_in(folder: str) -> list[str]:
     """Names of the folders that lie directly in a folder, sorted; none where it can't be opened."""
-    below: list[str] = []
-    for _ in _read(folder, "", below):
-        pass
-    return sorted(below)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not _is_litter(entry.name) and _is_folder(entry))
+    except OSError:
+        return []
 
 
 def files_in(root: str, folder: str) -> Iterator[File]:
     """The files that lie directly in `folder` (relative to `root`), but for hidden ones."""
     return _read(root, folder, [])
+
+
+def names_in(folder: str, extension: str) -> Iterator[str]:
+    """Names of the files of an extension that lie directly in a folder, but for hidden ones; none is looked at."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(extension) and not entry.name.startswith("."):
+                    yield entry.name
+    except OSError:  # whoever lists it says so
+        return
 
 
 def holds_images(folder: str) -> bool:
@@ -88,7 +100,7 @@ def _read(root: str, folder: str, below: list[str]) -> Iterator[File]:
     try:
         with os.scandir(os.path.join(root, folder)) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower() in _LITTER:
+                if _is_litter(entry.name):
                     continue
                 if _is_folder(entry):
                     below.append(prefix + entry.name)
@@ -96,6 +108,10 @@ def _read(root: str, folder: str, below: list[str]) -> Iterator[File]:
                     yield _file(prefix + entry.name, entry)
     except OSError:
         yield File(folder, "denied")
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LITTER
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from visiontrain.datasets.formats.base import Listing, Split
 from visiontrain.datasets.formats.class_folders import SPLIT_NAMES
-from visiontrain.datasets.formats.files import folders_in, printable
+from visiontrain.datasets.formats.files import folders_in, names_in, printable
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
 
@@ -104,12 +104,7 @@ def _only(part: Part, root: str, listing: Listing) -> Part:
 def annotation_files(folder: str, accepts: Accepts) -> Iterator[str]:
     """JSON files with annotations, in a folder and one level below, sorted within each."""
     for below in ("", *folders_in(folder)):
-        try:
-            names = sorted(os.listdir(os.path.join(folder, below)))
-        except OSError:  # whoever lists it says so
-            continue
-        files = [name for name in names if name.lower().endswith(".json") and not name.startswith(".")]
-        for name in files[:_FILES_A_FOLDER]:
+        for name in sorted(names_in(os.path.join(folder, below), ".json"))[:_FILES_A_FOLDER]:
             file = os.path.join(folder, below, name)
             if accepts(file):
                 yield file

@@ -14,7 +14,7 @@ from visiontrain.datasets.annotation import Annotation
 from visiontrain.datasets.formats.base import Listing, Split
 from visiontrain.datasets.formats.class_folders import SPLIT_NAMES
 from visiontrain.datasets.formats.documents import BadDocument, read_document
-from visiontrain.datasets.formats.files import files_in, folders_in, printable
+from visiontrain.datasets.formats.files import files_in, folders_in, names_in, printable
 from visiontrain.datasets.formats.places import Finder, Named
 from visiontrain.datasets.formats.quad_rows import Dialect, dialect_of, read_quads
 from visiontrain.errors import DatasetError
@@ -123,10 +123,9 @@ def _split(folder: str) -> Split | None:
 
 
 def _dialect(root: str, folder: str) -> Dialect | None:
-    texts = (file.path for file in files_in(root, folder) if file.path.lower().endswith(".txt"))
-    for path in islice(texts, _LOOKED_AT):
+    for name in islice(names_in(os.path.join(root, folder), ".txt"), _LOOKED_AT):
         try:
-            found = dialect_of(read_document(os.path.join(root, path)).decode("utf-8-sig", "replace"))
+            found = dialect_of(read_document(os.path.join(root, folder, name)).decode("utf-8-sig", "replace"))
         except BadDocument:
             continue
         if found is not None:

@@ -9,7 +9,7 @@ from itertools import islice
 from visiontrain.datasets.formats.base import Split
 from visiontrain.datasets.formats.class_folders import SPLIT_NAMES
 from visiontrain.datasets.formats.documents import BadDocument, read_document
-from visiontrain.datasets.formats.files import folders_in, printable
+from visiontrain.datasets.formats.files import folders_in, names_in, printable
 from visiontrain.errors import DatasetError
 
 __all__ = ["Unit", "base_of", "units_of"]
@@ -84,12 +84,8 @@ def _unit(base: str, folder: str, split: Split | None) -> Unit | None:
 
 def _holds_xml(folder: str) -> bool:
     """Whether annotations lie directly in a folder."""
-    try:
-        with os.scandir(folder) as entries:
-            names = (entry.name for entry in entries if entry.name.lower().endswith(".xml"))
-            return any(_is_annotation(os.path.join(folder, name)) for name in islice(names, _LOOKED_AT))
-    except OSError:  # whoever lists it says so
-        return False
+    names = islice(names_in(folder, ".xml"), _LOOKED_AT)
+    return any(_is_annotation(os.path.join(folder, name)) for name in names)
 
 
 def _is_annotation(file: str) -> bool:

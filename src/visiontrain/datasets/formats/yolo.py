@@ -12,7 +12,7 @@ from typing import ClassVar
 from visiontrain.datasets.annotation import Annotation
 from visiontrain.datasets.formats.base import Listing, Split
 from visiontrain.datasets.formats.documents import BadDocument, read_document
-from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS, File, files_in, printable, walk
+from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS, names_in, printable, walk
 from visiontrain.datasets.formats.lines import read_lines
 from visiontrain.datasets.formats.places import Named, look, place
 from visiontrain.datasets.formats.yolo_description import Description, read_description
@@ -77,11 +77,8 @@ class YoloFolder:
 
 def _descriptions_in(folder: str) -> list[str]:
     """YAML files directly inside that describe YOLO data, sorted."""
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.lower().endswith(_EXTENSIONS))
-    except OSError:  # whoever lists it says so
-        return []
-    return [name for name in names if not name.startswith(".") and _describes(os.path.join(folder, name))]
+    names = (name for extension in _EXTENSIONS for name in names_in(folder, extension))
+    return sorted(name for name in names if _describes(os.path.join(folder, name)))
 
 
 def _describes(file: str) -> bool:
@@ -125,7 +122,8 @@ class _Reading:
                         f"{printable(self._source)}: there are no images in {printable(', '.join(places))}",
                         instruction="Check `train` and `path`, and that the images are there.",
                     )
-            named.leave_out_others(self._root, self._listing)
+            if not all(os.path.isdir(one) for places in self._splits.values() for one in places):
+                named.leave_out_others(self._root, self._listing)  # a folder has no others
         if not self._labelled:
             raise DatasetError(
                 f"{printable(self._source)}: not one image has a label file; that of {printable(self._example)} would "
@@ -141,9 +139,11 @@ class _Reading:
             images = self._in_list(where)
         count = 0
         for path, size, mtime_ns in images:
-            if os.path.isdir(where) or named.add(split, path):
+            if named.add(split, path):
                 self._listing.add_annotated_image(split, path, self._annotations(path), size=size, mtime_ns=mtime_ns)
                 count += 1
+            else:
+                self._listing.leave_out(path, "repeated", f"{split} has it already")
         return count
 
     def _in_folder(self, folder: str) -> Iterator[tuple[str, int, int]]:
@@ -225,15 +225,11 @@ def _orphans(root: str, labels: str, images: str) -> Iterator[str]:
         if folder != current:
             current = folder
             below = os.path.relpath(os.path.join(root, folder), os.path.join(root, labels))
-            stems = _stems(root, place(root, os.path.join(root, images, below)))
+            stems = _stems(os.path.join(root, images, below))
         if os.path.splitext(os.path.basename(file.path))[0] not in stems:
             yield file.path
 
 
-def _stems(root: str, folder: str) -> set[str]:
-    found: Iterator[File] = files_in(root, folder)
-    return {
-        os.path.splitext(os.path.basename(file.path))[0]
-        for file in found
-        if os.path.splitext(file.path)[1].lower() in IMAGE_EXTENSIONS
-    }
+def _stems(folder: str) -> set[str]:
+    names = (os.path.splitext(name) for name in names_in(folder, ""))
+    return {stem for stem, extension in names if extension.lower() in IMAGE_EXTENSIONS}
