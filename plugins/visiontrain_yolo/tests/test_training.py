@@ -37,6 +37,8 @@ def test_what_a_run_reports(harness, task):
     assert matrix["classes"] == ["green", "red", "background"]
     assert sum(map(sum, matrix["matrix"][:2])) == 7  # objects of the validation split
     assert {event["phase"] for event in context.of("progress")} == {"train", "val"}
+    told = [set(event["values"]) for event in context.of("progress") if event["phase"] == "train"]
+    assert all({"train_loss", "box_loss", "cls_loss"} <= names for names in told)
     metadata = harness.best()["metadata"]
     assert (metadata["task"], metadata["model"], metadata["image"]["size"]) == (task, MODELS[task], [64, 64])
     assert metadata["classes"] == ["green", "red"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
 
-__all__ = ["Batch", "BatchSource", "Evaluation", "Learner"]
+__all__ = ["Batch", "BatchSource", "Evaluation", "Learner", "TellsLosses"]
 
 Self = TypeVar("Self", bound="Batch")
 B_co = TypeVar("B_co", covariant=True)
@@ -89,4 +89,13 @@ class Learner(Protocol[B_contra]):
 
     def evaluation(self) -> Evaluation[B_contra]:
         """Begin a pass over the validation split."""
+        ...
+
+
+@runtime_checkable
+class TellsLosses(Protocol):
+    """A learner whose loss is a sum of several. Telling them is its choice."""
+
+    def last_losses(self) -> dict[str, float]:
+        """What the last batch's loss is made of, by name, for the screen. Waits for the device."""
         ...

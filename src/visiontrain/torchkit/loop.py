@@ -15,7 +15,7 @@ from visiontrain.protocol.messages import TrainResult
 from visiontrain.torchkit.determinism import deterministic
 from visiontrain.torchkit.estimating import Estimates
 from visiontrain.torchkit.freezing import begin_training
-from visiontrain.torchkit.learning import Batch, BatchSource, Evaluation, Learner
+from visiontrain.torchkit.learning import Batch, BatchSource, Evaluation, Learner, TellsLosses
 from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.shortage import release_memory
 from visiontrain.torchkit.state import CheckpointKeeper, Position
@@ -182,8 +182,11 @@ class TrainingLoop(Generic[B]):
             epochs=self._settings.epochs,
             step=at.batch,
             steps=self._train.batches,
-            values=self._training_values(at),
+            values={**self._training_values(at), **self._losses()},
         )
+
+    def _losses(self) -> dict[str, float]:
+        return self._learner.last_losses() if isinstance(self._learner, TellsLosses) else {}
 
     def _training_values(self, at: Position) -> dict[str, float]:
         return {

@@ -73,6 +73,7 @@ class ObjectLearner:
         self._iou, self._max_det = iou, max_det
         init: Any = model.init_criterion
         self._criterion: Any = init()
+        self._last: dict[str, torch.Tensor] = {}
 
     def losses(self, batch: ObjectBatch, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
         """The batch's loss, the mean over its images, as `Learner` wants it."""
@@ -95,8 +96,13 @@ class ObjectLearner:
     def loss(self, predictions: Any, batch: ObjectBatch) -> torch.Tensor:
         """The sum over images of all parts of the loss, computed in float32."""
         with torch.autocast(self._device.type, enabled=False):
-            total: torch.Tensor = self._criterion(in_float32(predictions), batch.values)[0]
-        return total.sum()
+            total, self._last = self._criterion(in_float32(predictions), batch.values)
+        found: torch.Tensor = total.sum()
+        return found
+
+    def last_losses(self) -> dict[str, float]:
+        """What the loss of the last batch, or of its last part, is made of: box_loss, cls_loss...; means over images."""
+        return {name: float(value) for name, value in self._last.items()}
 
     def evaluation(self) -> DetectionEvaluation:
         """Begin a pass over the validation split."""
