@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from visiontrain.datasets.tasks import UnservedTaskError
+from visiontrain.datasets.tasks import UnservedTaskError, either
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
@@ -63,7 +63,7 @@ def refuse_data(error: UnservedTaskError, framework: Framework, others: Sequence
     if task in manifest.tasks:  # the model can't, or the person asks for more than the data has
         return error
     return DatasetError(
-        f"{error.what}, which holds data to {', '.join(map(str, error.tasks))}, and the framework {manifest.name} "
+        f"{error.what}, which holds data to {either(error.tasks)}, and the framework {manifest.name} "
         f"can't {task}; it can: {', '.join(map(str, manifest.tasks))}",
         instruction=_who_can(task, others),
     )
