@@ -99,7 +99,7 @@ def integration(session: nox.Session) -> None:
     _prepare(session, "test")
     _build_environments(session)
     _share_cores(session)
-    _pytest(session, "-n", "2", "--ignore", "tests/integration/test_packaging.py", "tests/integration")
+    _pytest(session, "-n", "4", "--ignore", "tests/integration/test_packaging.py", "tests/integration")
 
 
 @nox.session
@@ -113,7 +113,7 @@ def plugin(session: nox.Session, framework: str) -> None:
     _share_cores(session)
     source = f"plugins/visiontrain_{framework}"
     targets = ["tests/torchkit", f"{source}/tests"]
-    session.run(python, "-m", "pytest", *(session.posargs or ["-n", "3", *targets]), external=True)
+    session.run(python, "-m", "pytest", *(session.posargs or ["-n", "4", *targets]), external=True)
     checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,11 @@ else:
     import tomli as tomllib
 
 PACKAGES = Path(__file__).parent / "packages"
+
+# A shell starts what it puts into the background with SIGINT ignored, and children inherit that: programs that tests
+# send a Ctrl-C would not hear of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests import themselves; it adds no plugin.
 sys.path += [str(PACKAGES / "harness"), str(PACKAGES / "defects")]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from visiontrain.errors import RunFailedError
+from visiontrain.errors import RunFailedError, SpecError
 from visiontrain.torchkit import steps as steps_module
 from visiontrain.torchkit.averaging import WeightAverage
 from visiontrain.torchkit.shortage import is_out_of_memory
@@ -182,6 +182,14 @@ def test_batch_norm_that_needs_two_images_ends_the_run_with_what_to_do():
     _, _, steps, _, _ = make(1, norm=True)
     with pytest.raises(RunFailedError, match="as few images at once as batch norm needs"):
         learn(steps, data(8))
+
+
+def test_batch_norm_with_batches_of_one_image_is_said_to_need_more():
+    _, _, steps, _, said = make(norm=True)
+    with pytest.raises(SpecError, match="batch_size: 1 is too few: batch norm") as caught:
+        learn(steps, data(1))
+    assert "--batch-size to 2" in caught.value.instruction
+    assert said == []
 
 
 def test_an_optimizer_that_memory_has_no_room_for_is_no_matter_of_batches():

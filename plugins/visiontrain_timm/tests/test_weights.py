@@ -156,6 +156,14 @@ def test_our_own_checkpoints(harness, kind):
     assert "adamw's default for trained weights" in context.logged
 
 
+def test_the_average_is_what_our_last_checkpoint_gives(harness):
+    harness.train(epochs=1, options={"ema_decay": 0.9})
+    loaded, _ = load(harness.path(file="last.pt"), classes=("circle", "square", "triangle"))
+    last = harness.last()
+    assert not torch.equal(last["updates"]["average"]["fc.weight"], last["model"]["fc.weight"])
+    assert torch.equal(loaded.state_dict()["fc.weight"], last["updates"]["average"]["fc.weight"])
+
+
 def test_our_own_checkpoint_of_other_classes(harness, make_index, tmp_path_factory):
     """As many classes, but others: their scores would be read under wrong names."""
     harness.train("first", epochs=1)

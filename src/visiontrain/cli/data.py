@@ -98,8 +98,11 @@ def sample(
     console = error_console()
     found = f"The sample {name} is already there, in {made}" if was_there else f"Made the sample {name} in {made}"
     say(console, f"{found}. Next:")
-    how = "resnet18 --scratch --image-size 64" if SAMPLES[name].task is Task.classify else "yolo --scratch"
-    say(console, f"  visiontrain train {folder} --model {how} --epochs 5", whole=True)
+    if SAMPLES[name].task is Task.classify:
+        command = f"train {folder} --model resnet18 --scratch --image-size 64 --epochs 5"
+    else:
+        command = f"dataset check {folder}"
+    say(console, f"  visiontrain {command}", whole=True)
 
 
 def _print_report(report: DatasetReport) -> None:

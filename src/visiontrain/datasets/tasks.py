@@ -8,10 +8,7 @@ from visiontrain.datasets.staged_objects import Kinds, StagedObjects
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["OBJECT_TASKS", "UnservedTaskError", "choose_task", "tasks_of"]
-
-#: Tasks whose images have objects.
-OBJECT_TASKS = (Task.detect, Task.segment, Task.pose, Task.obb)
+__all__ = ["UnservedTaskError", "choose_task", "either", "tasks_of"]
 
 
 class UnservedTaskError(DatasetError):
@@ -27,11 +24,17 @@ class UnservedTaskError(DatasetError):
     def __init__(self, what: str, tasks: Sequence[Task], wanted: Collection[Task], reason: str = "") -> None:
         why = f": {reason}" if reason else ""
         super().__init__(
-            f"{what}, which holds data to {', '.join(map(str, tasks))}, not to {' or '.join(map(str, wanted))}{why}",
-            instruction=f"Ask for the task {tasks[0]}, or give data for {' or '.join(map(str, wanted))}.",
+            f"{what}, which holds data to {either(tasks)}, not to {either(wanted)}{why}",
+            instruction=f"Ask for the task {tasks[0]}, or give data for {either(wanted)}.",
         )
         self.what = what
         self.tasks = tuple(tasks)
+
+
+def either(tasks: Collection[Task]) -> str:
+    """One or the other, in words."""
+    *others, last = map(str, tasks)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def tasks_of(objects: StagedObjects, known: Sequence[Task]) -> tuple[Task, ...]:

@@ -18,6 +18,9 @@ __all__ = ["next_commands", "say_ending", "time_taken"]
 
 _WIDTH = 100
 
+#: How a trained model is put to use, by the request that its trainer must answer for it.
+_USES = {"evaluate": "visiontrain evaluate {}", "predict": "visiontrain predict {} IMAGE"}
+
 _STYLES = {"completed": "bold green", "stopped": "bold yellow", "failed": "bold red", "interrupted": "bold red"}
 
 
@@ -26,7 +29,7 @@ def say_ending(console: Console, run: Run) -> None:
     record = run.record
     say(console, Text(_headline(run, record), _STYLES.get(record.status, "")))
     metrics = run.metrics
-    if metrics:
+    if metrics and record.kind != "export":  # how far the two models are from each other is told already
         primary = primary_metric(record.task, multi_label=record.data.multi_label)
         say_field(console, "metrics", metrics_line(metrics, primary, limit=_WIDTH).plain)
     say_field(console, "run folder", str(run.run_dir), whole=True)
@@ -58,9 +61,9 @@ def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:
     show = [] if shown else [f"visiontrain runs show {record.run_id}"]
     if record.status == "completed":
         epochs = int(record.spec.get("epochs") or 0)
+        offered = record.worker.offers if record.worker is not None else ()
         return [
-            f"visiontrain evaluate {record.run_id}",
-            f"visiontrain predict {record.run_id} IMAGE",
+            *(command.format(record.run_id) for method, command in _USES.items() if method in offered),
             *show,
             f"visiontrain resume {record.run_id} --epochs {epochs + max(5, epochs // 4)}",
         ]

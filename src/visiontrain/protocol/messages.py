@@ -126,7 +126,7 @@ _ONEDNN_ISAS = {
 
 @dataclass(frozen=True)
 class InitializeResult:
-    """The worker's answer to `InitializeParams`."""
+    """The worker's answer to `InitializeParams`. `offers` are the optional requests that its trainer answers."""
 
     protocol: int
     trainer: str
@@ -134,6 +134,7 @@ class InitializeResult:
     devices: tuple[Device, ...] = ()
     cpu: Cpu | None = None
     pid: int = 0
+    offers: tuple[str, ...] = ()  # of evaluate, predict, export
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from visiontrain.datasets.tasks import UnservedTaskError
+from visiontrain.datasets.tasks import UnservedTaskError, either
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
@@ -14,15 +14,7 @@ from visiontrain.runners.routing import Framework
 __all__ = ["TRAINERS_OF", "refuse_data", "tasks_of"]
 
 #: Distributions whose frameworks can train for a task.
-TRAINERS_OF: Mapping[Task, tuple[str, ...]] = MappingProxyType(
-    {
-        Task.classify: ("visiontrain-timm", "visiontrain-yolo"),
-        Task.detect: ("visiontrain-yolo",),
-        Task.segment: ("visiontrain-yolo",),
-        Task.pose: ("visiontrain-yolo",),
-        Task.obb: ("visiontrain-yolo",),
-    }
-)
+TRAINERS_OF: Mapping[Task, tuple[str, ...]] = MappingProxyType({Task.classify: ("visiontrain-timm",)})
 
 
 def tasks_of(
@@ -63,15 +55,17 @@ def refuse_data(error: UnservedTaskError, framework: Framework, others: Sequence
     if task in manifest.tasks:  # the model can't, or the person asks for more than the data has
         return error
     return DatasetError(
-        f"{error.what}, which holds data to {', '.join(map(str, error.tasks))}, and the framework {manifest.name} "
+        f"{error.what}, which holds data to {either(error.tasks)}, and the framework {manifest.name} "
         f"can't {task}; it can: {', '.join(map(str, manifest.tasks))}",
         instruction=_who_can(task, others),
     )
 
 
-def _who_can(task: Task, frameworks: Iterable[Framework]) -> str | None:
+def _who_can(task: Task, frameworks: Iterable[Framework]) -> str:
     able = [framework.manifest.name for framework in frameworks if task in framework.manifest.tasks]
     if able:
         return f"Name a model of {' or '.join(able)}, which can {task}."
     known = TRAINERS_OF.get(task)
-    return f"Install a framework that can {task}: pip install {' or '.join(known)}" if known else None
+    if known is None:
+        return f"No plugin that this version of visiontrain knows of can {task}."
+    return f"Install a framework that can {task}: pip install {' or '.join(known)}"

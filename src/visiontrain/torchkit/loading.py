@@ -14,7 +14,7 @@ from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import Payload, read_checkpoint
 from visiontrain.torchkit.transforms import ImageConfig
 
-__all__ = ["Kept", "SavedModel", "load_strictly", "read_model"]
+__all__ = ["Kept", "SavedModel", "load_strictly", "read_model", "validated_weights"]
 
 T = TypeVar("T")
 
@@ -80,15 +80,25 @@ def read_model(path: Path, *, framework: str, task: str) -> SavedModel:
     return saved
 
 
+def validated_weights(payload: Payload) -> dict[str, torch.Tensor]:
+    """The weights of a checkpoint that its run validates: the moving average, where it keeps one.
+
+    Raises:
+        KeyError: it is none that a training of this version wrote.
+    """
+    weights: dict[str, torch.Tensor] = dict(payload["model"])
+    if payload["kind"] != "best":  # which has them as they are validated
+        weights.update(payload["updates"]["average"] or {})
+    return weights
+
+
 def _interpret(path: Path, payload: Payload) -> SavedModel:
     metadata = payload["metadata"]
-    weights = dict(payload["model"])
     if payload["kind"] == "best":
         epoch = int(payload["epoch"])
     else:
         position = payload["position"]
         epoch = int(position["epoch"]) + (position["batch"] > 0)
-        weights.update(payload["updates"]["average"] or {})
     return SavedModel(
         path=path,
         framework=str(metadata["framework"]),
@@ -99,7 +109,7 @@ def _interpret(path: Path, payload: Payload) -> SavedModel:
         image=ImageConfig.from_plain(metadata["image"]),
         metadata=metadata,
         epoch=epoch,
-        weights=weights,
+        weights=validated_weights(payload),
     )
 
 

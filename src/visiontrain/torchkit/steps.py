@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from visiontrain.errors import RunFailedError
+from visiontrain.errors import RunFailedError, SpecError
 from visiontrain.torchkit.learning import Batch, Learner
 from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.shortage import ADVICE, is_out_of_memory, release_memory
@@ -60,6 +60,7 @@ class Steps(Generic[B]):
 
         Raises:
             RunFailedError: memory has no room for a single image.
+            SpecError: batch norm can't learn from a batch of a single image.
         """
         images = len(batch)
         while True:
@@ -119,7 +120,13 @@ class Steps(Generic[B]):
 
     def _fewer(self, error: Exception, images: int, at_once: int, doing: str) -> int:
         parts = even_parts(images, at_once)
-        too_few = len(parts) > 1 and isinstance(error, ValueError) and _TOO_FEW in str(error)
+        too_few = isinstance(error, ValueError) and _TOO_FEW in str(error)
+        if too_few and len(parts) == 1:
+            raise SpecError(
+                "batch_size",
+                f"{images} is too few: batch norm compares the values of a channel, and here there is only one",
+                instruction="Set --batch-size to 2 or more, or a larger --image-size.",
+            ) from error
         if not too_few and not is_out_of_memory(error):
             raise error
         smaller = 0 if too_few else fewer(parts)

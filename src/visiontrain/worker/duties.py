@@ -8,6 +8,7 @@ import platform
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from visiontrain.errors import PluginError, ProtocolError
@@ -22,6 +23,9 @@ from visiontrain.worker.trainer import Evaluator, Exporter, Predictor, Trainer
 __all__ = ["Duties", "UnknownMethodError", "clipped", "load_trainer"]
 
 _LONGEST_NAME = 100
+
+#: Requests that a trainer need not answer, and the class that says that it does.
+_OFFERS: Mapping[str, type] = MappingProxyType({"evaluate": Evaluator, "predict": Predictor, "export": Exporter})
 
 AnyContext = RunContext | EvaluateContext | ExportContext
 RunResult = TrainResult | EvaluateResult | ExportResult
@@ -99,6 +103,7 @@ class Duties:
                 devices=found.devices,
                 cpu=found.cpu,
                 pid=os.getpid(),
+                offers=tuple(method for method, offer in _OFFERS.items() if isinstance(trainer, offer)),
             )
         )
         self._trainer = trainer

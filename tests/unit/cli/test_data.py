@@ -93,6 +93,7 @@ def test_objects_are_counted_by_class_and_split(run, tmp_path):
     assert list(report["objects"].values()) == totals
 
 
-def test_a_sample_of_objects_is_told_a_detector(run, tmp_path):
+def test_a_sample_of_objects_names_no_classifier(run, tmp_path):
     done = run("sample", "boxes", tmp_path / "boxes")
-    assert f"  visiontrain train {tmp_path / 'boxes'} --model yolo --scratch" in done.stderr
+    assert f"  visiontrain dataset check {tmp_path / 'boxes'}" in done.stderr
+    assert "resnet18" not in done.stderr

@@ -37,9 +37,11 @@ def test_a_task_that_the_framework_can_not_do_names_who_can():
     message = r"(?s)task: the framework timm can't detect; it can: classify\nName a model of yolo"
     with pytest.raises(SpecError, match=message):
         tasks_of(TIMM, None, Task.detect, [TIMM, YOLO])
-    with pytest.raises(SpecError, match="Install a framework that can pose: pip install visiontrain-yolo"):
-        tasks_of(TIMM, None, Task.pose, [TIMM, YOLO])
-    with pytest.raises(SpecError, match=r"the framework timm can't vlm; it can: classify$"):
+    with pytest.raises(SpecError, match="Install a framework that can classify: pip install visiontrain-timm"):
+        tasks_of(framework("other", Task.detect), None, Task.classify, [])
+    with pytest.raises(
+        SpecError, match=r"it can: classify\nNo plugin that this version of visiontrain knows of can vlm"
+    ):
         tasks_of(TIMM, None, Task.vlm, [TIMM])
 
 
@@ -56,6 +58,6 @@ def test_data_that_the_framework_can_not_use_names_who_can():
     )
     assert refused.instruction == "Name a model of yolo, which can detect."
     assert refuse_data(error, TIMM, [TIMM]).instruction == (
-        "Install a framework that can detect: pip install visiontrain-yolo"
+        "No plugin that this version of visiontrain knows of can detect."
     )
     assert refuse_data(error, YOLO, [YOLO]) is error

@@ -56,6 +56,14 @@ def test_what_a_trainer_does_not_offer_is_said(tmp_path, ask):
         assert "Upgrade the plugin" in error["data"]["instruction"]
 
 
+@pytest.mark.parametrize(
+    ("trainer", "offers"), [("uses:All", ["evaluate", "predict", "export"]), ("base:Steady", [])], ids=["all", "none"]
+)
+def test_what_a_trainer_offers_is_told_at_the_beginning(tmp_path, trainer, offers):
+    with Worker(tmp_path, trainer) as worker:
+        assert worker.initialize()["result"]["offers"] == offers
+
+
 @pytest.mark.parametrize("ask", [evaluate, export])
 def test_a_run_reports_until_it_is_answered_and_numbers_may_be_none(worker, ask):
     using = worker("All")

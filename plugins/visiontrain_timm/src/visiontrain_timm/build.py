@@ -75,7 +75,7 @@ def build_model(
         _check_name(name, weights)
     arguments: dict[str, Any] = {"num_classes": len(classes), "in_chans": 3}
     for option in ("drop_rate", "drop_path_rate"):
-        if getattr(options, option) > 0:
+        if getattr(options, option) is not None:
             arguments[option] = getattr(options, option)
     if weights.source == "pretrained":
         _announce(name, log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -86,6 +87,8 @@ def build_optimizer(model: nn.Module, learning_rate: float, options: TimmOptions
     usual = OPTIMIZERS[options.optimizer]
     if usual.momentum:
         arguments["momentum"] = _MOMENTUM if options.momentum is None else options.momentum
+    if options.optimizer == "sgd":
+        arguments["nesterov"] = arguments["momentum"] > 0  # torch refuses it without momentum
     if usual.betas:
         betas = _LION_BETAS if options.optimizer == "lion" else _BETAS
         arguments["betas"] = (
@@ -112,7 +115,8 @@ def _groups(model: nn.Module, options: TimmOptions) -> list[dict[str, Any]]:
         if not parameter.requires_grad:
             continue
         layer = layers.get(name, last)
-        decays = parameter.ndim > 1 and not name.endswith(".bias") and name not in without
+        exempt = any(fnmatchcase(name, pattern) for pattern in without)
+        decays = parameter.ndim > 1 and not name.endswith(".bias") and not exempt
         group = groups.setdefault(
             (layer, decays),
             {

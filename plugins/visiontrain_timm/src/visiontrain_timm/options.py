@@ -49,8 +49,8 @@ class TimmOptions:
     class_weights: str = "none"
     balanced_sampling: bool = False
     freeze: str = "none"
-    drop_rate: float = 0.0
-    drop_path_rate: float = 0.0
+    drop_rate: float | None = None
+    drop_path_rate: float | None = None
     mean: str | None = None
     std: str | None = None
     interpolation: str | None = None

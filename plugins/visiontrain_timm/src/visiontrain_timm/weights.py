@@ -17,6 +17,7 @@ from torch import nn
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
+from visiontrain.torchkit.loading import validated_weights
 from visiontrain_timm.parts import classifiers
 
 __all__ = ["load_weights"]
@@ -96,7 +97,7 @@ def _read(path: Path) -> tuple[State, tuple[str, ...] | None]:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
             checked = read_checkpoint(path)
-            return dict(checked["model"]), tuple(checked["metadata"]["classes"])
+            return validated_weights(checked), tuple(checked["metadata"]["classes"])
     except pickle.UnpicklingError as e:
         raise WeightsError(f"{path} {_refusal(str(e))}", instruction=instruction) from e
     except (SafetensorError, ValueError) as e:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from visiontrain_harness.runs import record
+
+from visiontrain.display.ending import next_commands
+from visiontrain.protocol.messages import InitializeResult
+
+COMPLETED = dataclasses.replace(record("r", status="completed"), spec={"epochs": 20})
+
+
+def offering(*requests):
+    return dataclasses.replace(COMPLETED, worker=InitializeResult(1, "m:C", {}, offers=requests))
+
+
+@pytest.mark.parametrize(
+    ("finished", "uses"),
+    [
+        (offering("evaluate", "predict", "export"), ["visiontrain evaluate r", "visiontrain predict r IMAGE"]),
+        (offering("predict"), ["visiontrain predict r IMAGE"]),
+        (offering(), []),
+        (COMPLETED, []),
+    ],
+    ids=["all", "one", "none", "worker unknown"],
+)
+def test_after_a_training_those_uses_are_named_that_its_trainer_offers(finished, uses):
+    assert next_commands(finished) == [*uses, "visiontrain runs show r", "visiontrain resume r --epochs 25"]
+
+
+def test_a_run_that_is_shown_is_not_to_be_shown_next():
+    assert next_commands(offering(), shown=True) == ["visiontrain resume r --epochs 25"]
+
+
+@pytest.mark.parametrize("status", ["stopped", "failed", "interrupted"])
+def test_a_training_that_did_not_complete_is_to_be_resumed(status):
+    ended = dataclasses.replace(offering("evaluate"), status=status)
+    assert next_commands(ended) == ["visiontrain resume r", "visiontrain runs show r"]
+
+
+def test_what_goes_on_is_followed_or_stopped():
+    assert next_commands(record("r", status="running")) == ["visiontrain runs follow r", "visiontrain stop r"]
+
+
+@pytest.mark.parametrize(
+    ("status", "again"),
+    [("completed", []), ("failed", ["visiontrain evaluate t"]), ("stopped", ["visiontrain evaluate t"])],
+)
+def test_an_evaluation_that_did_not_complete_is_started_again(status, again):
+    evaluation = dataclasses.replace(record("e", status=status), kind="evaluate", parent="t")
+    assert next_commands(evaluation) == [*again, "visiontrain runs show t"]
