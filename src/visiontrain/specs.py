@@ -22,6 +22,7 @@ __all__ = [
     "as_spec_error",
     "make_train_spec",
     "parse_task",
+    "unknown_field",
     "unknown_option",
 ]
 
@@ -238,10 +239,20 @@ def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
     if name in ("pretrained", "scratch"):  # as on the command line
         return SpecError(name, "is said by weights", instruction=f'Give weights="{name}", or the path of a file.')
     pool = [*known, *TrainSpec.model_fields, *ALIASES]
-    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.75) or difflib.get_close_matches(name, pool, n=3)
     has = f"It has: {', '.join(sorted(known))}." if known else "It has no options of its own."
-    hint = f"Did you mean {' or '.join(near)}?" if near else has
-    return SpecError(name, f"the framework {framework} has no such option", instruction=hint)
+    return SpecError(name, f"the framework {framework} has no such option", instruction=_nearest(name, pool) or has)
+
+
+def unknown_field(name: str, known: list[str]) -> SpecError:
+    """The error for what is not asked of any trained model."""
+    there = f"There are: {', '.join(sorted(known))}."
+    return SpecError(name, "there is no such argument", instruction=_nearest(name, known) or there)
+
+
+def _nearest(name: str, pool: list[str]) -> str | None:
+    """The question whether another name was meant; None where none is like it."""
+    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.75) or difflib.get_close_matches(name, pool, n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else None
 
 
 def as_spec_error(error: ValidationError) -> SpecError:

@@ -81,7 +81,8 @@ def _headline(run: Run, record: RunRecord) -> str:
     seconds = time_taken(record)
     after = f" after {duration(seconds)}" if seconds is not None else ""
     if record.kind != "train":
-        return record.status.capitalize() + after + (f": {clean(record.reason)}" if record.reason else "")
+        why = f": {clean(record.reason)}" if record.reason and record.status == "stopped" else ""
+        return record.status.capitalize() + after + why
     if record.status == "completed":
         epoch = _best_epoch(run, record)
         return f"Completed{after}" + (f"; the best epoch was {epoch} of {record.spec.get('epochs')}" if epoch else "")

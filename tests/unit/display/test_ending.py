@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import pytest
+from rich.console import Console
 from visiontrain_harness.runs import record
 
-from visiontrain.display.ending import next_commands
+from visiontrain.display.ending import next_commands, say_ending
+from visiontrain.handles import Run
 from visiontrain.protocol.messages import InitializeResult
+from visiontrain.rundir.directory import RECORD
+from visiontrain.supervisor.record import write_record
 
 COMPLETED = dataclasses.replace(record("r", status="completed"), spec={"epochs": 20})
 
@@ -50,3 +55,24 @@ def test_what_goes_on_is_followed_or_stopped():
 def test_an_evaluation_that_did_not_complete_is_started_again(status, again):
     evaluation = dataclasses.replace(record("e", status=status), kind="evaluate", parent="t")
     assert next_commands(evaluation) == [*again, "visiontrain runs show t"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "headline", "tells_metrics"),
+    [
+        ("evaluate", "completed", "Completed", True),
+        ("evaluate", "failed", "Failed", True),
+        ("evaluate", "stopped", "Stopped: why it ended", True),
+        ("export", "completed", "Completed", False),
+    ],
+)
+def test_what_is_told_elsewhere_is_not_told_twice(tmp_path, kind, status, headline, tells_metrics):
+    ended = dataclasses.replace(
+        record("e", status=status, reason="why it ended", metrics={"x": 0.5}), kind=kind, parent="t"
+    )
+    write_record(tmp_path / RECORD, ended)
+    console = Console(file=io.StringIO(), width=100, highlight=False)
+    say_ending(console, Run(tmp_path, None))
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == headline
+    assert ("  metrics       x 0.5000" in lines) is tells_metrics
