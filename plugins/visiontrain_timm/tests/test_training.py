@@ -8,6 +8,7 @@ import timm
 import torch
 
 from visiontrain.errors import DatasetError, RunFailedError, SpecError, UnknownModelError
+from visiontrain.torchkit.updates import Updates
 
 FAMILIES = [
     ("resnet18", 32), ("efficientnet_b0", 32), ("mobilenetv3_small_100", 32), ("convnext_atto", 32),
@@ -83,6 +84,23 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(harness)
     after = harness.last()
     assert after["position"] == before["position"]
     assert all(torch.equal(before["model"][key], after["model"][key]) for key in before["model"])
+
+
+def test_weights_that_an_epochs_last_step_breaks_are_not_kept(harness, monkeypatch):
+    harness.train(epochs=1)
+    before = harness.path(file="last.pt").read_bytes()
+    step = Updates._step
+
+    def overflow(updates, number):
+        step(updates, number)
+        if number == 9:
+            next(updates._model.parameters()).data[0] = math.nan
+
+    monkeypatch.setattr(Updates, "_step", overflow)
+    with pytest.raises(RunFailedError, match="weights are not numbers any more, in epoch 2 at step 10") as caught:
+        harness.train(epochs=3, resume=True)
+    assert "--lr" in caught.value.instruction
+    assert harness.path(file="last.pt").read_bytes() == before
 
 
 def test_numbers_that_are_none_are_recorded(harness):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -121,6 +122,12 @@ class Updates:
         self._optimizer.step()
         if self.average is not None:
             self.average.update(step)
+
+    @torch.no_grad()
+    def diverged(self) -> bool:
+        """Whether a weight is infinite or not a number. Waits for the device."""
+        largest = nn.utils.get_total_norm(self._model.parameters(), math.inf)
+        return not math.isfinite(largest.item())
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
