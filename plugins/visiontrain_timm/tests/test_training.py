@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 
 import pytest
 import timm
@@ -101,6 +102,24 @@ def test_weights_that_an_epochs_last_step_breaks_are_not_kept(harness, monkeypat
         harness.train(epochs=3, resume=True)
     assert "--lr" in caught.value.instruction
     assert harness.path(file="last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(0.0, [1, 2, 3, 4, 5]), (10.0, [5])])
+def test_an_epochs_state_is_written_as_often_as_asked_for(harness, minutes, steps):
+    _, context = harness.train(epochs=1, options={"checkpoint_minutes": minutes})
+    assert [event["step"] for event in context.of("checkpoint") if event["kind"] == "last"] == steps
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_as_many_processes_load_images_as_asked_for(harness, workers):
+    seen = set()
+    harness.train(
+        epochs=1,
+        options={"workers": workers},
+        interrupt=lambda phase, *_: phase == "train" and seen.add(len(multiprocessing.active_children())),
+    )
+    assert seen == {workers}
+    assert not multiprocessing.active_children()
 
 
 def test_numbers_that_are_none_are_recorded(harness):
