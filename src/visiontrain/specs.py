@@ -262,7 +262,13 @@ def as_spec_error(error: ValidationError) -> SpecError:
     if field == "options" and len(first["loc"]) > 1:
         return SpecError(str(first["loc"][1]), "must be true, false, a number or a text")
     cause = first.get("ctx", {}).get("error")
-    message = str(cause) if isinstance(cause, ValueError) else first["msg"][:1].lower() + first["msg"][1:]
+    message = str(cause) if isinstance(cause, ValueError) else _as_ours(first["msg"])
     if cause is None and first["type"] != "missing":
         message += f", not {_clipped(first['input'])}"
     return SpecError(field, message)
+
+
+def _as_ours(message: str) -> str:
+    """A complaint of pydantic's as our own ones begin."""
+    message = message.replace("Input should be", "must be", 1)
+    return message[:1].lower() + message[1:]
