@@ -12,7 +12,7 @@ from torch import nn
 
 from visiontrain.errors import RunFailedError
 from visiontrain.torchkit.averaging import WeightAverage
-from visiontrain.torchkit.shortage import ADVICE, is_out_of_memory
+from visiontrain.torchkit.shortage import ADVICE, first_line, is_out_of_memory
 
 __all__ = ["Updates"]
 
@@ -91,8 +91,7 @@ class Updates:
                 raise
             # In part the weights are new ones already, and what is missing is no smaller with a smaller batch.
             raise RunFailedError(
-                "memory has no room for the model with what the optimizer keeps of each weight: "
-                f"{str(error).splitlines()[0]}",
+                f"memory has no room for the model with what the optimizer keeps of each weight: {first_line(error)}",
                 instruction=ADVICE,
             ) from error
         self._batches = self._images = 0
