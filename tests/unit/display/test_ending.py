@@ -49,12 +49,24 @@ def test_what_goes_on_is_followed_or_stopped():
 
 
 @pytest.mark.parametrize(
-    ("status", "again"),
-    [("completed", []), ("failed", ["visiontrain evaluate t"]), ("stopped", ["visiontrain evaluate t"])],
+    ("kind", "spec", "again"),
+    [
+        ("evaluate", {"data": None, "split": None}, "visiontrain evaluate t"),
+        ("evaluate", {"data": "/my data", "split": "all"}, "visiontrain evaluate t '/my data' --split all"),
+        ("export", {"format": "onnx", "data": None, "output": None}, "visiontrain export t --format onnx"),
+        (
+            "export",
+            {"format": "torchscript", "data": "/d", "output": "/o"},
+            "visiontrain export t --format torchscript --data /d --output /o",
+        ),
+    ],
 )
-def test_an_evaluation_that_did_not_complete_is_started_again(status, again):
-    evaluation = dataclasses.replace(record("e", status=status), kind="evaluate", parent="t")
-    assert next_commands(evaluation) == [*again, "visiontrain runs show t"]
+def test_what_can_not_be_resumed_is_started_again_unless_it_completed(kind, spec, again):
+    ended = dataclasses.replace(record("e", status="failed"), kind=kind, parent="t", spec=spec)
+    show = "visiontrain runs show t"
+    assert next_commands(ended) == [again, show]
+    assert next_commands(dataclasses.replace(ended, status="stopped")) == [again, show]
+    assert next_commands(dataclasses.replace(ended, status="completed")) == [show]
 
 
 @pytest.mark.parametrize(
