@@ -130,7 +130,7 @@ def _described(command: Any, kind: str) -> list[tuple[str, str]]:
 
 def _piece(piece: str) -> str:
     """A piece of the usage line: versions of typer put braces around what is required, and brackets twice."""
-    return piece.removeprefix("{").removesuffix("}") if piece[0] == "{" else piece.replace("[[", "[").replace("]]", "]")
+    return piece.replace("{", "").replace("}", "").replace("[[", "[").replace("]]", "]")
 
 
 #: How versions of typer write a type, and what the page writes.

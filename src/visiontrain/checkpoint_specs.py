@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from visiontrain.specs import DeviceName, Number, absolute_path, as_spec_error
+from visiontrain.specs import DeviceName, Number, absolute_path, as_spec_error, unknown_field
 
 __all__ = ["EvaluateSpec", "ExportSpec", "PredictSpec", "make_checkpoint_spec"]
 
@@ -99,8 +99,10 @@ def make_checkpoint_spec(cls: type[Spec], **fields: Any) -> Spec:
     """Validate a request. Fields that are None are left out.
 
     Raises:
-        SpecError: a field is wrong; the message names it and says what would be right.
+        SpecError: a field is wrong, or there is none of the name; the message says what would be right.
     """
+    for name in fields.keys() - cls.model_fields.keys():
+        raise unknown_field(name, [field for field in cls.model_fields if field != "run"])
     given = {name: value for name, value in fields.items() if value is not None}
     for name in ("data", "output"):
         if name in given:

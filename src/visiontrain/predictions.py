@@ -21,7 +21,7 @@ class ScoredLabel(NamedTuple):
     probability: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What was found in one image.
 
@@ -38,9 +38,16 @@ class Prediction:
     path: Path | None
     width: int = 0
     height: int = 0
-    probabilities: dict[str, float] = field(default_factory=dict, repr=False)
+    probabilities: dict[str, float] = field(default_factory=dict)
     multi_label: bool = False
     error: str | None = None
+
+    def __repr__(self) -> str:
+        """The image, and what was found in it."""
+        if self.error is not None:  # which begins with the image
+            return f"<Prediction: {self.error}>"
+        found = ", ".join(f"{label} {self.probabilities[label]:.3f}" for label in self.labels)
+        return f"<Prediction of {self.path or 'pixels'}: {found or 'no label'}>"
 
     def top(self, count: int) -> list[ScoredLabel]:
         """The most probable labels, the best first."""

@@ -22,6 +22,7 @@ __all__ = [
     "as_spec_error",
     "make_train_spec",
     "parse_task",
+    "unknown_field",
     "unknown_option",
 ]
 
@@ -238,10 +239,20 @@ def unknown_option(name: str, known: list[str], framework: str) -> SpecError:
     if name in ("pretrained", "scratch"):  # as on the command line
         return SpecError(name, "is said by weights", instruction=f'Give weights="{name}", or the path of a file.')
     pool = [*known, *TrainSpec.model_fields, *ALIASES]
-    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.75) or difflib.get_close_matches(name, pool, n=3)
     has = f"It has: {', '.join(sorted(known))}." if known else "It has no options of its own."
-    hint = f"Did you mean {' or '.join(near)}?" if near else has
-    return SpecError(name, f"the framework {framework} has no such option", instruction=hint)
+    return SpecError(name, f"the framework {framework} has no such option", instruction=_nearest(name, pool) or has)
+
+
+def unknown_field(name: str, known: list[str]) -> SpecError:
+    """The error for what is not asked of any trained model."""
+    there = f"There are: {', '.join(sorted(known))}."
+    return SpecError(name, "there is no such argument", instruction=_nearest(name, known) or there)
+
+
+def _nearest(name: str, pool: list[str]) -> str | None:
+    """The question whether another name was meant; None where none is like it."""
+    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.75) or difflib.get_close_matches(name, pool, n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else None
 
 
 def as_spec_error(error: ValidationError) -> SpecError:
@@ -251,7 +262,13 @@ def as_spec_error(error: ValidationError) -> SpecError:
     if field == "options" and len(first["loc"]) > 1:
         return SpecError(str(first["loc"][1]), "must be true, false, a number or a text")
     cause = first.get("ctx", {}).get("error")
-    message = str(cause) if isinstance(cause, ValueError) else first["msg"][:1].lower() + first["msg"][1:]
+    message = str(cause) if isinstance(cause, ValueError) else _as_ours(first["msg"])
     if cause is None and first["type"] != "missing":
         message += f", not {_clipped(first['input'])}"
     return SpecError(field, message)
+
+
+def _as_ours(message: str) -> str:
+    """A complaint of pydantic's as our own ones begin."""
+    message = message.replace("Input should be", "must be", 1)
+    return message[:1].lower() + message[1:]

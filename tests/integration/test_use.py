@@ -274,8 +274,8 @@ class TestPredict:
         (tmp_path / "empty").mkdir()
         floats = memoryview(bytes(4 * 4 * 4)).cast("f", (4, 4))
         for given, error, words in [
-            (3, SpecError, "builtins.int is neither"),
-            ([[]], SpecError, "builtins.list is neither"),
+            (3, SpecError, "a value of type int is neither"),
+            ([[]], SpecError, "a value of type list is neither"),
             (b"png", SpecError, "holds a file, not pixels"),
             ([(tmp_path / "x").open("wb")], SpecError, "BufferedWriter holds a file, not pixels"),
             (floats, SpecError, "must be uint8 .* 'f' and is 4 x 4"),

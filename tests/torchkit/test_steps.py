@@ -192,12 +192,11 @@ def test_batch_norm_with_batches_of_one_image_is_said_to_need_more():
     assert said == []
 
 
-def test_an_optimizer_that_memory_has_no_room_for_is_no_matter_of_batches():
+@pytest.mark.parametrize("error", [RuntimeError("[enforce fail] CPUAllocator: can't allocate memory"), MemoryError()])
+def test_an_optimizer_that_memory_has_no_room_for_is_no_matter_of_batches(error):
     class Large(torch.optim.SGD):
         def step(self, closure=None):
-            raise RuntimeError(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
-            )
+            raise error
 
     _, _, steps, memory, _ = make(optimizer=Large)
     with pytest.raises(RunFailedError, match="what the optimizer keeps") as caught:

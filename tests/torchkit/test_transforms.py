@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from visiontrain.torchkit import transforms
 from visiontrain.torchkit.randomness import capture_rng, derive_seed, restore_rng, sample_rng
 from visiontrain.torchkit.transforms import EvalTransform, ImageConfig, LightAugmentation, Normalize
 
@@ -24,6 +25,25 @@ def test_evaluation_gives_the_models_size(mode, size):
     pixels = EvalTransform(config)(gradient(*size))
     assert pixels.shape == (24, 32, 3)
     assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(2000, 30), (30, 2000)])
+def test_of_a_long_image_the_middle_alone_is_resized(monkeypatch, size):
+    image, transform = gradient(*size), EvalTransform(CONFIG)
+    part = transform(image)
+    monkeypatch.setattr(transforms, "_ELONGATED", 10**9)
+    assert np.abs(part.astype(int) - transform(image)).max() <= 1
+
+
+def test_a_line_takes_no_more_memory_than_what_the_model_sees(monkeypatch):
+    resized = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda *given, **named: resized.append(given[1]) or resize(*given, **named)
+    )
+    for size in ((60000, 1), (1, 60000)):
+        assert EvalTransform(CONFIG)(Image.new("RGB", size)).shape == (32, 32, 3)
+    assert resized == [(32, 32)] * 2
 
 
 def test_a_border_has_the_mean_colour():

@@ -90,3 +90,12 @@ def test_what_is_validated_is_the_average():
         assert torch.equal(model.weight, average)
         assert not torch.equal(model.weight, own)
     assert torch.equal(model.weight, own)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_told(value):
+    model, updates = make()
+    model.weight.data[0, 0] = -3e38
+    assert not updates.diverged()
+    model.weight.data[0, 1] = value
+    assert updates.diverged()

@@ -40,3 +40,17 @@ def test_paths_are_seen_from_here(monkeypatch, tmp_path):
 def test_a_wrong_field_is_named(cls, fields, words):
     with pytest.raises(SpecError, match=words):
         make_checkpoint_spec(cls, run="r", **fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("batchsize", "Did you mean batch_size?"),
+        ("epochs", "There are: batch_size, checkpoint, data, device, skip_unreadable, split."),
+    ],
+)
+@pytest.mark.parametrize("value", [3, None])
+def test_a_name_that_there_is_not_is_told_with_those_that_there_are(name, hint, value):
+    with pytest.raises(SpecError, match=f"^{name}: there is no such argument") as caught:
+        make_checkpoint_spec(EvaluateSpec, run="r", **{name: value})
+    assert caught.value.instruction == hint

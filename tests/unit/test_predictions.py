@@ -30,3 +30,20 @@ def test_of_several_labels_all_from_a_half_on_are_there(seen, labels):
 def test_of_an_image_that_can_not_be_read_nothing_is_known():
     found = Prediction(Path("a.jpg"), error="a.jpg: is no image")
     assert (found.label, found.probability, found.labels, found.top5) == (None, None, (), [])
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [
+        (Prediction(Path("a.jpg"), probabilities=SEEN), "<Prediction of a.jpg: bee 0.600>"),
+        (
+            Prediction(None, probabilities={"a": 0.5, "b": 0.9}, multi_label=True),
+            "<Prediction of pixels: a 0.500, b 0.900>",
+        ),
+        (Prediction(None, probabilities={"a": 0.4}, multi_label=True), "<Prediction of pixels: no label>"),
+        (Prediction(Path("a.jpg"), error="a.jpg: is no image"), "<Prediction: a.jpg: is no image>"),
+    ],
+    ids=["one label", "several", "none of several", "unreadable"],
+)
+def test_printed_it_says_what_was_found(found, shown):
+    assert repr(found) == shown

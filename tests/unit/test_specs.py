@@ -92,7 +92,7 @@ class TestWrong:
             ("task", "clasify", "did you mean classify?"),
             ("task", "image_clasification", "did you mean classify?"),
             ("task", ["classify"], "must be one of classify, detect,"),
-            ("epochs", 0, "greater than or equal to 1, not 0"),
+            ("epochs", 0, "epochs: must be greater than or equal to 1, not 0"),
             ("epochs", "many", "valid integer"),
             ("epochs", 1.5, "valid integer"),
             ("epochs", True, "must be a number, not True"),

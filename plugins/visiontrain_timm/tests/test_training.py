@@ -2,12 +2,14 @@
 
 import json
 import math
+import multiprocessing
 
 import pytest
 import timm
 import torch
 
 from visiontrain.errors import DatasetError, RunFailedError, SpecError, UnknownModelError
+from visiontrain.torchkit.updates import Updates
 
 FAMILIES = [
     ("resnet18", 32), ("efficientnet_b0", 32), ("mobilenetv3_small_100", 32), ("convnext_atto", 32),
@@ -83,6 +85,41 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoint(harness)
     after = harness.last()
     assert after["position"] == before["position"]
     assert all(torch.equal(before["model"][key], after["model"][key]) for key in before["model"])
+
+
+def test_weights_that_an_epochs_last_step_breaks_are_not_kept(harness, monkeypatch):
+    harness.train(epochs=1)
+    before = harness.path(file="last.pt").read_bytes()
+    step = Updates._step
+
+    def overflow(updates, number):
+        step(updates, number)
+        if number == 9:
+            next(updates._model.parameters()).data[0] = math.nan
+
+    monkeypatch.setattr(Updates, "_step", overflow)
+    with pytest.raises(RunFailedError, match="weights are not numbers any more, in epoch 2 at step 10") as caught:
+        harness.train(epochs=3, resume=True)
+    assert "--lr" in caught.value.instruction
+    assert harness.path(file="last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(0.0, [1, 2, 3, 4, 5]), (10.0, [5])])
+def test_an_epochs_state_is_written_as_often_as_asked_for(harness, minutes, steps):
+    _, context = harness.train(epochs=1, options={"checkpoint_minutes": minutes})
+    assert [event["step"] for event in context.of("checkpoint") if event["kind"] == "last"] == steps
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_as_many_processes_load_images_as_asked_for(harness, workers):
+    seen = set()
+    harness.train(
+        epochs=1,
+        options={"workers": workers},
+        interrupt=lambda phase, *_: phase == "train" and seen.add(len(multiprocessing.active_children())),
+    )
+    assert seen == {workers}
+    assert not multiprocessing.active_children()
 
 
 def test_numbers_that_are_none_are_recorded(harness):

@@ -35,7 +35,7 @@ def evaluate(  # noqa: PLR0917 - typer reads the command line from its parameter
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]", help="A dataset's folder, or the file that lists it; by default the training's."
+            metavar="DATA", help="A dataset's folder, or the file that lists it; by default the training's."
         ),
     ] = None,
     split: Annotated[
@@ -83,7 +83,7 @@ def evaluate(  # noqa: PLR0917 - typer reads the command line from its parameter
 def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
     run: RunArgument,
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Image files, or folders: all images in and below them.")
+        list[str], typer.Argument(metavar="IMAGE", help="Image files, or folders: all images in and below them.")
     ],
     save: Annotated[
         str | None,

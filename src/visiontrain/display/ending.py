@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
 from rich.console import Console
@@ -56,7 +57,7 @@ def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:
     if record.status in UNFINISHED:
         return [f"visiontrain runs follow {record.run_id}", f"visiontrain stop {record.run_id}"]
     if record.kind != "train":
-        again = [] if record.status == "completed" else [f"visiontrain {record.kind} {record.parent}"]
+        again = [] if record.status == "completed" else [_started_again(record)]
         return [*again, f"visiontrain runs show {record.parent}"]
     show = [] if shown else [f"visiontrain runs show {record.run_id}"]
     if record.status == "completed":
@@ -70,6 +71,15 @@ def next_commands(record: RunRecord, *, shown: bool = False) -> list[str]:
     return [f"visiontrain resume {record.run_id}", *show]
 
 
+def _started_again(record: RunRecord) -> str:
+    """The command for the same evaluation or export: which model, what on, what as."""
+    spec = record.spec
+    data = [spec["data"]] if record.kind == "evaluate" and spec.get("data") else []
+    named = ("split",) if record.kind == "evaluate" else ("format", "data", "output")
+    options = [word for name in named if spec.get(name) for word in (f"--{name}", spec[name])]
+    return shlex.join(["visiontrain", record.kind, str(record.parent), *data, *options])
+
+
 def time_taken(record: RunRecord) -> float | None:
     """Seconds that the latest attempt took; None while it goes on, or where its end was not recorded."""
     if record.started_at is None or record.ended_at is None:
@@ -81,7 +91,8 @@ def _headline(run: Run, record: RunRecord) -> str:
     seconds = time_taken(record)
     after = f" after {duration(seconds)}" if seconds is not None else ""
     if record.kind != "train":
-        return record.status.capitalize() + after + (f": {clean(record.reason)}" if record.reason else "")
+        why = f": {clean(record.reason)}" if record.reason and record.status == "stopped" else ""
+        return record.status.capitalize() + after + why
     if record.status == "completed":
         epoch = _best_epoch(run, record)
         return f"Completed{after}" + (f"; the best epoch was {epoch} of {record.spec.get('epochs')}" if epoch else "")

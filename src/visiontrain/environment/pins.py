@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -39,8 +40,9 @@ class Pin:
         return self.requirement.marker is None or self.requirement.marker.evaluate(dict(markers))
 
 
+@lru_cache(maxsize=16)
 def parse_lock(text: str) -> tuple[Pin, ...]:
-    """Read a lock's text.
+    """Read a lock's text; the same one again costs nothing, and every use of an environment asks.
 
     Raises:
         ValueError: a line is an option, an address or a path, is not pinned to one version, or has no hash, or more

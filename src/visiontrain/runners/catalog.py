@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from visiontrain.errors import ProtocolError
@@ -40,6 +40,12 @@ class Catalog:
         return by_name.get(name)
 
 
+@lru_cache(maxsize=16)
+def _parse(data: bytes) -> Catalog:
+    """Once for each content: a second prediction is not to wait for a thousand names."""
+    return structure(Catalog, loads(data))
+
+
 def load_catalog(path: Path, plugin_version: str) -> Catalog | None:
     """The catalogue that is kept at `path`; None where there is none that fits.
 
@@ -48,7 +54,7 @@ def load_catalog(path: Path, plugin_version: str) -> Catalog | None:
     """
     readable = explained("the catalogue of the environment's models can't be read")
     with readable, contextlib.suppress(FileNotFoundError, ProtocolError):
-        catalog = structure(Catalog, loads(path.read_bytes()))
+        catalog = _parse(path.read_bytes())
         if catalog.plugin_version == plugin_version:
             return catalog
     return None

@@ -185,11 +185,16 @@ def _strange(value: object) -> SpecError:
     if _is_encoded(value):
         return SpecError(
             "images",
-            f"a {type(value).__module__}.{type(value).__name__} holds a file, not pixels",
+            f"{_kind(value)} holds a file, not pixels",
             instruction="Open it: PIL.Image.open(file), or PIL.Image.open(io.BytesIO(content)).",
         )
     return SpecError(
         "images",
-        f"a {type(value).__module__}.{type(value).__name__} is neither a path, nor a PIL image, nor an array",
+        f"{_kind(value)} is neither a path, nor a PIL image, nor an array",
         instruction="Give paths, folders, PIL images or uint8 arrays; of a torch tensor, .cpu().numpy().",
     )
+
+
+def _kind(value: object) -> str:
+    cls = type(value)
+    return f"a value of type {cls.__name__ if cls.__module__ == 'builtins' else f'{cls.__module__}.{cls.__name__}'}"

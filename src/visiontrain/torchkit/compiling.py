@@ -7,7 +7,7 @@ from torch import nn
 
 from visiontrain.errors import SpecError
 from visiontrain.torchkit.precision import Precision, autocast
-from visiontrain.torchkit.shortage import is_out_of_memory, release_memory
+from visiontrain.torchkit.shortage import first_line, is_out_of_memory, release_memory
 
 __all__ = ["compile_model"]
 
@@ -36,7 +36,7 @@ def compile_model(model: nn.Module, images: torch.Tensor, precision: Precision) 
     except Exception as e:  # the compiler's, its backends' and the C++ compiler's errors are of many kinds
         raise SpecError(
             "compile",
-            f"torch.compile can't compile this model here: {_first_line(e)}",
+            f"torch.compile can't compile this model here: {type(e).__name__}: {first_line(e)}",
             instruction="Leave compile out. It needs a C++ compiler (g++ or clang++) on a CPU, and Triton on a GPU.",
         ) from e
     finally:
@@ -55,8 +55,3 @@ def _fits(model: nn.Module, images: torch.Tensor, precision: Precision) -> bool:
             raise
         return False
     return True
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {text[0]}"

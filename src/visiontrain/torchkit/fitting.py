@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from visiontrain.errors import RunFailedError
-from visiontrain.torchkit.shortage import is_out_of_memory
+from visiontrain.torchkit.shortage import first_line, is_out_of_memory
 from visiontrain.torchkit.splitting import even_parts, fewer
 
 __all__ = ["Fitting"]
@@ -40,8 +40,7 @@ class Fitting:
             raise error
         self.at_once = fewer(self.parts(images))
         if self.at_once == 0:
-            text = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise RunFailedError(
-                f"the memory of {self._device} has no room for {self._doing} with a single image: {text}",
+                f"the memory of {self._device} has no room for {self._doing} with a single image: {first_line(error)}",
                 instruction="End what else uses the device's memory, or use --device cpu.",
             ) from error

@@ -102,7 +102,7 @@ class TrainingLoop(Generic[B]):
         """Train until all epochs are done or a stop is asked for, which leaves last.pt where it was.
 
         Raises:
-            RunFailedError: the training loss is no longer a number, or no checkpoint could be read.
+            RunFailedError: the training loss or a weight is no longer a number, or no checkpoint could be read.
         """
         try:
             with deterministic(self._device):
@@ -168,8 +168,8 @@ class TrainingLoop(Generic[B]):
                 self._look(at, meter)
             if not last and time.monotonic() - self._saved_at >= 60 * self._settings.checkpoint_minutes:
                 meter.read()
-                self._refuse_non_finite(at)
                 self._save(at)
+        self._refuse_diverged(at)  # its last step's outcome is in no training loss
         return True
 
     def _look(self, at: Position, meter: _Meter) -> None:
@@ -238,15 +238,22 @@ class TrainingLoop(Generic[B]):
 
     def _save(self, at: Position) -> None:
         self._refuse_non_finite(at)
+        self._refuse_diverged(at)
         self._keeper.save_last(at, self._train.batches)
         self._saved_at = time.monotonic()
 
     def _refuse_non_finite(self, at: Position) -> None:
-        if math.isfinite(at.loss_sum):
-            return
-        self._context.metrics(self._training_values(at), step=at.step, epoch=at.epoch + 1)
-        raise RunFailedError(
-            f"the training loss is not a number any more, in epoch {at.epoch + 1} at step {at.step}",
+        if not math.isfinite(at.loss_sum):
+            self._context.metrics(self._training_values(at), step=at.step, epoch=at.epoch + 1)
+            raise self._failure("the training loss is not a number any more", at)
+
+    def _refuse_diverged(self, at: Position) -> None:
+        if self._updates.diverged():
+            raise self._failure("weights are not numbers any more", at)
+
+    def _failure(self, reason: str, at: Position) -> RunFailedError:
+        return RunFailedError(
+            f"{reason}, in epoch {at.epoch + 1} at step {at.step}",
             instruction=f"{self._advice()} The last checkpoint is from before and intact.",
         )
 

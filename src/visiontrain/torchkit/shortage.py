@@ -6,7 +6,7 @@ import gc
 
 import torch
 
-__all__ = ["ADVICE", "is_out_of_memory", "release_memory"]
+__all__ = ["ADVICE", "first_line", "is_out_of_memory", "release_memory"]
 
 #: What to do where even a split does not help.
 ADVICE = (
@@ -34,6 +34,11 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         found = found.__cause__
     return False
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, without what torch writes below it; of one that says nothing, its class."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def release_memory(device: torch.device) -> None:

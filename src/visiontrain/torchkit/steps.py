@@ -11,7 +11,7 @@ from torch import nn
 from visiontrain.errors import RunFailedError, SpecError
 from visiontrain.torchkit.learning import Batch, Learner
 from visiontrain.torchkit.precision import Precision, autocast
-from visiontrain.torchkit.shortage import ADVICE, is_out_of_memory, release_memory
+from visiontrain.torchkit.shortage import ADVICE, first_line, is_out_of_memory, release_memory
 from visiontrain.torchkit.splitting import even_parts, fewer, in_words
 from visiontrain.torchkit.state import Position
 from visiontrain.torchkit.undoing import Undo
@@ -133,7 +133,7 @@ class Steps(Generic[B]):
         if smaller == 0:
             least = "as few images at once as batch norm needs" if too_few else "a single image"
             raise RunFailedError(
-                f"the memory of {self._device} has no room for {doing} with {least}: {_first_line(error)}",
+                f"the memory of {self._device} has no room for {doing} with {least}: {first_line(error)}",
                 instruction=ADVICE,
             ) from error
         return smaller
@@ -148,7 +148,3 @@ class Steps(Generic[B]):
 
 def _split(images: int, at_once: int) -> str:
     return f", {in_words(images, at_once)} at once" if len(even_parts(images, at_once)) > 1 else ""
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

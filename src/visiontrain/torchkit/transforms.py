@@ -16,6 +16,9 @@ __all__ = ["EvalTransform", "ImageConfig", "LightAugmentation", "Normalize", "Pi
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
+#: An image that many times as large as what is cropped of it, once resized, is resized in part alone.
+_ELONGATED = 16
+
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -114,9 +117,19 @@ class EvalTransform:
             ratio = min(height / scaled_height, width / scaled_width)
             target = (round(width / ratio), round(height / ratio))
         target = max(1, target[0]), max(1, target[1])
+        if target[0] * target[1] > _ELONGATED * scaled_width * scaled_height:
+            return np.asarray(self._centre_alone(image, target))
         if target != image.size:
             image = image.resize(target, config.resampling)
         return np.asarray(self._centre(image))
+
+    def _centre_alone(self, image: Image.Image, target: tuple[int, int]) -> Image.Image:
+        """What `_centre` gives of the image resized to `target`, but for rounding: a whole line takes gigabytes."""
+        height, width = self.config.size
+        left, top = round((target[0] - width) / 2), round((target[1] - height) / 2)
+        across, down = image.width / target[0], image.height / target[1]
+        right, bottom = min(image.width, (left + width) * across), min(image.height, (top + height) * down)
+        return image.resize((width, height), self.config.resampling, box=(left * across, top * down, right, bottom))
 
     def _centre(self, image: Image.Image) -> Image.Image:
         out_height, out_width = self.config.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from visiontrain.errors import RunFailedError
 from visiontrain.torchkit.averaging import WeightAverage
-from visiontrain.torchkit.shortage import ADVICE, is_out_of_memory
+from visiontrain.torchkit.shortage import ADVICE, first_line, is_out_of_memory
 
 __all__ = ["Updates"]
 
@@ -99,8 +100,7 @@ class Updates:
                 raise
             # In part the weights are new ones already, and what is missing is no smaller with a smaller batch.
             raise RunFailedError(
-                "memory has no room for the model with what the optimizer keeps of each weight: "
-                f"{str(error).splitlines()[0]}",
+                f"memory has no room for the model with what the optimizer keeps of each weight: {first_line(error)}",
                 instruction=ADVICE,
             ) from error
         self._batches = self._images = 0
@@ -129,6 +129,12 @@ class Updates:
         self._optimizer.step()
         if self.average is not None:
             self.average.update(step)
+
+    @torch.no_grad()
+    def diverged(self) -> bool:
+        """Whether a weight is infinite or not a number. Waits for the device."""
+        largest = nn.utils.get_total_norm(self._model.parameters(), math.inf)
+        return not math.isfinite(largest.item())
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from visiontrain_harness.runs import command
 
 from visiontrain.errors import RunFailedError, StorageError, WorkerCrashedError
+from visiontrain.protocol.codec import dumps
 from visiontrain.protocol.messages import InitializeResult, ModelInfo
+from visiontrain.protocol.structure import unstructure
 from visiontrain.runners.catalog import Catalog, load_catalog, read_catalog
 
 CATALOG = Catalog("1", InitializeResult(1, "m:C", {}), (ModelInfo("net", (), ("v1",)), ModelInfo("net.large", ())))
@@ -24,6 +28,15 @@ def test_it_is_read_once_and_kept(tmp_path):
     read = read_catalog(command(tmp_path, "base:Steady"), path, "1")
     assert [model.name for model in read.models] == ["defect"]
     assert load_catalog(path, "1") == read
+
+
+def test_its_names_are_made_of_the_file_again_only_where_that_changed(tmp_path):
+    path = tmp_path / "catalog.json"
+    path.write_bytes(dumps(unstructure(CATALOG)))
+    first = load_catalog(path, "1")
+    assert load_catalog(path, "1") is first
+    path.write_bytes(dumps(unstructure(replace(CATALOG, models=()))))
+    assert load_catalog(path, "1").models == ()
 
 
 def test_another_version_of_the_plugin_reads_it_anew(tmp_path):
