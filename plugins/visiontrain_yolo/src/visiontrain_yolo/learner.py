@@ -101,7 +101,7 @@ class ObjectLearner:
         return found
 
     def last_losses(self) -> dict[str, float]:
-        """What the loss of the last batch, or of its last part, is made of: box_loss, cls_loss...; means over images."""
+        """What the last batch's loss is made of, or its last part's: box_loss, cls_loss...; means over images."""
         return {name: float(value) for name, value in self._last.items()}
 
     def evaluation(self) -> DetectionEvaluation:
