@@ -16,10 +16,12 @@ else:
 
 PACKAGES = Path(__file__).parent / "packages"
 
-# A shell starts what it puts into the background with SIGINT ignored, and children inherit that: programs that tests
-# send a Ctrl-C would not hear of it.
+# A shell starts what it puts into the background with SIGINT ignored, nohup does so with SIGHUP, and children inherit
+# that: programs that tests send a Ctrl-C, or hang up on, would not hear of it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What tests import themselves; it adds no plugin.
 sys.path += [str(PACKAGES / "harness"), str(PACKAGES / "defects")]

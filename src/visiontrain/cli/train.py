@@ -33,7 +33,7 @@ def train(  # noqa: PLR0917 - typer reads the command line from its parameters
         typer.Option(metavar="NAME", help="The model's name: visiontrain models.", autocompletion=complete_model),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(metavar="T", help="The vision problem; by default what the framework is for.")
+        str | None, typer.Option(metavar="T", help="The vision problem; by default what model and data are for.")
     ] = None,
     framework: Annotated[
         str | None,

@@ -25,8 +25,8 @@ _RAW_MODES = ("L", "RGB", "RGBA")
 #: What PNG takes without loss beside them, with the transparent colours of palettes; TIFF takes the others.
 _PNG_MODES = ("1", "P", "LA")
 
-#: Modes that no file takes, and what they become.
-_CONVERTED_MODES = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA", "HSV": "RGB"}
+#: Modes that no file takes, and what they become. A TIFF takes YCbCr, and Pillow 12.3 can't read it back.
+_CONVERTED_MODES = {"PA": "RGBA", "RGBa": "RGBA", "La": "LA", "HSV": "RGB", "YCbCr": "RGB"}
 
 #: Mode of an array by its number of channels.
 _ARRAY_MODES = {1: "L", 3: "RGB", 4: "RGBA"}

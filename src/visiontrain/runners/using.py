@@ -43,11 +43,6 @@ class UsePlan:
     dataset: IndexedDataset
     splits: tuple[str, ...]
 
-    @property
-    def images(self) -> int:
-        """Images in the splits."""
-        return sum(self.dataset.splits[split] for split in self.splits)
-
 
 def plan_evaluation(planner: Planner, trained: TrainedModel, spec: EvaluateSpec, observer: PlanObserver) -> UsePlan:
     """Decide what an evaluation is done on; the data is read where that was not done before.

@@ -107,7 +107,7 @@ class TestToSource:
         assert source.raw == RawPixels(mode, 5, 4, 0)
         assert (tmp_path / "1").read_bytes() == image.tobytes()
 
-    @pytest.mark.parametrize("mode", ["1", "P", "LA", "I", "I;16", "F", "CMYK", "YCbCr", "LAB"])
+    @pytest.mark.parametrize("mode", ["1", "P", "LA", "I", "I;16", "F", "CMYK", "LAB"])
     def test_other_modes_survive_in_a_file(self, tmp_path, mode):
         image = Image.new(mode, (5, 4)) if mode in ("I;16", "LAB") else Image.effect_noise((5, 4), 80).convert(mode)
         source = to_source(Given(None, image), tmp_path, 0)
@@ -115,6 +115,12 @@ class TestToSource:
         with Image.open(source.path) as read:
             assert read.mode == mode
             assert read.tobytes() == image.tobytes()
+
+    @pytest.mark.parametrize("mode", ["HSV", "YCbCr"])
+    def test_modes_of_other_colours_are_handed_on_as_rgb(self, tmp_path, mode):
+        image = Image.effect_noise((5, 4), 80).convert("RGB").convert(mode)
+        assert to_source(Given(None, image), tmp_path, 0).raw == RawPixels("RGB", 5, 4, 0)
+        assert (tmp_path / "0").read_bytes() == image.convert("RGB").tobytes()
 
     def test_transparent_colours_survive(self, tmp_path):
         image = Image.new("RGB", (2, 2), (1, 2, 3))

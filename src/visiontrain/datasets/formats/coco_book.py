@@ -98,7 +98,7 @@ class CocoBook:
     def orphans(self, part: int) -> Iterator[BookedAnnotation]:
         """Annotations of images that are not listed."""
         rows = self._connection.execute(
-            "SELECT content FROM annotation WHERE part = ?1 AND image NOT IN (SELECT id FROM image WHERE part = ?1)",
-            (part,),
+            "SELECT content FROM annotation WHERE part = ? AND image NOT IN (SELECT id FROM image WHERE part = ?)",
+            (part, part),
         )
         yield from (BookedAnnotation(*marshal.loads(content)) for (content,) in rows)  # noqa: S302
