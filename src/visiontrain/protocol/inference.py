@@ -14,6 +14,9 @@ __all__ = [
     "ExportResult",
     "ImagePrediction",
     "ImageSource",
+    "KeypointPrediction",
+    "MaskRuns",
+    "ObjectPrediction",
     "PredictParams",
     "PredictResult",
     "RawPixels",
@@ -74,7 +77,8 @@ class ImageSource:
 class PredictParams:
     """What the ``predict`` request asks for. The trainer keeps the model for the next request of the same kind.
 
-    `batch_size` is how many images are computed at once, at the most. `options` are the training's.
+    `batch_size` is how many images are computed at once, at the most. Objects of a score below `confidence` (from 0 to
+    1) are left out; classifiers have no use for it. `options` are the training's.
     """
 
     task: str
@@ -83,6 +87,7 @@ class PredictParams:
     images: tuple[ImageSource, ...]
     batch_size: int
     device: str
+    confidence: float
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,25 +99,67 @@ class ClassifyPrediction:
 
 
 @dataclass(frozen=True)
+class MaskRuns:
+    """Pixels of an image as COCO's compressed runs: down each column from the left, `data` in COCO's ASCII letters."""
+
+    height: int
+    width: int
+    data: str
+
+
+@dataclass(frozen=True)
+class KeypointPrediction:
+    """A point of an object, in pixels of the image as it is shown. `score` is from 0 to 1."""
+
+    x: float
+    y: float
+    score: float
+
+
+@dataclass(frozen=True)
+class ObjectPrediction:
+    """One object that was found, in pixels of the image as it is shown, from its top left corner.
+
+    `label` is the class index, `score` from 0 to 1. `box` is left, top, right, bottom, inside of the image. `mask`, of the
+    image's size, is the task segment's, `keypoints` are pose's, `quad` is obb's: four corners, x and y in turn, in order
+    around the turned box, which may reach out of the image.
+    """
+
+    label: int
+    score: float
+    box: tuple[float, float, float, float]
+    mask: MaskRuns | None = None
+    keypoints: tuple[KeypointPrediction, ...] = ()
+    quad: tuple[float, float, float, float, float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
 class ImagePrediction:
     """What was found in one image. `width` and `height` are in pixels, as it is shown; `error` is why it can't be read.
 
-    Of the others, the field of the request's task is set.
+    Of the others, the field of the request's task is set: `classify`, or `objects`, the best first, for detect, segment,
+    pose and obb.
     """
 
     width: int = 0
     height: int = 0
     error: str | None = None
     classify: ClassifyPrediction | None = None
+    objects: tuple[ObjectPrediction, ...] | None = None
 
 
 @dataclass(frozen=True)
 class PredictResult:
-    """The answer to ``predict``: the checkpoint's class names by class index, and a prediction an image, in order."""
+    """The answer to ``predict``: the checkpoint's class names by class index, and a prediction an image, in order.
+
+    `keypoints` names those of the task pose, and `edges` says which of them belong together, counted from 0.
+    """
 
     classes: tuple[str, ...]
     multi_label: bool
     predictions: tuple[ImagePrediction, ...]
+    keypoints: tuple[str, ...] = ()
+    edges: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
