@@ -26,7 +26,10 @@ def test_by_hand(tmp_path):
         "f1_macro": (0.5 + 2 / 3 + 0.8) / 3, "f1_weighted": (0.5 + 2 * 2 / 3 + 3 * 0.8) / 6,
     }  # fmt: skip
     assert found == pytest.approx(wanted)
-    metrics.write_confusion_matrix(tmp_path / "artifacts" / "confusion_matrix.json", epoch=7)
+    written = metrics.write_confusion_matrix(tmp_path / "artifacts", epoch=7)
+    assert [(path.name, kind) for path, kind in written] == [
+        ("confusion_matrix.json", "confusion_matrix"), ("confusion_matrix.svg", "picture"),
+    ]  # fmt: skip
     content = json.loads((tmp_path / "artifacts" / "confusion_matrix.json").read_text())
     assert content["matrix"] == [[1, 0, 0], [1, 1, 0], [1, 0, 2]]
     assert (content["epoch"], content["classes"]) == (7, ["cat", "dog", "sea lion"])

@@ -48,7 +48,10 @@ def test_what_a_run_reports(harness):
     assert [event["step"] for event in checkpoints if event["kind"] == "last"] == [5, 10, 15]
     assert all(event["exact"] for event in checkpoints)
     assert {event["path"] for event in checkpoints} == {"checkpoints/last.pt", "checkpoints/best.pt"}
-    assert context.of("artifact")[-1]["path"] == "artifacts/confusion_matrix.json"
+    written = [(event["path"], event["kind"]) for event in context.of("artifact")[-2:]]
+    assert written == [
+        ("artifacts/confusion_matrix.json", "confusion_matrix"), ("artifacts/confusion_matrix.svg", "picture"),
+    ]  # fmt: skip
     matrix = json.loads((harness.folder / "run" / "artifacts" / "confusion_matrix.json").read_text())
     assert matrix["epoch"] == first_best["epoch"]
     assert sum(map(sum, matrix["matrix"])) == 15

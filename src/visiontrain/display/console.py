@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console, RenderableType
@@ -39,6 +40,12 @@ __all__ = ["ConsoleObserver"]
 
 #: An epoch's line is this long at the most, also where no terminal says how wide it is.
 _LINE = 110
+
+#: Images a second from which on fractions of one tell nothing.
+_FEW = 10
+
+#: Room that the progress bar itself wants on its line, with the space around it.
+_BAR = 16
 
 _LEVELS = {"info": ("", "dim"), "warning": ("Warning: ", "yellow"), "error": ("Error: ", "red")}
 
@@ -179,11 +186,16 @@ class ConsoleObserver:
             return bar(self._following.waiting_for, 0, 0, remaining)
         label = f"epoch {at.epoch}/{at.epochs}" if at.epochs else ""
         label = " ".join(part for part in (label, clean(at.phase) if at.phase != "train" else "") if part)
-        numbers = [f"{at.step}/{at.steps}" if at.steps else "", clean(at.message)]
+        count = f"{at.step}/{at.steps}" if at.steps else ""
         loss, speed = at.values.get("train_loss"), at.values.get("images_per_second")
-        numbers.append(f"loss {metric(loss)}" if loss is not None else "")
-        numbers.append(f"{speed:,.0f} images/s" if speed else "")
-        return bar(label, at.step, at.steps, "  ".join(part for part in (*numbers, remaining) if part))
+        mean = f"loss {metric(loss)}" if loss is not None else ""
+        pace = f"{speed:,.{1 if speed < _FEW else 0}f} images/s" if speed else ""
+        parts = _losses(at.values)
+        for losses in (f"{mean} ({parts})" if parts else mean, mean):
+            text = "  ".join(part for part in (count, clean(at.message), losses, pace, remaining) if part)
+            if len(label) + len(text) <= self.console.width - _BAR:
+                break
+        return bar(label, at.step, at.steps, text)
 
     def _say_versions(self, event: WorkerEvent) -> None:
         if event.worker is not None:
@@ -197,3 +209,11 @@ class ConsoleObserver:
         say(self.console, f"Resumed from {event.checkpoint}, with {in_epochs(event.epoch)} epochs done.")
         if not event.exact:
             say(self.console, f"Warning: not exactly as without the interruption: {event.reason}", "yellow")
+
+
+def _losses(values: Mapping[str, float | None]) -> str:
+    """What the latest batch's loss is made of, by name."""
+    parts = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
+    return ", ".join(
+        f"{clean(name)} {metric(value)}" for name, value in parts.items() if name != "train" and value is not None
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from torchmetrics.classification import (
     MulticlassPrecision,
     MulticlassRecall,
 )
+
+from visiontrain.torchkit.confusion import write_confusion_matrix
 
 __all__ = ["ClassificationMetrics"]
 
@@ -80,16 +81,10 @@ class ClassificationMetrics:
         matrix: list[list[int]] = self._counts["confusion"].compute().cpu().tolist()
         return matrix
 
-    def write_confusion_matrix(self, path: Path, *, epoch: int) -> None:
-        """Write the confusion matrix as JSON, whole or not at all."""
-        content = {
-            "epoch": epoch,
-            "classes": list(self.classes),
-            "rows": "true class",
-            "columns": "predicted class",
-            "matrix": self.confusion_matrix(),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(content, allow_nan=False) + "\n", encoding="ascii")
-        temporary.replace(path)
+    def write_confusion_matrix(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
+        """Write it into `folder` as numbers and as a picture; gives each file with its kind.
+
+        Raises:
+            StorageError: the disk did not take it.
+        """
+        return write_confusion_matrix(folder, self.confusion_matrix(), self.classes, epoch=epoch, of="images")

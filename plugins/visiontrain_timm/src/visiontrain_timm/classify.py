@@ -109,6 +109,4 @@ class ClassifierEvaluation:
 
     def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
         """The confusion matrix."""
-        path = folder / "confusion_matrix.json"
-        self._metrics.write_confusion_matrix(path, epoch=epoch)
-        return [(path, "confusion_matrix")]
+        return self._metrics.write_confusion_matrix(folder, epoch=epoch)

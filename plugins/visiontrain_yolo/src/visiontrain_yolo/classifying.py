@@ -60,6 +60,24 @@ class TrainingImages:
         return pixels
 
 
+class ClassScores(nn.Module):
+    """A classifier of Ultralytics that gives class scores whether it is set to training or not.
+
+    Args:
+        model: It.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 (batch, 3, height, width) to (batch, classes)."""
+        found: Any = self.model(images)
+        scores: torch.Tensor = found[1] if isinstance(found, tuple) else found  # in evaluation probabilities come first
+        return scores
+
+
 class ClassLearner:
     """A classifier of Ultralytics as the training loop sees it.
 
@@ -71,12 +89,12 @@ class ClassLearner:
 
     def __init__(self, model: nn.Module, classes: tuple[str, ...], device: torch.device) -> None:
         self.model, self._classes, self._device = model, classes, device
+        self._scores = ClassScores(model)
         self._normalize = Normalize(class_image_config(1), device, channels_last=False)
 
     def logits(self, batch: ImageBatch) -> torch.Tensor:
         """Class scores in float32, (batch, classes)."""
-        found: Any = self.model(self._normalize(batch.pixels))
-        scores: torch.Tensor = found[1] if isinstance(found, tuple) else found  # in evaluation probabilities come first
+        scores: torch.Tensor = self._scores(self._normalize(batch.pixels))
         return scores.float()
 
     def losses(self, batch: ImageBatch, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
@@ -114,6 +132,4 @@ class ClassEvaluation:
 
     def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
         """The confusion matrix."""
-        path = folder / "confusion_matrix.json"
-        self._metrics.write_confusion_matrix(path, epoch=epoch)
-        return [(path, "confusion_matrix")]
+        return self._metrics.write_confusion_matrix(folder, epoch=epoch)
