@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from visiontrain.plugin.hookspecs import ENTRY_POINT_GROUP
+from visiontrain.runners.known import KNOWN_PLUGINS, knowing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,6 +40,14 @@ def test_there_are_plugins():
 class TestPlugin:
     def test_manifest_and_distribution_have_the_same_licence(self, pyproject):
         assert {manifest.licence for manifest in manifests(pyproject)} == {project(pyproject)["license"]}
+
+    def test_what_is_said_before_it_is_installed_is_so(self, pyproject):
+        for manifest in manifests(pyproject):
+            (known,) = (each for each in KNOWN_PLUGINS if each.name == manifest.name)
+            assert (known.distribution, known.licence) == (project(pyproject)["name"], manifest.licence)
+            assert known.tasks == set(manifest.tasks)
+            if known.models:
+                assert all(knowing(pattern) is known for pattern in manifest.models)
 
     def test_the_licence_text_is_there(self, pyproject):
         text = (pyproject.parent / "LICENSE").read_text(encoding="utf-8")

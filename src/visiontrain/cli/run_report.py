@@ -66,7 +66,7 @@ def print_metrics(run: Run) -> None:
     record, metrics = run.record, run.metrics
     for key in ordered(metrics, primary_metric(record.task, multi_label=record.data.multi_label)):
         print_text(f"  {key:<22}{metric(metrics[key])}")
-    _print_per_class(per_class(metrics))
+    _print_per_class(per_class(metrics), primary_metric(record.task, multi_label=record.data.multi_label))
 
 
 def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
@@ -116,10 +116,12 @@ def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
         yield "to do", record.error.instruction
 
 
-def _print_per_class(values: dict[str, dict[str, float]]) -> None:
+def _print_per_class(values: dict[str, dict[str, float]], primary: str | None) -> None:
     if not values:
         return
-    names = sorted({name for of_class in values.values() for name in of_class})
+    names = ordered(dict.fromkeys(name for of_class in values.values() for name in of_class), primary)
+    if sys.stdout.isatty():
+        names = names[: _fitting(names, beside=max(map(len, values)))]
     print_text("\nPer class")
     rows = [
         (label, *(metric(of_class[name]) if name in of_class else "" for name in names))
@@ -134,7 +136,7 @@ def _print_history(run: Run, primary: str | None) -> None:
         return
     names = ordered(dict.fromkeys(name for row in history for name in row if name not in ("epoch", "step")), primary)
     if sys.stdout.isatty():
-        names = names[: _fitting(names)]
+        names = names[: _fitting(names, beside=14)]
     print_text("\nHistory")
     rows = [
         (f"{row['epoch']:g}", f"{row['step']:,.0f}", *(metric(row[name]) if name in row else "" for name in names))
@@ -143,11 +145,16 @@ def _print_history(run: Run, primary: str | None) -> None:
     print_table(("epoch", "step", *names), rows, right=("epoch", "step", *names))
 
 
-def _fitting(names: list[str]) -> int:
-    """How many of the columns a terminal has room for, beside epoch and step."""
-    room = output_console().width - 14
+def _fitting(names: list[str], *, beside: int) -> int:
+    """How many of the columns a terminal has room for; one at the least.
+
+    Args:
+        names: Of the columns.
+        beside: Letters that are taken by others.
+    """
+    room = output_console().width - beside
     for number, name in enumerate(names):
         room -= max(len(name), 6) + _COLUMN
         if room < 0:
-            return number
+            return max(1, number)
     return len(names)

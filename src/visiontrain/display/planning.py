@@ -22,7 +22,7 @@ _NAMED_CLASSES = 5
 
 def plan_fields(plan: Plan) -> list[tuple[str, str]]:
     """Labels and values: model, framework, environment, task, data, how it is trained, device."""
-    plugin, spec = plan.framework.plugin, plan.spec
+    manifest, plugin, spec = plan.framework.manifest, plan.framework.plugin, plan.spec
     size = "the model's own" if plan.image_size is None else f"{plan.image_size}"
     batch_size = "auto" if plan.auto_batch_size else f"{plan.batch_size}"
     training = f"{plural(plan.epochs, 'epoch')}, batch size {batch_size}, image size {size}, seed {spec.seed}"
@@ -30,7 +30,7 @@ def plan_fields(plan: Plan) -> list[tuple[str, str]]:
         training += f", learning rate {spec.learning_rate:g}"
     fields = [
         ("model", f"{spec.model}, {_weights(plan)}"),
-        ("framework", f"{plan.framework.manifest.name} ({plugin.distribution} {plugin.version})"),
+        ("framework", f"{manifest.name} ({plugin.distribution} {plugin.version}, {manifest.licence})"),
         ("environment", _environment(plan.environment)),
         ("task", str(plan.task)),
         ("data", _data(plan.dataset)),

@@ -10,11 +10,9 @@ from visiontrain.errors import AmbiguousModelError, SpecError, UnknownModelError
 from visiontrain.plugin.discovery import Plugin
 from visiontrain.plugin.manifest import Manifest
 from visiontrain.runners.catalog import Catalog
+from visiontrain.runners.known import KNOWN_PLUGINS, installing, knowing
 
-__all__ = ["KNOWN_PLUGINS", "Framework", "frameworks_of", "near_models", "route", "route_framework"]
-
-#: Frameworks that have a plugin, and the distribution to install for each.
-KNOWN_PLUGINS = {"timm": "visiontrain-timm", "yolo": "visiontrain-yolo"}
+__all__ = ["Framework", "frameworks_of", "near_models", "route", "route_framework"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,12 @@ def unknown_model(
     plugins: Sequence[Plugin] = (),
 ) -> UnknownModelError:
     """The error for a model that none of the frameworks knows."""
+    reason, installed = f"no installed framework knows a model {model!r}", [each.manifest.name for each in frameworks]
+    known = knowing(model)
+    if known is not None and known.name not in installed and not any(plugin.error for plugin in plugins):
+        return UnknownModelError(
+            reason, instruction=f"It is one of {known.name}'s. Install that: {installing([known])}"
+        )
     names: list[str] = []
     unread: list[str] = []
     for framework in frameworks:
@@ -93,9 +97,9 @@ def unknown_model(
         hints.append(f"To have the names of {unread[0]} at hand, run: visiontrain env build {unread[0]}")
     elif frameworks:
         hints.append("visiontrain models '*PART*' lists names.")
-    hints.append(_what_to_do(None, [framework.manifest.name for framework in frameworks], plugins))
+    hints.append(_what_to_do(None, installed, plugins))
     instruction = " ".join(hint for hint in hints if hint)
-    return UnknownModelError(f"no installed framework knows a model {model!r}", instruction=instruction or None)
+    return UnknownModelError(reason, instruction=instruction or None)
 
 
 def near_models(model: str, names: Iterable[str]) -> list[str]:
@@ -117,9 +121,10 @@ def _what_to_do(name: str | None, installed: Sequence[str], plugins: Sequence[Pl
     broken = [plugin for plugin in plugins if plugin.error]
     if broken:
         return f"The plugin {broken[0].name} is installed and broken: visiontrain plugins says why."
-    missing = {known: distribution for known, distribution in KNOWN_PLUGINS.items() if known not in installed}
-    if name in missing:
-        return f"Install it: pip install {missing[name]}"
+    missing = [known for known in KNOWN_PLUGINS if known.name not in installed]
+    wanted = [known for known in missing if known.name == name]
+    if wanted:
+        return f"Install it: {installing(wanted)}"
     if not installed:
-        return f"No plugin is installed. Install one: pip install {' or '.join(missing.values())}"
+        return f"No plugin is installed. Install one: {installing(missing)}"
     return f"Installed: {', '.join(installed)}." if name else ""

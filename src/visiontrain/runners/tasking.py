@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 
 from visiontrain.datasets.tasks import UnservedTaskError, either
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
+from visiontrain.runners.known import KNOWN_PLUGINS, installing
 from visiontrain.runners.routing import Framework
 
-__all__ = ["TRAINERS_OF", "refuse_data", "tasks_of"]
-
-#: Distributions whose frameworks can train for a task.
-TRAINERS_OF: Mapping[Task, tuple[str, ...]] = MappingProxyType({Task.classify: ("visiontrain-timm",)})
+__all__ = ["refuse_data", "tasks_of"]
 
 
 def tasks_of(
@@ -65,7 +62,7 @@ def _who_can(task: Task, frameworks: Iterable[Framework]) -> str:
     able = [framework.manifest.name for framework in frameworks if task in framework.manifest.tasks]
     if able:
         return f"Name a model of {' or '.join(able)}, which can {task}."
-    known = TRAINERS_OF.get(task)
-    if known is None:
+    known = [plugin for plugin in KNOWN_PLUGINS if task in plugin.tasks]
+    if not known:
         return f"No plugin that this version of visiontrain knows of can {task}."
-    return f"Install a framework that can {task}: pip install {' or '.join(known)}"
+    return f"Install a framework that can {task}: {installing(known)}"

@@ -64,7 +64,7 @@ def test_everything_that_was_decided_is_said():
     identity = plan.environment.id
     assert plan_fields(plan) == [
         ("model", "resnet18, pretrained (a1_in1k)"),
-        ("framework", "timm (visiontrain-timm 1.0)"),
+        ("framework", "timm (visiontrain-timm 1.0, MIT)"),
         ("environment", f"timm@{identity} (locked), Python 3.12.1"),
         ("task", "classify"),
         ("data", "/d: train 1,200, val 300"),

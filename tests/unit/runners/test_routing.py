@@ -94,6 +94,17 @@ class TestModel:
             routed("efficientnet", TIMM, catalogs=UNREAD)
         assert "visiontrain env build timm" in caught.value.instruction
 
+    def test_one_of_a_plugin_that_is_not_installed_names_that_and_its_licence(self):
+        with pytest.raises(UnknownModelError) as caught:
+            routed("yolo26n-seg", TIMM)
+        assert caught.value.instruction == (
+            "It is one of yolo's. Install that: pip install visiontrain-yolo (licence: AGPL-3.0-or-later)"
+        )
+        with pytest.raises(UnknownModelError, match="Did you mean"):
+            routed("yolo99n", TIMM, YOLO)
+        with pytest.raises(UnknownModelError, match="installed and broken"):
+            routed("yolo26n", plugins=[BROKEN])
+
     def test_no_plugin_at_all(self):
         with pytest.raises(UnknownModelError) as caught:
             routed("resnet18")
@@ -120,6 +131,8 @@ class TestFramework:
         with pytest.raises(SpecError) as caught:
             route_framework("timm", [YOLO])
         assert caught.value.instruction == "Install it: pip install visiontrain-timm"
+        with pytest.raises(SpecError, match=r"pip install visiontrain-yolo \(licence: AGPL-3\.0-or-later\)"):
+            route_framework("yolo", [TIMM])
 
     def test_a_broken_one_says_so(self):
         with pytest.raises(SpecError) as caught:

@@ -58,6 +58,6 @@ def test_data_that_the_framework_can_not_use_names_who_can():
     )
     assert refused.instruction == "Name a model of yolo, which can detect."
     assert refuse_data(error, TIMM, [TIMM]).instruction == (
-        "No plugin that this version of visiontrain knows of can detect."
+        "Install a framework that can detect: pip install visiontrain-yolo (licence: AGPL-3.0-or-later)"
     )
     assert refuse_data(error, YOLO, [YOLO]) is error
