@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from visiontrain.following import RunHandle
     from visiontrain.handles import Run
     from visiontrain.installation import Model
-    from visiontrain.predictions import Prediction
+    from visiontrain.predictions import DetectedObject, Prediction
     from visiontrain.protocol.tasks import Task
     from visiontrain.session import Session
     from visiontrain.specs import TrainSpec
@@ -62,6 +62,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "AmbiguousModelError": "visiontrain.errors",
     "DatasetError": "visiontrain.errors",
+    "DetectedObject": "visiontrain.predictions",
     "DeviceError": "visiontrain.errors",
     "EnvironmentBuildError": "visiontrain.errors",
     "Export": "visiontrain.exports",
@@ -106,6 +107,7 @@ _EXPORTS = {
 __all__ = [
     "AmbiguousModelError",
     "DatasetError",
+    "DetectedObject",
     "DeviceError",
     "EnvironmentBuildError",
     "Export",

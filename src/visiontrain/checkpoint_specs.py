@@ -10,12 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from visiontrain.specs import DeviceName, Number, absolute_path, as_spec_error, unknown_field
 
-__all__ = ["EvaluateSpec", "ExportSpec", "PredictSpec", "make_checkpoint_spec"]
+__all__ = ["CONFIDENCE", "EvaluateSpec", "ExportSpec", "PredictSpec", "make_checkpoint_spec"]
 
 _FORMAT = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 #: Largest difference of a probability that an exported model may show. Rounding in float32 gives some 1e-6 to 1e-5.
 TOLERANCE = 1e-4
+
+#: Score from which on an object is told, unless the person says otherwise.
+CONFIDENCE = 0.25
 
 #: Images that an exported model is compared on.
 CHECKED_IMAGES = 32
@@ -66,11 +69,14 @@ class PredictSpec(_CheckpointSpec):
     Args:
         batch_size: Images at once; by default as the training had it.
         device: auto, cpu, cuda, cuda:N or mps.
+        confidence: Objects of a lower score are left out, from 0 to 1; by default 0.25. For models that find objects:
+            of a classifier every class has its probability.
         skip_unreadable: Go on where an image can't be read: its prediction has an `error` then.
     """
 
     batch_size: Annotated[int | None, Field(ge=1, le=1_000_000), Number] = None
     device: DeviceName = "auto"
+    confidence: Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False), Number] = None
     skip_unreadable: bool = False
 
 

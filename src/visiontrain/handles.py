@@ -127,7 +127,7 @@ class Run:
         Args:
             images: A path, a folder, a PIL image, an array (height x width x 3, uint8, RGB), or any number of them.
             progress: Show how far it is, on stderr.
-            options: Fields of `PredictSpec`: checkpoint, batch_size, device, skip_unreadable.
+            options: Fields of `PredictSpec`: checkpoint, batch_size, device, confidence, skip_unreadable.
         """
         return list(self._actions.iter_predict(self.run_id, images, progress=progress, **options))
 

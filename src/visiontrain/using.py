@@ -128,7 +128,7 @@ class ModelUser(RunKeeper, ABC):
             images: A path, a folder, a PIL image, an array (height x width x 3, uint8, RGB), or any number of them.
                 A generator is asked for its images as they are needed.
             progress: Show how far it is, on stderr.
-            options: Fields of `PredictSpec`: checkpoint, batch_size, device, skip_unreadable.
+            options: Fields of `PredictSpec`: checkpoint, batch_size, device, confidence, skip_unreadable.
 
         Raises:
             InputError: the request can't be carried out; an image that can't be read is an `ImageError`.

@@ -87,7 +87,13 @@ def evaluate_params() -> EvaluateParams:
 def predict_params() -> PredictParams:
     pixels = ImageSource("/dev/shm/visiontrain-x1y2z3/1", RawPixels("RGB", 640, 480, 0))
     images = (ImageSource("/data/clothes/1.jpg"), pixels, ImageSource("/data/clothes/2.jpg"))
-    return PredictParams(**MODEL, images=images, batch_size=32, device="auto")
+    return PredictParams(**MODEL, images=images, batch_size=32, device="auto", confidence=0.0)
+
+
+def object_params(task: str) -> PredictParams:
+    images = (ImageSource("/data/clothes/1.jpg"), ImageSource("/data/clothes/2.jpg"))
+    asked = {**MODEL, "task": task, "model": f"seeing_{task}"}
+    return PredictParams(**asked, images=images, batch_size=32, device="auto", confidence=0.25)
 
 
 def export_params() -> ExportParams:
@@ -133,6 +139,14 @@ SESSIONS: dict[str, Sequence[Say]] = {
         request(2, "evaluate", evaluate_params()),
         request(3, "predict", predict_params()),
         request(4, "shutdown"),
+    ),
+    "objects": (
+        initialize(run_id=None),
+        *(
+            request(number, "predict", object_params(task))
+            for number, task in enumerate(("detect", "segment", "pose", "obb"), start=2)
+        ),
+        request(6, "shutdown"),
     ),
     "export": (initialize(), request(2, "export", export_params()), request(3, "shutdown")),
     "models": (initialize(run_id=None), request(2, "models"), request(3, "shutdown")),

@@ -54,12 +54,18 @@ EVALUATION_STOPS = {"test_an_evaluation_stops"}
 PREDICTS = {"test_predictions_are_the_images_in_their_order"}
 PREDICTS_AGAIN = {"test_a_second_prediction_is_the_first_s"}
 PREDICTS_QUIETLY = {"test_predicting_writes_nothing"}
+ALONE = {"test_objects_do_not_depend_on_the_images_beside"}
+PIXELS = {"test_objects_of_pixels_are_those_of_the_file"}
+TURNED = {"test_objects_lie_where_a_turned_image_shows_them"}
+CONFIDENCE = {"test_a_confidence_leaves_objects_out"}
 EXPORTS = {"test_exports_are_files_and_their_difference"}
 HOST_HALF = {"test_the_host_s_half_does_not_import_the_framework"}
 
 SILENT_OPTION = (
     "manifest = manifest.model_copy(update={'options': (Option(name='pace', type='int', default=1, help=' '),)})"
 )
+
+FINDS_OBJECTS = "manifest = manifest.model_copy(update={'tasks': (Task.detect,)})"
 
 #: Trainer, further settings of the class, checks that must fail (they alone are run), and what they must say, of
 #: several the words between stars.
@@ -114,6 +120,13 @@ NONCONFORMING = [
     ("nonconforming_use:PredictsWithoutAnError", "", PREDICTS, "a file that is no image has no error"),
     ("nonconforming_use:GivesScores", "", PREDICTS, "add up to 2"),
     ("nonconforming_use:SeesSomethingElse", "", PREDICTS, "images are predicted rightly; the training said"),
+    ("seeing:SeesImagesAsStored", FINDS_OBJECTS, TURNED, "turns gives different objects: one is 48 x 36 pixels"),
+    ("seeing:SeesWhatIsBeside", FINDS_OBJECTS, ALONE, "predicted alone and beside others gives different objects"),
+    ("seeing:SeesOtherColours", FINDS_OBJECTS, PIXELS, "the file that it was read from give different objects"),
+    ("seeing:SeesWhateverIsThere", FINDS_OBJECTS, CONFIDENCE, "with the confidence 0.6, objects of the scores [0.3]"),
+    ("seeing:SeesTooLittle", FINDS_OBJECTS, CONFIDENCE, "there are 0 objects; 1 are due"),
+    ("seeing:SeesNothing", FINDS_OBJECTS, PREDICTS, "no object was found in any image"),
+    ("seeing:SeesBeyondTheImage", FINDS_OBJECTS, PREDICTS, "predict() failed*gave the box 0, 0, 49, 1"),
     ("DescribesNothing", "", {"test_the_environment_is_described"}, "no version of the framework"),
     ("ListsAModelTwice", "", CATALOGUE, "walk_small more than once"),
     ("Talks", SILENT_OPTION, {"test_the_manifest_is_whole"}, "the options pace have no help"),
@@ -165,6 +178,12 @@ def test_a_plugin_that_does_what_is_asked_passes(conform):
     assert {name: said for name, said in found.items() if said} == {}
     # Each check is one that some plugin fails: a check that nothing fails shows nothing.
     assert set(found) == {check for _, _, failing, _ in NONCONFORMING for check in failing}
+
+
+def test_a_plugin_that_finds_objects_passes(conform):
+    found = conform("seeing:Sees", FINDS_OBJECTS)
+    assert {name: said for name, said in found.items() if said} == {}
+    assert found.keys() >= ALONE | PIXELS | TURNED | CONFIDENCE
 
 
 def test_what_a_trainer_does_not_offer_is_not_asked_for_unless_the_manifest_offers_it(conform):

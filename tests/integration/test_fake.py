@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from visiontrain_harness.processes import PATIENCE, alive, until
 
 import visiontrain as vt
@@ -55,6 +56,48 @@ def test_a_model_is_used_and_its_worker_ends_with_the_fake(tmp_path):
         keeper = run._actions._warm_worker()._connection._process.pid
         assert alive(keeper)
     assert not alive(keeper)
+
+
+@pytest.mark.parametrize(
+    ("task", "part"), [("detect", None), ("segment", "mask"), ("pose", "keypoints"), ("obb", "quad")]
+)
+def test_objects_are_found_in_every_image(tmp_path, task, part):
+    with fake_framework(task=task) as fake:
+        run = train(fake, epochs=1)
+        assert (run.record.task, list(run.metrics)[-1]) == (task, "map50_95")
+        picture = Image.new("RGB", (40, 20))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.save(tmp_path / "lies.jpg", exif=exif)
+        (tmp_path / "broken.jpg").write_bytes(b"nothing")
+        images = [
+            tmp_path / "lies.jpg",
+            picture,
+            tmp_path / "broken.jpg",
+            *sorted((fake.data / "images").rglob("*.jpg")),
+        ]
+        lies, given, broken, *others = run.predict(images, progress=False, skip_unreadable=True)
+        assert (lies.width, lies.height, given.width, given.height) == (20, 40, 40, 20)
+        assert "broken.jpg: can't be decoded" in broken.error
+        first, second = run.record.data.classes[0], run.record.data.classes[1 % len(run.record.data.classes)]
+        for found in (lies, given, *others):
+            assert [(each.label, each.score) for each in found.objects] == [(first, 0.9), (second, 0.4)]
+            for each in found.objects:
+                parts = {name for name in ("mask", "keypoints", "quad") if getattr(each, name)}
+                assert parts == ({part} if part else set())
+                assert each.mask is None or each.mask.box() == each.box
+        assert given.objects[0].box == (10.0, 5.0, 30.0, 15.0)
+        assert bool(lies.edges) == (task == "pose")
+        (sure,) = run.predict(picture, confidence=0.5, progress=False)
+        assert len(sure.objects) == 1
+        assert run.predict(picture, confidence=0.95, progress=False)[0].objects == ()
+        with pytest.raises(vt.ImageError, match="nowhere"):
+            run.predict([str(tmp_path / "nowhere.jpg")], progress=False)
+
+
+def test_a_classifier_is_asked_for_no_confidence():
+    with fake_framework() as fake, pytest.raises(vt.SpecError, match=r"^confidence: "):
+        train(fake, epochs=1).predict(fake.data, confidence=0.5, progress=False)
 
 
 def test_a_batch_size_that_is_left_to_the_trainer_stays_so_in_the_record(monkeypatch):

@@ -156,7 +156,7 @@ class Harness:
 
     def predict(self, images, name="run", *, file="best.pt", trainer=None, **changes):
         options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {"task": "classify", "batch_size": 8, "device": "cpu", **changes}
+        values = {"task": "classify", "batch_size": 8, "device": "cpu", "confidence": 0.0, **changes}
         sources = tuple(i if isinstance(i, ImageSource) else ImageSource(str(i)) for i in images)
         params = PredictParams(
             model="unused", checkpoint=str(self.path(name, file)), images=sources, options=options, **values

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
 from visiontrain.cli.output import print_json, print_text
+from visiontrain.cli.prediction_lines import as_json as json_line
+from visiontrain.cli.prediction_lines import as_text
 from visiontrain.cli.results import error_object
 from visiontrain.display.consoles import error_console, say
-from visiontrain.drawing import PredictionFolder
+from visiontrain.drawing.folder import PredictionFolder
 from visiontrain.errors import VisiontrainError
-from visiontrain.predictions import Prediction, ScoredLabel
+from visiontrain.predictions import Prediction
 from visiontrain.runners.images import Given
 
 __all__ = ["tell_all"]
@@ -26,7 +27,7 @@ def tell_all(
     Args:
         start: Gives images with their predictions.
         save: Folder for copies with the prediction drawn in.
-        top: How many labels are shown.
+        top: How many labels, or objects, are shown in a line.
         as_json: Print JSON lines, and a result whatever happens.
     """
     told = _Told(top, as_json=as_json)
@@ -64,15 +65,16 @@ class _Told:
     def add(self, prediction: Prediction) -> None:
         self.images += 1
         if self._as_json:
-            print_json(_object(prediction, self._top))
+            print_json(json_line(prediction, self._top))
         elif prediction.error is None:
-            print_text(f"{_one_line(prediction.path)}  {_summary(prediction, self._top)}")
+            print_text(as_text(prediction, self._top))
         if prediction.error is not None:
             self.unread += 1
             self.warn(prediction.error)
 
     def warn(self, text: str) -> None:
-        say(self.console, f"Warning: {_one_line(text)}", "yellow")
+        text = text.replace("\n", "\\n")  # which a file's name may hold
+        say(self.console, f"Warning: {text}", "yellow")
 
 
 def _print_result(told: _Told, raised: BaseException | None = None) -> None:
@@ -86,35 +88,3 @@ def _print_result(told: _Told, raised: BaseException | None = None) -> None:
             "error": error and error_object(error),
         }
     )
-
-
-def _one_line(text: object) -> str:
-    """A file's name may hold line ends; a line is an image."""
-    return str(text).replace("\n", "\\n")
-
-
-def _summary(prediction: Prediction, top: int) -> str:
-    shown = prediction.top(top)
-    marked = set(prediction.labels) if prediction.multi_label else set()
-    return "  ".join(
-        f"{'*' if scored.label in marked else ''}{scored.label} {scored.probability:.3f}" for scored in shown
-    )
-
-
-def _object(prediction: Prediction, top: int) -> dict[str, Any]:
-    return {
-        "type": "prediction",
-        "image": str(prediction.path),
-        "width": prediction.width,
-        "height": prediction.height,
-        "label": prediction.label,
-        "labels": list(prediction.labels),
-        "probability": prediction.probability,
-        "top": [_scored(scored) for scored in prediction.top(top)],
-        "probabilities": prediction.probabilities,
-        "error": prediction.error,
-    }
-
-
-def _scored(scored: ScoredLabel) -> dict[str, Any]:
-    return {"label": scored.label, "probability": scored.probability}

@@ -89,7 +89,14 @@ def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
         str | None,
         typer.Option(metavar="DIR", help="Write copies with the prediction drawn in, and predictions.csv."),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many labels of each image are shown.")] = 3,
+    top: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="How many labels of each image are shown; of objects, the best ones."),
+    ] = 3,
+    confidence: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Leave objects of a lower score out, from 0 to 1; by default 0.25."),
+    ] = None,
     checkpoint: CheckpointOption = None,
     batch_size: BatchSizeOption = None,
     device: DeviceOption = None,
@@ -118,6 +125,7 @@ def predict(  # noqa: PLR0917 - typer reads the command line from its parameters
                 checkpoint=checkpoint,
                 batch_size=batch_size,
                 device=device,
+                confidence=confidence,
             ),
             save=None if save is None else absolute_path("save", save),
             top=top,

@@ -120,9 +120,9 @@ class KeypointPrediction:
 class ObjectPrediction:
     """One object that was found, in pixels of the image as it is shown, from its top left corner.
 
-    `label` is the class index, `score` from 0 to 1. `box` is left, top, right, bottom, inside of the image. `mask`, of the
-    image's size, is the task segment's, `keypoints` are pose's, `quad` is obb's: four corners, x and y in turn, in order
-    around the turned box, which may reach out of the image.
+    `label` is the class index, `score` from 0 to 1. `box` is left, top, right, bottom, inside of the image. `mask`, of
+    the image's size, is the task segment's, `keypoints` are pose's, `quad` is obb's: four corners, x and y in turn, in
+    order around the turned box, which may reach out of the image. An object has what its task has, and nothing else.
     """
 
     label: int
@@ -137,8 +137,8 @@ class ObjectPrediction:
 class ImagePrediction:
     """What was found in one image. `width` and `height` are in pixels, as it is shown; `error` is why it can't be read.
 
-    Of the others, the field of the request's task is set: `classify`, or `objects`, the best first, for detect, segment,
-    pose and obb.
+    Of the others, the field of the request's task is set: `classify`, or `objects`, the best first, for detect,
+    segment, pose and obb.
     """
 
     width: int = 0
@@ -152,7 +152,9 @@ class ImagePrediction:
 class PredictResult:
     """The answer to ``predict``: the checkpoint's class names by class index, and a prediction an image, in order.
 
-    `keypoints` names those of the task pose, and `edges` says which of them belong together, counted from 0.
+    `keypoints` names those of the task pose, and `edges` says which of them belong together, counted from 0. `left_out`
+    is how many of the last images have no prediction, because a line has no room for all objects: the host asks for
+    them again. The worker's own half of visiontrain sets it; a trainer leaves it alone.
     """
 
     classes: tuple[str, ...]
@@ -160,6 +162,7 @@ class PredictResult:
     predictions: tuple[ImagePrediction, ...]
     keypoints: tuple[str, ...] = ()
     edges: tuple[tuple[int, int], ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ def converter(hint: Any) -> Converter:
     if origin is typing.Literal:
         return _literal_converter(arguments)
     if origin is tuple:
-        return _sequence_converter(arguments[0], tuple)
+        length = None if arguments[-1] is Ellipsis else len(arguments)
+        return _sequence_converter(arguments[0], tuple, length)
     if origin is list:
         return _sequence_converter(arguments[0], list)
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
@@ -92,12 +93,15 @@ def _literal_converter(choices: tuple[Any, ...]) -> Converter:
     return convert
 
 
-def _sequence_converter(item: Any, make: Callable[[Any], Any]) -> Converter:
+def _sequence_converter(item: Any, make: Callable[[Any], Any], length: int | None = None) -> Converter:
+    """Of a list whose items are all of one type; `length` is how many it has where that is fixed."""
     inner = converter(item)
 
     def convert(value: Any, where: str) -> Any:
         if not isinstance(value, list):
             raise _wrong(where, "a list", value)
+        if length is not None and len(value) != length:
+            raise ProtocolError(f"{where}: expected {length} items, got {len(value)}")
         return make(inner(entry, f"{where}[{i}]") for i, entry in enumerate(value))
 
     return convert

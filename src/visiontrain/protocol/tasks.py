@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["PRIMARY_METRIC", "PRIMARY_METRIC_MULTI_LABEL", "Task", "primary_metric"]
+__all__ = ["OBJECT_TASKS", "PRIMARY_METRIC", "PRIMARY_METRIC_MULTI_LABEL", "Task", "primary_metric"]
 
 
 class Task(str, Enum):
@@ -22,6 +22,9 @@ class Task(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+
+#: Tasks whose models find objects in an image, each with its box.
+OBJECT_TASKS = frozenset({Task.detect, Task.segment, Task.pose, Task.obb})
 
 #: Higher is better for all of them.
 PRIMARY_METRIC: dict[Task, str] = {

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from visiontrain.datasets.samples import make_sample
+import PIL
+
+from visiontrain.datasets.samples import SAMPLES, make_sample
 from visiontrain.environment.definition import DEFINITION_FILE, LOCK_FILE, EnvironmentDefinition
 from visiontrain.environment.generation import Generation
 from visiontrain.environment.store import EnvironmentStore
 from visiontrain.errors import SpecError
 from visiontrain.plugin.discovery import Plugin, discover
 from visiontrain.plugin.manifest import Defaults, Manifest
-from visiontrain.protocol.tasks import Task
+from visiontrain.protocol.tasks import OBJECT_TASKS, Task
 from visiontrain.runners.supervised import SupervisorLink, start_supervisor
 from visiontrain.session import default_session
 from visiontrain.specs import parse_task
@@ -49,9 +51,11 @@ class FakeFramework:
 
     @property
     def data(self) -> Path:
-        """A dataset of a few generated images, to train on."""
-        counts = {"train": 2, "val": 1}
-        return make_sample("shapes", self._folder / "shapes", images_per_class=counts, image_size=16)
+        """A dataset of a few generated images for the fake's task, to train on."""
+        task = Task(self._script.task)
+        name = next((name for name, sample in SAMPLES.items() if sample.task is task), "shapes")
+        size = 64 if task in OBJECT_TASKS else 16  # objects need some room
+        return make_sample(name, self._folder / name, images_per_class={"train": 2, "val": 1}, image_size=size)
 
     @property
     def script_path(self) -> Path:
@@ -122,7 +126,8 @@ def fake_framework(
     Args:
         models: The names of its models, or the name of its only one.
         name: The framework's name.
-        task: What its models are trained for.
+        task: What its models are trained for. Where that is to find objects, two are found in every image: of the
+            score 0.9 in its middle, and of 0.4 in its upper left quarter.
         like: An installed framework whose name, aliases, options and defaults the fake takes over.
         metrics: A row an epoch, by canonical names; the last one again for further epochs. None: made up, better each
             epoch.
@@ -142,7 +147,9 @@ def fake_framework(
         names = (models,) if isinstance(models, str) else tuple(models)
         trained = parse_task(task) or Task.classify
         manifest = _manifest(folder, name, trained, names, like)
-        fake = FakeFramework(folder, place, manifest, Script(models=names, task=str(trained)))
+        packages = str(Path(PIL.__file__).parents[1])
+        script = Script(models=names, task=str(trained), packages=packages)
+        fake = FakeFramework(folder, place, manifest, script)
         fake.change(ends=ends, metrics=metrics, steps=steps, step_seconds=step_seconds, logs=logs, output=output)
         plugin = Plugin(name=manifest.name, distribution="visiontrain", version="fake", frameworks=(manifest,))
         variables = {"VISIONTRAIN_HOME": str(place), VARIABLE: str(fake.script_path)}

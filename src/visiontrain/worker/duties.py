@@ -17,6 +17,7 @@ from visiontrain.protocol.inference import EvaluateParams, EvaluateResult, Expor
 from visiontrain.protocol.messages import InitializeParams, InitializeResult, TrainParams, TrainResult
 from visiontrain.protocol.structure import JsonObject, JsonValue, structure, unstructure
 from visiontrain.protocol.version import PROTOCOL_VERSION
+from visiontrain.worker.answers import fitted
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Evaluator, Exporter, Predictor, Trainer
 
@@ -139,7 +140,7 @@ class Duties:
         asked = structure(PredictParams, params)
         self.keeps_nothing = True
         try:
-            answer: JsonValue = unstructure(trainer.predict(asked))
+            answer: JsonValue = unstructure(fitted(trainer.predict(asked), asked.images))
         finally:
             self.keeps_nothing = False
         return answer

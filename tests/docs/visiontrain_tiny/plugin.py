@@ -1,4 +1,4 @@
-"""timm's own manifest, with another trainer and an empty environment: examples are checked against the real options."""
+"""The plugins' own manifests, with other trainers and an empty environment: examples meet the real options."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from pathlib import Path
 
 from visiontrain.plugin.hookspecs import hookimpl
 from visiontrain.plugin.manifest import Manifest
-from visiontrain_timm.plugin import MANIFEST
+from visiontrain_timm.plugin import MANIFEST as TIMM
+from visiontrain_yolo.plugin import MANIFEST as YOLO
 
-TINY = MANIFEST.model_copy(
-    update={
+
+def stand_in(manifest: Manifest, trainer: str) -> Manifest:
+    """The manifest, with a trainer that needs nothing."""
+    changes = {
         "environment": Path(__file__).parent / "environment",
-        "trainer": "visiontrain_tiny.trainer:TinyTrainer",
+        "trainer": f"visiontrain_tiny.trainer:{trainer}",
         "packages": ("visiontrain_tiny",),
     }
-)
+    return manifest.model_copy(update=changes)
 
 
 @hookimpl
 def register_frameworks(register: Callable[[Manifest], None]) -> None:
-    """Stand in for timm."""
-    register(TINY)
+    """Stand in for timm and for Ultralytics."""
+    register(stand_in(TIMM, "TinyTrainer"))
+    register(stand_in(YOLO, "TinyFinder"))

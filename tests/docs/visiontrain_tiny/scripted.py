@@ -12,6 +12,9 @@ from visiontrain.protocol.inference import (
     EvaluateResult,
     ExportResult,
     ImagePrediction,
+    KeypointPrediction,
+    MaskRuns,
+    ObjectPrediction,
     PredictParams,
     PredictResult,
 )
@@ -56,9 +59,22 @@ class ScriptedTrainer:
         return EvaluateResult("completed", {"accuracy": 0.625, "val_loss": math.nan})
 
     def predict(self, params: PredictParams) -> PredictResult:
+        if params.task != "classify":
+            return self._find(params)
         seen = ImagePrediction(640, 480, classify=ClassifyPrediction((0.75, 0.25)))
         unread = ImagePrediction(error=f"{params.images[-1].path}: can't be read: No such file or directory")
         return PredictResult(("cat", "dog"), multi_label=False, predictions=(seen, seen, unread))
+
+    def _find(self, params: PredictParams) -> PredictResult:
+        """An object in the first image, which is of 4 x 3 pixels, and none in the second one."""
+        mask = MaskRuns(3, 4, "32103") if params.task == "segment" else None
+        points = (KeypointPrediction(1.5, 0.5, 0.75), KeypointPrediction(2.5, 1.5, 0.25))
+        quad = (2.0, -0.5, 3.5, 1.0, 2.0, 2.5, 0.5, 1.0) if params.task == "obb" else None
+        is_pose = params.task == "pose"
+        found = ObjectPrediction(1, 0.875, (1.0, 0.0, 3.0, 2.0), mask, points if is_pose else (), quad)
+        predictions = (ImagePrediction(4, 3, objects=(found,)), ImagePrediction(4, 3, objects=()))
+        names, edges = (("head", "tail"), ((0, 1),)) if is_pose else ((), ())
+        return PredictResult(("cat", "dog"), False, predictions, names, edges)
 
     def export(self, context: ExportContext) -> ExportResult:
         for name in ("model.onnx", "model.json"):

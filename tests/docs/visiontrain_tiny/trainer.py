@@ -14,6 +14,7 @@ from visiontrain.protocol.inference import (
     EvaluateResult,
     ImagePrediction,
     ImageSource,
+    ObjectPrediction,
     PredictParams,
     PredictResult,
 )
@@ -114,6 +115,28 @@ class TinyTrainer:
         classes = json.loads(Path(params.checkpoint).read_text(encoding="ascii"))["classes"]
         found = tuple(_look_at(source, classes) for source in params.images)
         return PredictResult(tuple(classes), multi_label=False, predictions=found)
+
+
+class TinyFinder(TinyTrainer):
+    """Finds two objects in every image."""
+
+    def models(self) -> Iterator[ModelInfo]:
+        return (ModelInfo(name, ("detect",)) for name in ("yolo11n", "yolo26n"))
+
+    def _measured(self, epoch: int, loss: float, classes: Iterable[str]) -> dict[str, float]:
+        precision = 1 - 0.8 / (1 + epoch)
+        row = {"images_per_second": 80.0, "val_loss": loss * 1.1}
+        return {**row, **dict.fromkeys(("map50_95", "map50", "precision", "recall"), precision)}
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        classes = json.loads(Path(params.checkpoint).read_text(encoding="ascii"))["classes"]
+        found = (
+            ObjectPrediction(0, 0.9, (12.5, 20.0, 60.0, 71.5)),
+            ObjectPrediction(1, 0.4, (64.0, 30.0, 100.0, 96.0)),
+        )
+        kept = tuple(each for each in found if each.score >= params.confidence)
+        predictions = tuple(ImagePrediction(128, 128, objects=kept) for _ in params.images)
+        return PredictResult(tuple(classes), multi_label=False, predictions=predictions)
 
 
 def _look_at(source: ImageSource, classes: list[str]) -> ImagePrediction:

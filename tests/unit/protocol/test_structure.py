@@ -36,6 +36,7 @@ class Tree:
     kind: Literal["a", "b"] = "a"
     leaf: Leaf | None = None
     leaves: tuple[Leaf, ...] = ()
+    corner: tuple[float, float] | None = None
     names: list[str] = field(default_factory=list)
     by_name: dict[str, float | None] = field(default_factory=dict)
     either: Union[int, str] = 0  # noqa: UP007 - both spellings are understood
@@ -63,7 +64,20 @@ JSON = st.recursive(
 )
 
 GOOD = {"name": "n", "flag": True, "size": 1.5}
-FULL = Tree("n", True, 1.5, "b", Leaf(1), (Leaf(2), Leaf(3)), ["x"], {"y": None, "z": 1.0}, "s", 4, {"deep": [1, {}]})
+FULL = Tree(
+    "n",
+    True,
+    1.5,
+    "b",
+    Leaf(1),
+    (Leaf(2), Leaf(3)),
+    (1.0, 2.5),
+    ["x"],
+    {"y": None, "z": 1.0},
+    "s",
+    4,
+    {"deep": [1, {}]},
+)
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 METRICS = st.dictionaries(st.text(), st.none() | FLOATS)
@@ -128,6 +142,9 @@ class TestRefusals:
             ({"leaf": {"number": 1.0}}, "Tree.leaf.number: expected int, got float"),
             ({"leaves": {}}, "Tree.leaves: expected a list, got dict"),
             ({"leaves": [{"number": 1}, {"number": ""}]}, r"Tree.leaves\[1\].number: expected int, got str"),
+            ({"corner": [1.0]}, "Tree.corner: expected 2 items, got 1"),
+            ({"corner": [1.0, 2.0, 3.0]}, "Tree.corner: expected 2 items, got 3"),
+            ({"corner": [1.0, "2"]}, r"Tree.corner\[1\]: expected float, got str"),
             ({"names": ["x", None]}, r"Tree.names\[1\]: expected str, got NoneType"),
             ({"by_name": {"y": "1"}}, "Tree.by_name.y: expected float, got str"),
             ({"by_name": []}, "Tree.by_name: expected an object, got list"),

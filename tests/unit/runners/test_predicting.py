@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from visiontrain.checkpoint_specs import PredictSpec
-from visiontrain.errors import ImageError, PluginError
-from visiontrain.protocol.inference import ClassifyPrediction, ImagePrediction, PredictResult
+from visiontrain.errors import ImageError, PluginError, SpecError
+from visiontrain.protocol.inference import ClassifyPrediction, ImagePrediction, ObjectPrediction, PredictResult
 from visiontrain.runners import predicting
 from visiontrain.runners.images import Given, expand
 from visiontrain.runners.predicting import predict
@@ -44,13 +44,34 @@ class Worker:
         return ImagePrediction(5, 5, classify=ClassifyPrediction((0.25, 0.75)))
 
 
+class Finder(Worker):
+    """Finds an object of each image's number; `room` is for how many images its answers have room."""
+
+    room = 1000
+
+    def predict(self, _planner, _trained, params):
+        self.requests.append(params)
+        kept = params.images[: self.room]
+        return PredictResult(("a",), False, tuple(map(self.see, kept)), left_out=len(params.images) - len(kept))
+
+    def see(self, source):
+        number = int(Path(source.path).stem)
+        return ImagePrediction(1000, 5, objects=(ObjectPrediction(0, 0.5, (0.0, 0.0, float(number), 1.0)),))
+
+
 @pytest.fixture
 def worker():
     return Worker()
 
 
-def ask(worker, images, **fields):
-    return predict(None, worker, TRAINED, PredictSpec(run="r", **fields), images)
+@pytest.fixture
+def finder():
+    return Finder()
+
+
+def ask(worker, images, *, task="classify", **fields):
+    trained = SimpleNamespace(**{**vars(TRAINED), "record": SimpleNamespace(**{**vars(TRAINED.record), "task": task})})
+    return predict(None, worker, trained, PredictSpec(run="r", **fields), images)
 
 
 def files(count, name="{}.png"):
@@ -70,6 +91,41 @@ def test_many_classes_make_for_short_requests(worker, monkeypatch):
     monkeypatch.setattr(predicting, "_NUMBERS", 20)
     list(ask(worker, files(25), batch_size=100))
     assert [len(request.images) for request in worker.requests] == [10, 10, 5]
+
+
+@pytest.mark.parametrize(("task", "sizes"), [("detect", [4, 64, 64, 18]), ("obb", [4, 64, 64, 18])])
+def test_objects_make_for_shorter_requests(finder, task, sizes, monkeypatch):
+    monkeypatch.setattr("visiontrain.runners.answers._Reader._has", lambda *_: None)
+    found = [prediction for _, prediction in ask(finder, files(150), task=task)]
+    assert [prediction.objects[0].box[2] for prediction in found] == list(range(150))
+    assert [len(request.images) for request in finder.requests] == sizes
+
+
+@pytest.mark.parametrize("task", ["segment", "pose"])
+def test_masks_and_keypoints_make_for_still_shorter_ones(finder, task):
+    finder.see = lambda _: ImagePrediction(5, 5, objects=())
+    list(ask(finder, files(40), task=task, batch_size=100))
+    assert [len(request.images) for request in finder.requests] == [16, 16, 8]
+
+
+def test_images_that_an_answer_left_out_are_asked_for_again(finder):
+    finder.room = 3
+    found = [prediction.objects[0].box[2] for _, prediction in ask(finder, files(12), task="detect")]
+    assert found == list(range(12))
+    assert [len(request.images) for request in finder.requests] == [4, 1, 8, 5, 2]
+
+
+@pytest.mark.parametrize(("given", "asked"), [(None, 0.25), (0.0, 0.0), (0.6, 0.6)])
+def test_a_quarter_is_the_score_from_which_on_objects_are_told(finder, given, asked):
+    list(ask(finder, files(1), task="detect", confidence=given))
+    assert finder.requests[0].confidence == asked
+
+
+def test_a_classifier_has_no_use_for_a_confidence(worker):
+    with pytest.raises(SpecError, match=r"^confidence: the model is for the task classify, which finds no objects"):
+        ask(worker, files(1), confidence=0.5)
+    list(ask(worker, files(1)))
+    assert worker.requests[0].confidence == 0.0
 
 
 def test_pixels_are_held_a_few_at_a_time_and_removed(worker, monkeypatch):

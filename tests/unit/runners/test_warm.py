@@ -14,7 +14,7 @@ from visiontrain.runners import warm
 from visiontrain.runners.warm import WarmWorker
 
 ANSWER = {"classes": ["a"], "multi_label": False, "predictions": []}
-ASKED = PredictParams("classify", "m", "/c.pt", (), 1, "cpu")
+ASKED = PredictParams("classify", "m", "/c.pt", (), 1, "cpu", 0.0)
 
 
 class Connection:

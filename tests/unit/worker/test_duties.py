@@ -36,7 +36,7 @@ def evaluate(worker, number=2):
 
 
 def predict(worker, number=2):
-    params = PredictParams(**MODEL, images=(ImageSource("/a.jpg"),), batch_size=1, device="cpu")
+    params = PredictParams(**MODEL, images=(ImageSource("/a.jpg"),), batch_size=1, device="cpu", confidence=0.0)
     worker.send("predict", unstructure(params), number=number)
 
 

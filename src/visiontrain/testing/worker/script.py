@@ -67,7 +67,10 @@ class Hang:
 
 @dataclass(frozen=True)
 class Script:
-    """A fake training. `rows` are the metrics by epoch, the last one again for further epochs; none: made up."""
+    """A fake training. `rows` are the metrics by epoch, the last one again for further epochs; none: made up.
+
+    `packages` is the folder of the host's Pillow, which tells how large images are.
+    """
 
     models: tuple[str, ...]
     task: str
@@ -79,6 +82,7 @@ class Script:
     failure: Failure | None = None
     crash: Crash | None = None
     hang: Hang | None = None
+    packages: str = ""
     versions: Mapping[str, str] = field(default_factory=lambda: {"fake": "1.0"})
 
 

@@ -14,25 +14,15 @@ from typing import Any
 
 from visiontrain import errors
 from visiontrain.errors import DeviceError, SpecError, VisiontrainError
-from visiontrain.protocol.inference import (
-    ClassifyPrediction,
-    EvaluateResult,
-    ExportResult,
-    ImagePrediction,
-    ImageSource,
-    PredictParams,
-    PredictResult,
-)
+from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import Device, ModelInfo, TrainResult
-from visiontrain.protocol.tasks import PRIMARY_METRIC, Task
+from visiontrain.protocol.tasks import OBJECT_TASKS, PRIMARY_METRIC, Task
 from visiontrain.testing.worker.script import Crash, Failure, Hang, Script, read_script
+from visiontrain.testing.worker.seeing import Knowledge, classify, find_objects
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 
 __all__ = ["ScriptedTrainer"]
-
-#: What image files begin with.
-_IMAGES = (b"\xff\xd8", b"\x89P", b"II", b"MM", b"BM", b"GI", b"RI", b"P5", b"P6")
 
 #: Metrics of training that an evaluation does not measure.
 _OF_TRAINING = ("train_loss", "learning_rate")
@@ -91,10 +81,15 @@ class ScriptedTrainer:
         return EvaluateResult("completed", measured)
 
     def predict(self, params: PredictParams) -> PredictResult:
-        """Of each image the class that its folder is named after, where there is one; else the first."""
-        state = _read(params.checkpoint)
-        found = tuple(_see(source, state["classes"]) for source in params.images)
-        return PredictResult(tuple(state["classes"]), state["multi_label"], found)
+        """What `seeing` makes up: of a class that the image's folder is named after, where there is one."""
+        state, script = _read(params.checkpoint), read_script()
+        known = Knowledge(Task(params.task), tuple(state["classes"]), tuple(state["keypoints"]), script.packages)
+        if known.task in OBJECT_TASKS:
+            found = tuple(find_objects(source, known, params.confidence) for source in params.images)
+        else:
+            found = tuple(classify(source, known) for source in params.images)
+        edges = tuple((one, other) for one, other in state["edges"])
+        return PredictResult(known.classes, state["multi_label"], found, known.keypoints, edges)
 
     def export(self, context: ExportContext) -> ExportResult:
         """A small file in place of a model."""
@@ -107,23 +102,6 @@ class ScriptedTrainer:
 def _read(checkpoint: str) -> dict[str, Any]:
     state: dict[str, Any] = json.loads(Path(checkpoint).read_text(encoding="utf-8"))
     return state
-
-
-def _see(source: ImageSource, classes: list[str]) -> ImagePrediction:
-    width, height = (source.raw.width, source.raw.height) if source.raw is not None else (1, 1)
-    if source.raw is None:
-        try:
-            with Path(source.path).open("rb") as file:
-                beginning = file.read(2)
-        except OSError as error:
-            return ImagePrediction(error=f"{source.path}: can't be read: {error.strerror or error}")
-        if beginning not in _IMAGES:
-            return ImagePrediction(error=f"{source.path}: can't be decoded")
-    name = Path(source.path).parent.name
-    seen = classes.index(name) if name in classes else 0
-    others = 0.1 / max(1, len(classes) - 1)
-    scores = tuple(0.9 if number == seen else others for number in range(len(classes)))
-    return ImagePrediction(width, height, classify=ClassifyPrediction(scores))
 
 
 def _row(script: Script, epoch: int, primary: str) -> dict[str, float]:
@@ -166,7 +144,15 @@ def _save(context: RunContext, kind: str, step: int, epoch: float, best: dict[st
     path = context.checkpoints_dir / f"{kind}.json"
     aside = path.with_suffix(".tmp")
     data = context.dataset
-    state = {"step": step, "best": best, "classes": data.classes, "multi_label": data.multi_label}
+    skeleton = data.skeleton
+    state = {
+        "step": step,
+        "best": best,
+        "classes": data.classes,
+        "multi_label": data.multi_label,
+        "keypoints": skeleton.names if skeleton else (),
+        "edges": skeleton.edges if skeleton else (),
+    }
     aside.write_text(json.dumps(state), encoding="utf-8")
     aside.replace(path)
     context.checkpoint(path, kind="best" if kind == "best" else "last", step=step, epoch=epoch)

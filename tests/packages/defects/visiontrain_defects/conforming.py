@@ -39,14 +39,13 @@ class Walks:
         for image in context.dataset.images("train"):
             Path(image.path).read_bytes()
         self.prepare(context)
-        truth = [(image.path, image.labels[0]) for image in context.dataset.images("val")]
         state = self.restore(context) or {
             "step": 0,
             "value": 0.0,
             "best": -1.0,
             "best_epoch": 0,
             "classes": context.dataset.classes,
-            "truth": truth,
+            "truth": self.truth(context),
         }
         while state["step"] < context.params.epochs * STEPS:
             done = state["step"] / STEPS
@@ -69,6 +68,9 @@ class Walks:
 
     def prepare(self, context: RunContext) -> None:
         """Where nonconforming ones do what they should not."""
+
+    def truth(self, context: RunContext) -> list[tuple[str, int]]:
+        return [(image.path, image.labels[0]) for image in context.dataset.images("val")]
 
     def heeds_stop(self) -> bool:
         return True

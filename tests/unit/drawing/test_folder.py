@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from visiontrain.drawing import PredictionFolder
+from visiontrain.drawing.folder import PredictionFolder
 from visiontrain.errors import SpecError, StorageError
-from visiontrain.predictions import Prediction
+from visiontrain.predictions import DetectedObject, Prediction
+from visiontrain.protocol.tasks import Task
 
 
 @pytest.fixture
@@ -97,6 +98,22 @@ def test_several_labels_are_written_as_label_files_have_them(image, tmp_path):
     with PredictionFolder(tmp_path / "out") as folder:
         folder.add(found, below=None, top=1)
     assert rows(tmp_path / "out")[0]["label"] == "x|z"
+
+
+def test_of_objects_there_is_a_row_each_and_one_where_there_is_none(image, tmp_path):
+    found = tuple(DetectedObject(label, 0.5, (1.0, 2.0, 30.0, 40.5), 0) for label in ("cat", "dog"))
+    with PredictionFolder(tmp_path / "out") as folder:
+        folder.add(Prediction(image("a.png"), 200, 100, task=Task.detect, objects=found), below=None, top=1)
+        folder.add(Prediction(image("b.png"), 200, 100, task=Task.detect), below=None, top=1)
+        folder.add(Prediction(tmp_path / "c.png", error="is no image", task=Task.detect), below=None, top=1)
+    written = rows(tmp_path / "out")
+    assert written[1] == {
+        "image": str(tmp_path / "a.png"), "label": "dog", "score": "0.5",
+        "left": "1.0", "top": "2.0", "right": "30.0", "bottom": "40.5", "drawn": "a.png", "error": "",
+    }  # fmt: skip
+    assert [(row["label"], row["left"], row["drawn"], row["error"]) for row in written] == [
+        ("cat", "1.0", "a.png", ""), ("dog", "1.0", "a.png", ""), ("", "", "b.png", ""), ("", "", "", "is no image"),
+    ]  # fmt: skip
 
 
 def test_folders_that_can_not_be_it_are_refused(tmp_path):

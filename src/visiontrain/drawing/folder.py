@@ -1,28 +1,32 @@
-"""Predictions drawn into copies of the images, for looking at."""
+"""A folder of copies of images with what was found drawn in, and a table of it."""
 
 from __future__ import annotations
 
 import csv
 import os
-import warnings
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
-
+from visiontrain.drawing.labels import with_labels
+from visiontrain.drawing.objects import with_objects
+from visiontrain.drawing.reading import read_image
 from visiontrain.errors import ImageError, SpecError, StorageError
 from visiontrain.predictions import Prediction
 from visiontrain.storage import in_words
+
+if TYPE_CHECKING:
+    from _csv import Writer
+
+    from PIL.Image import Image
 
 __all__ = ["PredictionFolder"]
 
 _CSV = "predictions.csv"
 _HEADER = ("image", "label", "probability", "drawn", "error")
-_MARGIN = 4
-_SMALLEST = 12  # height of the text, in pixels
-_LARGEST = 16  # how many times a small image is enlarged at the most, so that the text has room
+_OBJECTS_HEADER = ("image", "label", "score", "left", "top", "right", "bottom", "drawn", "error")
 
 
 class PredictionFolder:
@@ -45,7 +49,7 @@ class PredictionFolder:
             )
         self._taken: set[Path] = set()
         self._opened = ExitStack()
-        self._table: csv.DictWriter[str] | None = None
+        self._table: Writer | None = None
 
     def __enter__(self) -> PredictionFolder:
         return self
@@ -59,12 +63,12 @@ class PredictionFolder:
             raise self._refused(error) from error
 
     def add(self, prediction: Prediction, *, below: Path | None, top: int) -> str | None:
-        """Write a line of the table, and a copy of the image with its most probable labels where it can be read.
+        """Write rows of the table, and a copy of the image with what was found in it where it can be read.
 
         Args:
-            prediction: Of a file.
+            prediction: Of a file; all of one model.
             below: The folder that the person gave: the copies lie as the images do below it.
-            top: How many labels are drawn.
+            top: How many labels are drawn; objects are all drawn.
 
         Returns:
             Why there is no copy of an image that was predicted: this Pillow can't open it.
@@ -77,32 +81,28 @@ class PredictionFolder:
             raise ValueError("there is no file to make a copy of")
         drawn, why = None, None
         try:
-            table = self._table or self._begin()
+            table = self._table or self._begin(_OBJECTS_HEADER if prediction.finds_objects else _HEADER)
             if prediction.error is None:
                 try:
-                    image = _read(source)
+                    image = read_image(source)
                 except ImageError as error:
                     why = error.reason
                 else:
-                    labels = [f"{label} {probability:.3f}" for label, probability in prediction.top(top)]
-                    drawn = self._save(
-                        _with_labels(image, labels), source.relative_to(below) if below else Path(source.name)
-                    )
-            label = "|".join(prediction.labels)  # as files of several labels have them
-            values = (source, label, prediction.probability, drawn, prediction.error)
-            table.writerow(dict(zip(_HEADER, values, strict=True)))
+                    name = source.relative_to(below) if below else Path(source.name)
+                    drawn = self._save(_drawn(image, prediction, top), name)
+            table.writerows((source, *found, drawn, prediction.error) for found in _found(prediction))
         except OSError as error:
             raise self._refused(error) from error
         return why
 
-    def _begin(self) -> csv.DictWriter[str]:
+    def _begin(self, header: tuple[str, ...]) -> Writer:
         self.path.mkdir(parents=True, exist_ok=True)
         file = (self.path / _CSV).open("x", newline="", encoding="utf-8", errors="surrogateescape")
-        self._table = csv.DictWriter(self._opened.enter_context(file), _HEADER)
-        self._table.writeheader()
+        self._table = csv.writer(self._opened.enter_context(file))
+        self._table.writerow(header)
         return self._table
 
-    def _save(self, image: Image.Image, name: Path) -> Path:
+    def _save(self, image: Image, name: Path) -> Path:
         """Write a file that is not there yet: what is in the folder, an original among it, stays as it is."""
         suffix = ".png" if name.suffix.lower() == ".png" else ".jpg"
         target, number = self.path / f"{name.with_suffix('')}{suffix}", 1
@@ -121,43 +121,18 @@ class PredictionFolder:
         )
 
 
-def _read(path: Path) -> Image.Image:
-    """The image upright, as RGB.
-
-    Raises:
-        ImageError: this Pillow can't open it, though the framework's could.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata and sizes: the model has seen it already
-            with Image.open(path) as opened:
-                image = ImageOps.exif_transpose(opened) or opened
-                if image.mode.startswith(("I", "F")):  # more than 8 bits: stretched, to be looked at
-                    image = ImageOps.autocontrast(_as_bytes(image))
-                return image.convert("RGB")
-    except Exception as error:  # decoders raise what they like
-        raise ImageError(f"{path}: {error}") from error
+def _drawn(image: Image, prediction: Prediction, top: int) -> Image:
+    if prediction.finds_objects:
+        return with_objects(image, prediction)
+    return with_labels(image, [f"{label} {probability:.3f}" for label, probability in prediction.top(top)])
 
 
-def _as_bytes(image: Image.Image) -> Image.Image:
-    wide = image.convert("F")
-    low, high = cast("tuple[float, float]", wide.getextrema())
-    scale = 255 / (high - low) if high > low else 0.0
-    return wide.point(lambda value: value * scale - low * scale).convert("L")
-
-
-def _with_labels(image: Image.Image, lines: list[str]) -> Image.Image:
-    """Light text on a dark ground in the upper left corner, of a size that goes with the image's.
-
-    An image that is smaller than its text is enlarged first, pixel by pixel.
-    """
-    text = "\n".join(lines)
-    font = ImageFont.load_default(size=max(_SMALLEST, min(image.size) // 20))
-    _, _, right, bottom = ImageDraw.Draw(image).multiline_textbbox((_MARGIN, _MARGIN), text, font=font)
-    times = min(_LARGEST, max(1, -(-int(right + _MARGIN) // image.width), -(-int(bottom + _MARGIN) // image.height)))
-    if times > 1:
-        image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(image, "RGBA")
-    draw.rectangle((0, 0, right + _MARGIN, bottom + _MARGIN), fill=(0, 0, 0, 160))
-    draw.multiline_text((_MARGIN, _MARGIN), text, font=font, fill=(255, 255, 255, 255))
-    return image
+def _found(prediction: Prediction) -> Iterator[tuple[object, ...]]:
+    """What is told between an image's name and its copy's: a row an object, and one row where there is none."""
+    if not prediction.finds_objects:
+        yield "|".join(prediction.labels), prediction.probability  # as files of several labels have them
+        return
+    for found in prediction.objects:
+        yield found.label, found.score, *found.box
+    if not prediction.objects:
+        yield (None,) * 6

@@ -1,0 +1,1 @@
+"""Predictions drawn into copies of the images, for looking at."""

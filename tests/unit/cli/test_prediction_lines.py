@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from visiontrain.cli.prediction_lines import as_json, as_text
+from visiontrain.datasets.masks import Mask
+from visiontrain.predictions import DetectedKeypoint, DetectedObject, Prediction
+from visiontrain.protocol.codec import dumps
+from visiontrain.protocol.tasks import Task
+
+BOX = (1.0, 0.0, 3.0, 2.0)
+
+
+def finds(*objects, task=Task.detect, **fields):
+    return Prediction(Path("/d/a\nb.png"), 4, 3, task=task, objects=objects, **fields)
+
+
+CATS = tuple(DetectedObject("cat", score, BOX, 0) for score in (0.9, 0.8))
+DOG = DetectedObject("dog", 0.5, BOX, 1)
+
+
+def read(prediction):
+    return json.loads(dumps(as_json(prediction, 1)))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "top", "text"),
+    [
+        (finds(*CATS, DOG), 2, "3 objects: 2 cat, 1 dog  cat 0.900  cat 0.800"),
+        (finds(DOG), 3, "1 object: 1 dog  dog 0.500"),
+        (finds(), 3, "no objects"),
+        (Prediction(Path("/d/a\nb.png"), probabilities={"x": 0.25, "y": 0.75}), 1, "y 0.750"),
+        (
+            Prediction(Path("/d/a\nb.png"), probabilities={"x": 0.25, "y": 0.75}, multi_label=True),
+            2,
+            "*y 0.750  x 0.250",
+        ),
+    ],
+)
+def test_a_line_is_an_image(prediction, top, text):
+    assert as_text(prediction, top) == f"/d/a\\nb.png  {text}"
+
+
+def test_all_objects_are_told_whatever_is_shown():
+    told = read(finds(*CATS, DOG))
+    assert (told["type"], told["task"], told["width"], told["height"]) == ("prediction", "detect", 4, 3)
+    assert (told["label"], told["labels"], told["probability"]) == ("cat", ["cat", "dog"], 0.9)
+    assert told["counts"] == {"cat": 2, "dog": 1}
+    assert len(told["objects"]) == 3
+    assert told["objects"][2] == {"label": "dog", "class_index": 1, "score": 0.5, "box": [1.0, 0.0, 3.0, 2.0]}
+    assert not told.keys() & {"top", "probabilities"}
+
+
+def test_masks_are_as_coco_has_them():
+    mask = Mask.from_counts(3, 4, [3, 2, 1, 2, 4])
+    (found,) = read(finds(DetectedObject("cat", 0.9, BOX, 0, mask=mask), task=Task.segment))["objects"]
+    assert found["mask"] == {"size": [3, 4], "counts": "32103"}
+    assert Mask.from_text(*found["mask"]["size"], found["mask"]["counts"]) == mask
+
+
+def test_keypoints_have_names_and_turned_boxes_their_corners():
+    points = (DetectedKeypoint("head", 1.0, 2.0, 0.75),)
+    (found,) = read(finds(DetectedObject("cat", 0.9, BOX, 0, keypoints=points), task=Task.pose))["objects"]
+    assert found["keypoints"] == [{"name": "head", "x": 1.0, "y": 2.0, "score": 0.75}]
+    quad = (2.0, 0.0, 3.0, 1.0, 2.0, 2.0, 1.0, 1.0)
+    (found,) = read(finds(DetectedObject("cat", 0.9, BOX, 0, quad=quad), task=Task.obb))["objects"]
+    assert found["quad"] == list(quad)
+    assert not found.keys() & {"mask", "keypoints"}
+
+
+@pytest.mark.parametrize("task", [Task.classify, Task.detect])
+def test_of_an_image_that_can_not_be_read_the_error_is_told(task):
+    told = read(Prediction(Path("/d/a.png"), error="/d/a.png: is torn", task=task))
+    assert (told["error"], told["label"], told["labels"]) == ("/d/a.png: is torn", None, [])
+    assert not told.get("objects") and not told.get("probabilities")  # noqa: PT018
