@@ -32,7 +32,8 @@ class Figure:
         colour: Red, green and blue, from 0 to 255.
         box: Left, top, right, bottom.
         quad: Four corners, x and y in turn, in place of the box.
-        mask: Of the image's size and the mode L: 255 inside, 0 outside.
+        mask: Of the mode L: 255 inside, 0 outside; it need not hold more than the object.
+        mask_at: Where the mask's top left corner is.
         keypoints: x and y of each; None for one that is not painted.
     """
 
@@ -41,6 +42,7 @@ class Figure:
     box: tuple[float, float, float, float]
     quad: tuple[float, ...] | None = None
     mask: Image.Image | None = None
+    mask_at: tuple[int, int] = (0, 0)
     keypoints: tuple[tuple[float, float] | None, ...] = ()
 
 
@@ -58,7 +60,7 @@ def paint(image: Image.Image, figures: Sequence[Figure], *, edges: Sequence[tupl
     line = max(2, round(max(image.size) / 500))
     for figure in figures:
         if figure.mask is not None:
-            _paint_mask(image, figure.mask, figure.colour)
+            _paint_mask(image, figure.mask, figure.mask_at, figure.colour)
     draw = ImageDraw.Draw(image)
     for figure in figures:
         _paint_box(draw, figure, line)
@@ -92,14 +94,15 @@ def legible(name: str, number: int) -> str:
     return plain if plain.isascii() and plain.isprintable() else f"#{number}"
 
 
-def _paint_mask(image: Image.Image, mask: Image.Image, colour: Colour) -> None:
+def _paint_mask(image: Image.Image, mask: Image.Image, at: tuple[int, int], colour: Colour) -> None:
     around = mask.getbbox()
     if around is None:  # no pixel
         return
     left, top, right, bottom = around[0] - 1, around[1] - 1, around[2] + 1, around[3] + 1
     inside = mask.crop((left, top, right, bottom))  # what lies beyond the border is outside
-    image.paste(colour, (left, top), inside.point([level * _OPACITY // 255 for level in range(256)]))
-    image.paste(colour, (left, top), ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(3))))
+    place = (at[0] + left, at[1] + top)
+    image.paste(colour, place, inside.point([level * _OPACITY // 255 for level in range(256)]))
+    image.paste(colour, place, ImageChops.subtract(inside, inside.filter(ImageFilter.MinFilter(3))))
 
 
 def _paint_box(draw: ImageDraw.ImageDraw, figure: Figure, line: int) -> None:

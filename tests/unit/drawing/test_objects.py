@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from visiontrain.datasets.masks import Mask
-from visiontrain.drawing.objects import colour_of, with_objects
+from visiontrain.drawing.objects import with_objects
+from visiontrain.painting import colour_of
 from visiontrain.predictions import DetectedKeypoint, DetectedObject, Prediction
 from visiontrain.protocol.tasks import Task
 
