@@ -49,9 +49,9 @@ WRONG = {
         "neither": "neither probabilities nor an error",
     },
     "detect": {
-        "label": "an object of the class 99, where there are 3, counted from 0",
+        "label": "an object of the class 99, where there are 5, counted from 0",
         "score": "an object of the score 1.25, where scores are from 0 to 1",
-        "not-finite": "not-finite.png has a number that is not finite",
+        "not-finite": "has a number that is not finite",
         "outside": "the box 0, 0, 1e+06, 1, where .* inside of 64 x 48 pixels are due",
         "turned-round": "the box 3, 0, 1, 1",
         "a-turned-box": "an object with a turned box for the task detect",

@@ -83,7 +83,8 @@ def find_objects(source: ImageSource, known: Knowledge, confidence: float) -> Im
 def _object(label: int, score: float, box: _Box, size: tuple[int, int], known: Knowledge) -> ObjectPrediction:
     """An object that fills its box; its keypoints lie on the diagonal, its turned box stands on a corner."""
     left, top, right, bottom = map(float, box)
-    mask, points, quad = None, (), None
+    mask, quad = None, None
+    points: tuple[KeypointPrediction, ...] = ()
     if known.task is Task.segment:
         mask = _mask(box, size)
     elif known.task is Task.pose:
