@@ -1,4 +1,4 @@
-"""The plugins' own manifests, with other trainers and an empty environment: examples meet the real options."""
+"""The plugins' own manifests, with other trainers and empty environments: examples meet the real options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from visiontrain_timm.plugin import MANIFEST as TIMM
 from visiontrain_yolo.plugin import MANIFEST as YOLO
 
 
-def stand_in(manifest: Manifest, trainer: str) -> Manifest:
+def stand_in(manifest: Manifest, trainer: str, environment: str) -> Manifest:
     """The manifest, with a trainer that needs nothing."""
     changes = {
-        "environment": Path(__file__).parent / "environment",
+        "environment": Path(__file__).parent / environment,
         "trainer": f"visiontrain_tiny.trainer:{trainer}",
         "packages": ("visiontrain_tiny",),
     }
@@ -24,5 +24,5 @@ def stand_in(manifest: Manifest, trainer: str) -> Manifest:
 @hookimpl
 def register_frameworks(register: Callable[[Manifest], None]) -> None:
     """Stand in for timm and for Ultralytics."""
-    register(stand_in(TIMM, "TinyTrainer"))
-    register(stand_in(YOLO, "TinyFinder"))
+    register(stand_in(TIMM, "TinyTrainer", "environment"))
+    register(stand_in(YOLO, "TinyFinder", "environment_yolo"))
