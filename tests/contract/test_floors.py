@@ -27,7 +27,7 @@ SUPERVISOR = ("errors", "storage", "protocol", "supervisor")
 #: What the conformance kit and the fake framework run inside of an environment.
 TESTING = (*WORKER, "testing.worker")
 #: What a plugin's worker half may use of visiontrain.
-INSIDE = ("errors", "storage", "protocol", "worker", *READING, "torchkit")
+INSIDE = ("errors", "storage", "painting", "protocol", "worker", *READING, "torchkit")
 #: Packages that need an environment: the host has none of them.
 FRAMEWORKS = {"numpy", "safetensors", "timm", "torch", "torchmetrics", "torchvision"}
 
