@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sqlite3
 
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from torch import nn
+from torch.nn import functional
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
 from visiontrain.datasets.objects import COLUMNS, Keypoint, Object, Skeleton, row_of
-from visiontrain.protocol.inference import EvaluateParams
+from visiontrain.protocol.inference import EvaluateParams, ExportParams, ImageSource, PredictParams
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
-from visiontrain.worker.context import EvaluateContext, RunContext
+from visiontrain.torchkit.checkpoint import write_checkpoint
+from visiontrain.worker.context import RequestContext, RunContext
+from visiontrain_yolo.build import build_model
+from visiontrain_yolo.classifying import class_image_config
+from visiontrain_yolo.inference import image_config
 from visiontrain_yolo.trainer import YoloTrainer
 
 COLOURS = {"green": (40, 200, 60), "red": (220, 40, 40)}
@@ -136,7 +143,7 @@ class Context(RunContext):
         return list(timeless)
 
 
-class Asked(EvaluateContext):
+class Asked(RequestContext):
     """Keeps events, and stops at a batch."""
 
     def __init__(self, params, stop_at=None):
@@ -152,9 +159,13 @@ class Asked(EvaluateContext):
     def of(self, kind):
         return [event for event in self.events if event["type"] == kind]
 
+    @property
+    def logged(self):
+        return "\n".join(event["message"] for event in self.of("log"))
+
 
 class Harness:
-    """Trains in this process, as the worker would, and evaluates what was trained."""
+    """Trains in this process, as the worker would, and uses what was trained."""
 
     object_at = staticmethod(object_at)
 
@@ -191,6 +202,52 @@ class Harness:
         )  # fmt: skip
         context = Asked(params, stop_at)
         return YoloTrainer().evaluate(context), context
+
+    def untrained(self, task, model, *, name="run", image_size=64, seed=0):
+        """A checkpoint whose weights were never trained; its scores are spread, so that it finds a lot."""
+        torch.manual_seed(seed)
+        built = build_model(model, tuple(COLOURS), head_classes=2, keypoints=2 if task == "pose" else 0)
+        with torch.no_grad():
+            for module in built.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.momentum = 1.0  # else nothing of the image reaches the last layer
+            blocks = functional.interpolate(torch.rand(16, 3, 4, 4), size=image_size)
+            built.train()(blocks)
+            for key, value in built.state_dict().items():
+                if re.search(r"cv3\.\d\.2\.bias", key):
+                    value.fill_(-1)
+        config = class_image_config(image_size)
+        if task != "classify":
+            config = image_config(image_size, stretch=model.startswith("rtdetr"))
+        metadata = {
+            "framework": "yolo", "task": task, "model": model, "classes": list(COLOURS), "multi_label": False,
+            "image": config.to_plain(), "head_classes": 2, "class_weights": None,
+            "skeleton": Skeleton(("first", "last"), edges=((0, 1),), flip=(1, 0)).to_json(),
+        }  # fmt: skip
+        payload = {"kind": "best", "metadata": metadata, "epoch": 1, "metrics": {}, "model": dict(built.state_dict())}
+        self.path(name).parent.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(self.path(name), payload)
+
+    def predict(self, images, name="run", *, trainer=None, **changes):
+        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
+        values = {"task": "detect", "batch_size": 4, "device": "cpu", "confidence": 0.25, **changes}
+        sources = tuple(i if isinstance(i, ImageSource) else ImageSource(str(i)) for i in images)
+        params = PredictParams(
+            model="unused", checkpoint=str(self.path(name)), images=sources, options=options, **values
+        )
+        return (trainer or YoloTrainer()).predict(params)
+
+    def export(self, format_, name="run", **changes):
+        values = {
+            "task": "detect", "split": "val", "images": 3, "tolerance": 1e-4, "dataset": str(self.index), **changes
+        }  # fmt: skip
+        folder = self.folder / f"{name}-exported"
+        folder.mkdir(exist_ok=True)
+        params = ExportParams(
+            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name)), format=format_, **values
+        )
+        context = Asked(params)
+        return YoloTrainer().export(context), context
 
     def path(self, name="run", file="best.pt"):
         return self.folder / name / "checkpoints" / file

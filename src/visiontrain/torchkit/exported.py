@@ -3,42 +3,73 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from visiontrain.torchkit.loading import SavedModel
-from visiontrain.torchkit.predicting import probabilities
 
-__all__ = ["INPUT", "OUTPUT", "Description", "ProbabilityModel"]
+__all__ = ["INPUT", "Description", "ExportTask", "Tensors", "preprocessing", "tensors_of"]
 
 #: Says how model.json is laid out; another number where a reader of this one would go wrong.
 FORMAT_VERSION = 1
 
 INPUT = "images"
-OUTPUT = "probabilities"
+
+Tensors = tuple[torch.Tensor, ...]
 
 
-class ProbabilityModel(nn.Module):
-    """A classifier as it is exported: normalised images to probabilities.
+def tensors_of(given: torch.Tensor | Tensors) -> Tensors:
+    """Outputs as a tuple: a model with one gives it by itself."""
+    return (given,) if isinstance(given, torch.Tensor) else tuple(given)
 
-    Args:
-        model: Gives a row of class scores an image.
-        multi_label: Whether an image may have any number of classes.
-    """
 
-    def __init__(self, model: nn.Module, *, multi_label: bool) -> None:
-        super().__init__()
-        self.model, self.multi_label = model, multi_label
-        self.eval()
+class ExportTask(Protocol):
+    """What of an export depends on what the model is for."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 (batch, 3, height, width) to float32 (batch, classes)."""
-        return probabilities(self.model(images), multi_label=self.multi_label)
+    #: What the checkpoint says.
+    saved: SavedModel
+
+    #: Names of the outputs, in their order.
+    outputs: tuple[str, ...]
+
+    @property
+    def reference(self) -> nn.Module:
+        """The model in float32 on the CPU, set to evaluation: what the exported one is compared with.
+
+        From images, float32 (batch, 3, height, width), to a tensor, or a tuple of tensors where `outputs` are several;
+        the batch comes first in each.
+        """
+        ...
+
+    def exportable(self) -> nn.Module:
+        """The same model as exporters want it; may be the same object. Its argument is called ``images``."""
+        ...
+
+    def read(self, paths: Sequence[str]) -> torch.Tensor:
+        """Images as the model wants them, float32 (batch, 3, height, width).
+
+        Raises:
+            DatasetError: one can't be read.
+        """
+        ...
+
+    def differences(self, wanted: Tensors, found: Tensors) -> list[dict[str, float]]:
+        """How far two outputs for the same images are apart: for each image, by what differs, from 0 to 1 or NaN."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Its part of model.json: ``preprocessing``, ``input``, ``output`` or ``outputs``, and what else there is."""
+        ...
+
+
+def preprocessing() -> dict[str, str]:
+    """What is done to every image first, for model.json."""
+    return {"orientation": "EXIF applied", "transparency": "over white", "channels": "RGB"}
 
 
 @dataclass(frozen=True)
@@ -46,14 +77,14 @@ class Description:
     """A model that is exported, as model.json and the file's own metadata tell of it.
 
     Args:
-        saved: What it is made from.
-        format: onnx or torchscript.
+        task: The model's.
+        format: onnx, torchscript...
         file: Name of the exported file.
         versions: Version by distribution.
         check: What the comparison with the model itself gave; empty while there is none.
     """
 
-    saved: SavedModel
+    task: ExportTask
     format: str
     file: str
     versions: Mapping[str, str]
@@ -61,8 +92,7 @@ class Description:
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON has it."""
-        saved, image = self.saved, self.saved.image
-        height, width = image.size
+        saved = self.task.saved
         plain: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "format": self.format,
@@ -73,21 +103,7 @@ class Description:
             "epoch": saved.epoch,
             "versions": dict(self.versions),
             "classes": list(saved.classes),
-            "multi_label": saved.multi_label,
-            "preprocessing": {
-                "orientation": "EXIF applied",
-                "transparency": "over white",
-                "channels": "RGB",
-                "range": "0 to 1 before mean and std",
-                **image.to_plain(),
-            },
-            "input": {"name": INPUT, "type": "float32", "shape": ["batch", 3, height, width]},
-            "output": {
-                "name": OUTPUT,
-                "type": "float32",
-                "shape": ["batch", len(saved.classes)],
-                "activation": "sigmoid" if saved.multi_label else "softmax",
-            },
+            **self.task.describe(),
         }
         return {**plain, "check": dict(self.check)} if self.check else plain
 

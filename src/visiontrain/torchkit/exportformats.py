@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +16,12 @@ import torch
 from torch import nn
 
 from visiontrain.errors import ExportError
-from visiontrain.torchkit.exported import INPUT, OUTPUT, Description
+from visiontrain.torchkit.exported import INPUT, Description, Tensors
 
-__all__ = ["FORMATS", "ExportFormat", "Onnx", "TorchScript", "export_format"]
+__all__ = ["FORMATS", "ExportFormat", "Onnx", "OpenVino", "Run", "TorchScript", "export_format"]
 
-Run = Callable[[torch.Tensor], torch.Tensor]
+#: Images (batch, 3, height, width) to the outputs; a single one by itself.
+Run = Callable[[torch.Tensor], "torch.Tensor | Tensors"]
 
 #: Which of their own steps exporters tell of; what went wrong is an exception.
 _LOGGERS = ("torch.onnx", "torch.export", "torch._export", "torch._dynamo", "onnxscript", "onnx_ir")
@@ -28,7 +31,12 @@ class ExportFormat(Protocol):
     """A way to write a model, and to run what was written."""
 
     name: str
+
+    #: The model's, and that of what may lie beside it.
     file: str
+    beside: str | None
+
+    #: What writes it, and of that what runs it.
     packages: tuple[str, ...]
     runtime: str
 
@@ -36,7 +44,7 @@ class ExportFormat(Protocol):
         """Write `model` to `path`, and next to it what is too large for one file.
 
         Args:
-            model: From images to probabilities, in float32 on the CPU.
+            model: From images to the outputs that the description names, in float32 on the CPU.
             images: A batch of two as it will be given.
             path: The file.
             description: Goes into the file.
@@ -47,7 +55,7 @@ class ExportFormat(Protocol):
         ...
 
     def open(self, path: Path) -> Run:
-        """The exported model as a function: images (batch, 3, height, width) to probabilities (batch, classes)."""
+        """The exported model as a function."""
         ...
 
 
@@ -56,6 +64,7 @@ class Onnx:
 
     name = "onnx"
     file = "model.onnx"
+    beside: str | None = "model.onnx.data"
     packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
     runtime = "onnxruntime"
 
@@ -68,7 +77,7 @@ class Onnx:
                     (images,),
                     dynamo=True,
                     input_names=[INPUT],
-                    output_names=[OUTPUT],
+                    output_names=list(description.task.outputs),
                     dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
                     verbose=False,
                 )
@@ -91,9 +100,9 @@ class Onnx:
         options.intra_op_num_threads = torch.get_num_threads()
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-        def run(images: torch.Tensor) -> torch.Tensor:
-            (found,) = session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
-            return torch.from_numpy(found)
+        def run(images: torch.Tensor) -> Tensors:
+            found = session.run(None, {INPUT: images.contiguous().numpy()})
+            return tuple(torch.from_numpy(each) for each in found)
 
         return run
 
@@ -103,6 +112,7 @@ class TorchScript:
 
     name = "torchscript"
     file = "model.pt"
+    beside: str | None = None
     packages: tuple[str, ...] = ("torch",)
     runtime = "torch"
 
@@ -124,32 +134,77 @@ class TorchScript:
         with _quiet():
             loaded: Any = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
 
-        def run(images: torch.Tensor) -> torch.Tensor:
+        def run(images: torch.Tensor) -> torch.Tensor | Tensors:
             with torch.no_grad():
-                found: torch.Tensor = loaded(images)
+                found: torch.Tensor | Tensors = loaded(images)
             return found
 
         return run
 
 
+class OpenVino:
+    """OpenVINO's intermediate representation, made from ONNX. Nothing of its Python converter is used: that reports."""
+
+    name = "openvino"
+    file = "model.xml"
+    beside: str | None = "model.bin"
+    packages: tuple[str, ...] = ("onnx", "onnxscript", "openvino")
+    runtime = "openvino"
+
+    def write(self, model: nn.Module, images: torch.Tensor, path: Path, description: Description) -> None:
+        """By way of ONNX, with a batch of any size; the weights lie in a file beside it, in float32."""
+        between = path.with_name("between")
+        between.mkdir()
+        Onnx().write(model, images, between / Onnx.file, description)
+        openvino: Any = import_module("openvino")
+
+        try:
+            converted = openvino.Core().read_model(between / Onnx.file)
+            for key, value in description.to_properties().items():
+                converted.set_rt_info(value, ["visiontrain", key])
+            openvino.save_model(converted, path, compress_to_fp16=False)
+        except OSError:
+            raise
+        except Exception as e:  # OpenVINO's errors are RuntimeErrors of all kinds
+            raise _failure(description, e, other="onnx") from e
+        finally:
+            shutil.rmtree(between)
+
+    def open(self, path: Path) -> Run:
+        """Load the file on the CPU, computed in float32: OpenVINO would take bfloat16 where the processor has it."""
+        openvino: Any = import_module("openvino")
+
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        compiled = openvino.Core().compile_model(path, "CPU", settings)
+        request = compiled.create_infer_request()
+
+        def run(images: torch.Tensor) -> Tensors:
+            request.infer({INPUT: images.contiguous().numpy()})
+            outputs = range(len(compiled.outputs))
+            return tuple(torch.from_numpy(request.get_output_tensor(n).data.copy()) for n in outputs)
+
+        return run
+
+
+#: Those that every torch-based plugin can offer; OpenVINO is for environments that have it.
 FORMATS: dict[str, ExportFormat] = {each.name: each for each in (Onnx(), TorchScript())}
 
 
-def export_format(name: str) -> ExportFormat:
+def export_format(name: str, formats: Mapping[str, ExportFormat]) -> ExportFormat:
     """The format of that name.
 
     Raises:
         ExportError: there is none.
     """
-    if name not in FORMATS:
-        raise ExportError(f"there is no export format {name!r}", instruction=f"There is {', '.join(FORMATS)}.")
-    return FORMATS[name]
+    if name not in formats:
+        raise ExportError(f"there is no export format {name!r}", instruction=f"There is {', '.join(formats)}.")
+    return formats[name]
 
 
 def _failure(description: Description, error: Exception, *, other: str) -> ExportError:
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return ExportError(
-        f"{description.saved.model} can't be written as {description.format}: {type(error).__name__}: {text}",
+        f"{description.task.saved.model} can't be written as {description.format}: {type(error).__name__}: {text}",
         instruction=f"Try --format {other}. What the exporter met is in the run's log.",
     )
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 
 from visiontrain.errors import RunFailedError
-from visiontrain.torchkit.shortage import first_line, is_out_of_memory
+from visiontrain.torchkit.shortage import first_line, is_out_of_memory, release_memory
 from visiontrain.torchkit.splitting import even_parts, fewer
 
 __all__ = ["Fitting"]
+
+T = TypeVar("T")
 
 
 class Fitting:
@@ -26,6 +31,19 @@ class Fitting:
     def parts(self, images: int) -> list[slice]:
         """Of a batch, as there is room for."""
         return even_parts(images, self.at_once)
+
+    def run(self, images: int, compute: Callable[[slice], T]) -> list[T]:
+        """What `compute` gives of a batch, part by part; where memory has no room for one, all over in smaller ones.
+
+        Raises:
+            RunFailedError: memory has no room for a single image.
+        """
+        while True:
+            try:
+                return [compute(part) for part in self.parts(images)]
+            except Exception as error:  # noqa: BLE001 - told apart by what they say
+                self.shrink(error, images)
+            release_memory(self._device)
 
     def shrink(self, error: Exception, images: int) -> None:
         """Make parts of half the size, after a batch of so many images ended with `error`.

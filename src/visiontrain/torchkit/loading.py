@@ -14,7 +14,7 @@ from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import Payload, read_checkpoint
 from visiontrain.torchkit.transforms import ImageConfig
 
-__all__ = ["Kept", "SavedModel", "load_strictly", "read_model", "validated_weights"]
+__all__ = ["Kept", "SavedModel", "load_strictly", "read_model", "stamp_of", "validated_weights"]
 
 T = TypeVar("T")
 
@@ -127,6 +127,19 @@ def load_strictly(model: nn.Module, saved: SavedModel) -> None:
             instruction="Use the environment's generation that the run was trained with.",
         ) from e
     model.eval()
+
+
+def stamp_of(checkpoint: str) -> tuple[str, int, int]:
+    """What tells a checkpoint from what was in its place before.
+
+    Raises:
+        WeightsError: the file can't be read.
+    """
+    try:
+        status = Path(checkpoint).stat()
+    except OSError as e:
+        raise WeightsError(f"the checkpoint {checkpoint} can't be read: {e}") from e
+    return checkpoint, status.st_mtime_ns, status.st_size
 
 
 class Kept(Generic[T]):

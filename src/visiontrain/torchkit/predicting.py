@@ -1,4 +1,4 @@
-"""What classifiers say of images: in batches, while the next images are decoded."""
+"""What models say of images: in batches, while the next images are decoded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,61 @@ from visiontrain.protocol.inference import ClassifyPrediction, ImagePrediction, 
 from visiontrain.torchkit.decoding import Decoded, decode_ahead
 from visiontrain.torchkit.fitting import Fitting
 from visiontrain.torchkit.precision import Precision, autocast
-from visiontrain.torchkit.shortage import release_memory
 from visiontrain.torchkit.transforms import Normalize, Transform
 
-__all__ = ["Scorer", "classify_images", "probabilities"]
+__all__ = ["Compute", "Scorer", "Size", "classify_images", "predict_images", "probabilities"]
+
+#: Width and height of an image in pixels, as it is shown.
+Size = tuple[int, int]
+
+#: Pixels, uint8 (batch, height, width, 3), and each image's size to a prediction each.
+Compute = Callable[[torch.Tensor, Sequence[Size]], Sequence[ImagePrediction]]
+
+#: How many batches of images may wait for others of their shape.
+_WAITING = 4
+
+
+class _Waiting(NamedTuple):
+    number: int
+    decoded: Decoded
+    pixels: torch.Tensor
+
+
+def predict_images(
+    sources: Sequence[ImageSource], transform: Transform, compute: Compute, *, batch_size: int, threads: int
+) -> tuple[ImagePrediction, ...]:
+    """A prediction for each image, in order; one that can't be read says why, and the others go on.
+
+    Args:
+        sources: The images.
+        transform: What makes pixels of an image; those of one shape are computed together.
+        compute: What makes predictions of pixels.
+        batch_size: Images computed at once, at the most.
+        threads: Images decoded at once.
+    """
+    found: list[ImagePrediction] = []
+    waiting: dict[tuple[int, ...], list[_Waiting]] = {}
+
+    def finish(shape: tuple[int, ...]) -> None:
+        batch = waiting.pop(shape)
+        sizes = [(each.decoded.width, each.decoded.height) for each in batch]
+        predictions = compute(torch.stack([each.pixels for each in batch]), sizes)
+        for each, prediction in zip(batch, predictions, strict=True):
+            found[each.number] = prediction
+
+    for decoded in decode_ahead(sources, transform, threads=threads, ahead=batch_size + threads):
+        found.append(ImagePrediction(error=decoded.error))
+        if decoded.pixels is None:
+            continue
+        shape = tuple(decoded.pixels.shape)
+        waiting.setdefault(shape, []).append(_Waiting(len(found) - 1, decoded, decoded.pixels))
+        if len(waiting[shape]) == batch_size:
+            finish(shape)
+        elif sum(map(len, waiting.values())) == _WAITING * batch_size:
+            finish(max(waiting, key=lambda key: len(waiting[key])))
+    for shape in list(waiting):
+        finish(shape)
+    return tuple(found)
 
 
 def probabilities(logits: torch.Tensor, *, multi_label: bool) -> torch.Tensor:
@@ -47,24 +98,13 @@ class Scorer:
         Raises:
             RunFailedError: memory has no room for a single image.
         """
-        while True:
-            try:
-                return torch.cat([self._compute(pixels[part]) for part in self._fitting.parts(len(pixels))])
-            except Exception as error:  # noqa: BLE001 - told apart by what they say
-                self._fitting.shrink(error, len(pixels))
-            release_memory(self._device)
+        return torch.cat(self._fitting.run(len(pixels), lambda part: self._compute(pixels[part])))
 
     def _compute(self, pixels: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             with autocast(self._device, self._precision):
                 logits = self._model(self._normalize(pixels.to(self._device)))
             return probabilities(logits, multi_label=self._multi_label).cpu()
-
-
-class _Waiting(NamedTuple):
-    number: int
-    decoded: Decoded
-    pixels: torch.Tensor
 
 
 def classify_images(
@@ -75,7 +115,7 @@ def classify_images(
     batch_size: int,
     threads: int,
 ) -> tuple[ImagePrediction, ...]:
-    """A prediction for each image, in order; one that can't be read says why, and the others go on.
+    """Probabilities for each image, in order, as `predict_images` has it.
 
     Args:
         sources: The images.
@@ -84,23 +124,12 @@ def classify_images(
         batch_size: Images computed at once, at the most.
         threads: Images decoded at once.
     """
-    found: list[ImagePrediction] = []
-    batch: list[_Waiting] = []
 
-    def compute() -> None:
-        rows = scorer(torch.stack([each.pixels for each in batch])).tolist()
-        for each, row in zip(batch, rows, strict=True):
-            prediction = ClassifyPrediction(tuple(row))
-            found[each.number] = ImagePrediction(each.decoded.width, each.decoded.height, classify=prediction)
-        batch.clear()
+    def compute(pixels: torch.Tensor, sizes: Sequence[Size]) -> list[ImagePrediction]:
+        rows = scorer(pixels).tolist()
+        return [
+            ImagePrediction(*size, classify=ClassifyPrediction(tuple(row)))
+            for size, row in zip(sizes, rows, strict=True)
+        ]
 
-    for decoded in decode_ahead(sources, transform, threads=threads, ahead=batch_size + threads):
-        found.append(ImagePrediction(error=decoded.error))
-        if decoded.pixels is None:
-            continue
-        batch.append(_Waiting(len(found) - 1, decoded, decoded.pixels))
-        if len(batch) == batch_size:
-            compute()
-    if batch:
-        compute()
-    return tuple(found)
+    return predict_images(sources, transform, compute, batch_size=batch_size, threads=threads)

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from visiontrain.errors import WeightsError
 from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
+from visiontrain.torchkit.classifier_export import ClassifierExport
 from visiontrain.torchkit.data import default_workers
 from visiontrain.torchkit.device import resolve_device
 from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate
 from visiontrain.torchkit.exporting import export
-from visiontrain.torchkit.loading import Kept, SavedModel, load_strictly, read_model
+from visiontrain.torchkit.loading import Kept, SavedModel, load_strictly, read_model, stamp_of
 from visiontrain.torchkit.precision import Precision, resolve_precision
 from visiontrain.torchkit.predicting import Scorer, classify_images
 from visiontrain.torchkit.transforms import EvalTransform, Normalize
@@ -59,7 +59,7 @@ def export_model(context: ExportContext) -> ExportResult:
         load_strictly(model, saved)
         return model
 
-    return export(context, saved, reference, exportable, packages=_PACKAGES)
+    return export(context, ClassifierExport(saved, reference, exportable), packages=_PACKAGES)
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,7 @@ class Inference:
         device = resolve_device(device_name)
         precision = resolve_precision(options.precision, device)
         workers = default_workers(device) if options.workers is None else options.workers
-        try:
-            status = Path(checkpoint).stat()
-        except OSError as e:
-            raise WeightsError(f"the checkpoint {checkpoint} can't be read: {e}") from e
-        file = (checkpoint, status.st_mtime_ns, status.st_size)
-        key = (*file, task, str(device), precision, options.channels_last, workers)
+        key = (*stamp_of(checkpoint), task, str(device), precision, options.channels_last, workers)
 
         def make() -> _Loaded:
             saved, model = load(checkpoint, task)

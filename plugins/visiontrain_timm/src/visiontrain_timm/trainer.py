@@ -21,7 +21,7 @@ from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.augmentation import augmentation
 from visiontrain.torchkit.averaging import WeightAverage
 from visiontrain.torchkit.compiling import compile_model
-from visiontrain.torchkit.data import EpochLoader, EpochSampler, LabelledImages, default_workers
+from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages, default_workers
 from visiontrain.torchkit.device import describe_cpu, describe_devices, resolve_device
 from visiontrain.torchkit.freezing import freeze
 from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
@@ -240,13 +240,13 @@ def _class_weights(data: DatasetIndex, options: TimmOptions) -> tuple[float, ...
 
 def _loaders(
     data: DatasetIndex, params: TrainParams, options: TimmOptions, built: Built, device: torch.device
-) -> tuple[EpochLoader, EpochLoader]:
+) -> tuple[EpochLoader[ImageBatch], EpochLoader[ImageBatch]]:
     workers = default_workers(device) if options.workers is None else options.workers
     evaluate = EvalTransform(built.image)
     augment = augmentation(options.augmentation, built.image)
     balance = data.labels("train") if options.balanced_sampling else None
 
-    def loader(split: str, transform: Transform) -> EpochLoader:
+    def loader(split: str, transform: Transform) -> EpochLoader[ImageBatch]:
         dataset = LabelledImages(data, split, transform, params.seed)
         sampler = EpochSampler(
             data.splits[split],
