@@ -1,5 +1,7 @@
 """An evaluation gives the numbers that training's validation gave, and passes over what it is told to."""
 
+import json
+
 import pytest
 import torch
 from PIL import Image, ImageDraw
@@ -8,6 +10,7 @@ from visiontrain.errors import DatasetError, WeightsError
 from visiontrain_yolo.evaluation import DetectionEvaluation, match
 
 MODELS = {"detect": "yolo11n", "segment": "yolo26n-seg", "pose": "yolo11n-pose", "obb": "yolov8n-obb"}
+CURVES = {"segment": ("curves_box", "curves_mask"), "pose": ("curves_box", "curves_pose")}
 
 
 @pytest.mark.parametrize("task", MODELS)
@@ -23,7 +26,12 @@ def test_its_numbers_are_those_of_training(harness, task):
         }
         same, _ = harness.evaluate(task=task, file=file)
         assert same.metrics["val_loss"] == result.metrics["val_loss"]
-        assert context.of("artifact")[0]["path"] == "artifacts/confusion_matrix.json"
+        artifacts = {event["path"]: event["kind"] for event in context.of("artifact")}
+        assert artifacts == {
+            "artifacts/confusion_matrix.json": "confusion_matrix", "artifacts/confusion_matrix.svg": "picture",
+            "artifacts/curves.json": "curves", "artifacts/samples.png": "picture",
+            **{f"artifacts/{name}.svg": "picture" for name in CURVES.get(task, ("curves",))},
+        }  # fmt: skip
 
 
 def test_it_can_be_stopped(harness):
@@ -54,6 +62,8 @@ def test_other_checkpoints_and_splits_are_refused(harness):
 class Seer:
     """Finds exactly what it is told to, in place of a model."""
 
+    end_to_end = False
+
     def __init__(self, found):
         self._found = found
 
@@ -68,6 +78,10 @@ class Seer:
 
 def evaluated(found, objects):
     """The metrics where a model finds these in an image of 100 x 100 pixels, that has those objects."""
+    return evaluation_of(found, objects).compute()
+
+
+def evaluation_of(found, objects):
     from visiontrain_yolo.batches import ObjectBatch
 
     evaluation = DetectionEvaluation(
@@ -77,11 +91,12 @@ def evaluated(found, objects):
     centres = torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], dim=1)
     values = {
         "img": torch.zeros(1, 3, 100, 100, dtype=torch.uint8), "im_file": ("a.png",), "bboxes": centres,
+        "ori_shape": ((100, 100),), "ratio_pad": (((1.0, 1.0), (0, 0)),),
         "cls": torch.tensor([[label] for label, _ in objects], dtype=torch.float32).reshape(-1, 1),
         "batch_idx": torch.zeros(len(objects)),
     }  # fmt: skip
     evaluation.update(ObjectBatch(values))
-    return evaluation.compute()
+    return evaluation
 
 
 ONE, OTHER = (10, 10, 30, 30), (50, 50, 90, 90)
@@ -117,6 +132,30 @@ def test_each_object_is_found_once_at_each_threshold():
     assert hits[2].tolist() == [False] * 3 + [True, True] + [False] * 5
     assert not match(overlap, torch.tensor([1, 1, 1]), torch.tensor([0, 0])).any()
     assert match(torch.zeros(0, 3), torch.zeros(3), torch.zeros(0)).shape == (3, 10)
+
+
+def test_curves_go_with_the_metrics(tmp_path):
+    evaluation = evaluation_of([(0, 0.9, ONE), (0, 0.6, OTHER), (1, 0.8, OTHER)], [(0, ONE), (1, OTHER)])
+    metrics = evaluation.compute()
+    evaluation.write_artifacts(tmp_path, epoch=1)
+    content = json.loads((tmp_path / "curves.json").read_text())
+    box = content["heads"]["box"]
+    at = content["grid"].index(0.89)
+    for name in ("precision_over_recall", "precision_over_confidence", "recall_over_confidence", "f1_over_confidence"):
+        assert box[name]["classes"]["green"][at] == pytest.approx(1, abs=0.02)
+    assert box["recall_over_confidence"]["classes"]["red"][content["grid"].index(0.85)] == 0
+    assert box["precision_over_confidence"]["classes"]["green"][content["grid"].index(0.3)] == 0.5
+    for name, value in box["average_precision"].items():
+        assert value == pytest.approx(metrics[f"map50/{name}"], abs=1e-4)
+    at = min(range(201), key=lambda number: abs(content["grid"][number] - box["best_confidence"]))
+    assert box["precision_over_confidence"]["mean"][at] == pytest.approx(metrics["precision"], abs=0.02)
+
+
+def test_without_objects_there_are_no_curves(tmp_path):
+    evaluation = evaluation_of([(0, 0.9, ONE)], [])
+    evaluation.compute()
+    written = evaluation.write_artifacts(tmp_path, epoch=1)
+    assert [path.name for path, _ in written] == ["confusion_matrix.json", "confusion_matrix.svg", "samples.png"]
 
 
 @pytest.mark.parametrize("task", ["segment", "pose", "obb"])

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,62 @@ print(json.dumps({
     "online": ONLINE, "install": AUTOINSTALL, "safe": SAFE_LOAD,
     "config": str(USER_CONFIG_DIR), "there": USER_CONFIG_DIR.exists(),
     "level": logging.getLogger("ultralytics").level,
+}))
+"""
+
+
+#: Each task is trained and evaluated, its images in a folder with what Ultralytics would read, write or delete.
+USE = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import pathlib, socket, threading
+import conftest, torch
+torch.set_num_threads(2)
+root = pathlib.Path(sys.argv[2])
+data = {
+    "boxes": conftest.make_index(root / "boxes", train=8, val=4),
+    "classes": conftest.make_classes(root / "classes", train=8, val=4),
+}
+for folder in ("boxes", "classes"):
+    (root / folder / "train0.npy").write_bytes(b"no array at all")
+    (root / folder / "val0.npy").write_bytes(b"foreign")
+    (root / folder / "settings.json").write_bytes(b"{}")
+def state():
+    found = (path for folder in ("boxes", "classes") for path in (root / folder).rglob("*"))
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_ino, path.stat().st_size) for path in found}
+before, runs, wrong = state(), root / "runs", []
+runs.mkdir()
+asked = (
+    "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind",
+    "subprocess.Popen", "os.system", "os.exec",
+)
+changes = {"os.rename": 1, "os.symlink": 1, "os.link": 1}
+changes |= dict.fromkeys(("os.mkdir", "os.rmdir", "os.remove", "os.truncate", "os.chmod"), 0)
+kept = (f"{runs}/", "/dev/", "/proc/")
+def hear(event, arguments):
+    within = event.startswith("socket.") and isinstance(arguments[-1], (str, bytes)) and "get" not in event  # a path
+    if event in asked and not within:
+        wrong.append([event, repr(arguments)[:200]])
+        raise RuntimeError(f"{event} is not for a trainer")
+    path = None
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        path = arguments[0]
+    elif event in changes:
+        path = arguments[changes[event]]
+    if isinstance(path, (str, bytes, os.PathLike)) and not os.fsdecode(path).startswith(kept):
+        wrong.append([event, os.fsdecode(path)])
+sys.addaudithook(hear)
+models = {"detect": "yolo26n", "segment": "yolo11n-seg", "pose": "yolo26n-pose", "obb": "yolo11n-obb"}
+models["classify"] = "yolo26n-cls"
+for task, model in models.items():
+    harness = conftest.Harness(data["classes" if task == "classify" else "boxes"], runs)
+    harness.train(task, task=task, model=model, epochs=1, options={"workers": 1 if task == "detect" else 0})
+    harness.evaluate(task, task=task)
+import json
+print(json.dumps({
+    "wrong": wrong,
+    "untouched": state() == before,
+    "written": sorted({path.suffix for path in runs.rglob("*") if path.is_file()}),
 }))
 """
 
@@ -95,3 +152,24 @@ def test_what_draws_is_neither_loaded_nor_gone(found):
 
 def test_foreign_weights_are_loaded_safely(found):
     assert found[1]["safe"]
+
+
+def test_trainings_and_evaluations_write_in_their_runs_alone_and_reach_nobody(tmp_path):
+    for name in ("home", "tmp", "data"):
+        (tmp_path / name).mkdir()
+    variables = {
+        "HOME": str(tmp_path / "home"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PATH": "/bin",
+        "OMP_NUM_THREADS": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", USE, str(Path(__file__).parent), str(tmp_path / "data")],
+        env=variables, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path / "home",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert facts["wrong"] == []
+    assert facts["untouched"]
+    assert facts["written"] == [".json", ".png", ".pt", ".svg"]
+    assert list((tmp_path / "home").iterdir()) == []

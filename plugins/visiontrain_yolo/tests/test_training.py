@@ -78,6 +78,7 @@ def test_nothing_is_written_beside_checkpoints_and_artifacts(harness):
     written = {path.relative_to(harness.folder / "run") for path in (harness.folder / "run").rglob("*")}
     assert set(map(str, written)) == {
         "checkpoints", "checkpoints/last.pt", "checkpoints/best.pt", "artifacts", "artifacts/confusion_matrix.json",
+        "artifacts/confusion_matrix.svg", "artifacts/curves.json", "artifacts/curves.svg", "artifacts/samples.png",
     }  # fmt: skip
 
 

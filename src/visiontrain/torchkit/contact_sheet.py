@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -68,20 +69,19 @@ def write_sheet(
 def draw_sheet(samples: Sequence[Sample], *, edges: Sequence[tuple[int, int]], heading: str) -> Image.Image:
     """The sheet: in each pair the truth is on the left. See `write_sheet`."""
     rows = [samples[start : start + _ACROSS] for start in range(0, len(samples), _ACROSS)]
-    heights = [max(sample.image.height for sample in row) + _LINE for row in rows]
+    heights = [max(sample.image.height for sample in row) + _LINE + _GAP for row in rows]
+    tops = list(accumulate(heights, initial=_GAP + _LINE))
     across = min(_ACROSS, len(samples))
     width = across * (2 * PANEL + _GAP) + (across + 1) * 2 * _GAP
-    sheet = Image.new("RGB", (width, sum(heights) + (len(rows) + 1) * _GAP + _LINE), (255, 255, 255))
+    sheet = Image.new("RGB", (width, tops[-1]), (255, 255, 255))
     draw, font = ImageDraw.Draw(sheet), font_of(_SIZE)
     draw.text((2 * _GAP, _GAP), heading, font=font, fill=(0, 0, 0))
-    top = _GAP + _LINE
-    for row, height in zip(rows, heights, strict=True):
-        for place, sample in enumerate(row):
-            left = 2 * _GAP + place * (2 * PANEL + 3 * _GAP)
-            draw.text((left, top), legible(sample.name, place), font=font, fill=(90, 90, 90))
-            for figures, x in ((sample.truth, left), (sample.found, left + PANEL + _GAP)):
-                panel = sample.image.copy()
-                paint(panel, figures, edges=edges)
-                sheet.paste(panel, (x, top + _LINE))
-        top += height + _GAP
+    for number, sample in enumerate(samples):
+        left, top = 2 * _GAP + number % _ACROSS * (2 * PANEL + 3 * _GAP), tops[number // _ACROSS]
+        name, count = legible(sample.name, number + 1), f"{len(sample.found)} found"
+        for figures, text, x in ((sample.truth, name, left), (sample.found, count, left + PANEL + _GAP)):
+            draw.text((x, top), text, font=font, fill=(90, 90, 90))
+            panel = sample.image.copy()
+            paint(panel, figures, edges=edges)
+            sheet.paste(panel, (x, top + _LINE))
     return sheet

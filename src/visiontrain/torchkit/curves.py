@@ -28,6 +28,9 @@ _GREY, _INK, _MEAN = "#b5b5b5", "#222", "#000"
 _WIDTH, _HEIGHT, _GAP, _LEFT, _TOP, _LEGEND, _ROW = 360.0, 270.0, 62.0, 56.0, 84.0, 230.0, 20.0
 _SIZE, _TITLE = 12.0, 16.0
 
+#: So near to a diagram's side a number stands beside its line, else above it.
+_EDGE = 0.05
+
 
 @dataclass(frozen=True)
 class HeadCurves:
@@ -154,7 +157,8 @@ def _draw_lines(drawing: Drawing, left: float, top: float, curves: Mapping[str, 
 def _draw_best(drawing: Drawing, left: float, top: float, confidence: float) -> None:
     x = left + confidence * _WIDTH
     drawing.line([(x, top), (x, top + _HEIGHT)], stroke=_INK, dashes="2 3", hint="highest mean F1")
-    drawing.text(x, top - 3, f"{confidence:.3f}", size=_SIZE - 2, anchor="middle")
+    anchor = "start" if confidence < _EDGE else "end" if confidence > 1 - _EDGE else "middle"
+    drawing.text(x, top - 3, f"{confidence:.3f}", size=_SIZE - 2, anchor=anchor)
 
 
 def _draw_legend(drawing: Drawing, left: float, top: float, head: HeadCurves) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
@@ -15,15 +14,17 @@ from ultralytics.utils.metrics import ConfusionMatrix, DetMetrics, box_iou
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
+from visiontrain.torchkit.confusion import write_confusion_matrix
+from visiontrain.torchkit.contact_sheet import write_sheet
+from visiontrain.torchkit.curves import write_curves
 from visiontrain_yolo.batches import OF_OBJECTS, ObjectBatch
+from visiontrain_yolo.curves import curves_of
+from visiontrain_yolo.samples import CONFIDENCE, Samples, Values
 
 if TYPE_CHECKING:
     from visiontrain_yolo.learner import ObjectLearner
 
 __all__ = ["DetectionEvaluation", "Values", "match", "select"]
-
-#: What is known of an image's boxes or objects, by name; each has a row a box.
-Values = dict[str, torch.Tensor]
 
 #: The least score of a box that is counted, and that of one in the confusion matrix. Ultralytics' own.
 _CONFIDENCE = 0.001
@@ -90,12 +91,16 @@ class DetectionEvaluation:
         task: What it is trained for.
         iou: How much two boxes of a class may overlap.
         max_det: Boxes of an image at the most.
+        edges: Pairs of keypoints that belong together, to be drawn.
     """
 
     #: Ultralytics' metrics, whether its boxes are turned, and the heads that are measured; the last one is the task's.
     metrics_of: Any = DetMetrics
     rotated = False
     heads: tuple[str, ...] = ("",)
+
+    #: By the name that Ultralytics has for a head's numbers, what the head is called and how overlaps are measured.
+    measures: ClassVar[dict[str, tuple[str, str]]] = {"box": ("box", "IoU")}
 
     def __init__(
         self,
@@ -106,12 +111,14 @@ class DetectionEvaluation:
         task: str,
         iou: float,
         max_det: int,
+        edges: tuple[tuple[int, int], ...] = (),
     ) -> None:
         self._learner, self._classes, self._device = learner, classes, device
-        self._iou, self._max_det = iou, max_det
+        self._iou, self._max_det, self._edges = iou, max_det, edges
         names = dict(enumerate(classes))
         self._metrics = self.metrics_of(names)
         self._confusion = ConfusionMatrix(names=names, task=task)
+        self._samples = Samples(classes)
         self._loss = torch.zeros((), dtype=torch.float32, device=device)
         self._images = 0
 
@@ -133,7 +140,9 @@ class DetectionEvaluation:
         )
         for number, one in enumerate(boxes):
             truth, ignored = self.truth(counted, number, sides), self.truth(others, number, sides)
-            self._count(self.predicted(one, extra, number), truth, ignored, counted.values["im_file"][number])
+            predicted = self.predicted(one, extra, number)
+            self._samples.offer(counted, number, truth=truth, passed_over=ignored, found=predicted)
+            self._count(predicted, truth, ignored, counted.values["im_file"][number])
 
     def split(self, batch: ObjectBatch) -> tuple[ObjectBatch, ObjectBatch]:
         """What counts, and what is passed over."""
@@ -219,10 +228,17 @@ class DetectionEvaluation:
         return {**values, **found}
 
     def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
-        """The confusion matrix: a row a class, a column a class that was found; background is the last one."""
-        path = folder / "confusion_matrix.json"
-        path.parent.mkdir(exist_ok=True)
+        """The confusion matrix, whose last class is the background, the curves of each head, and sample images."""
         matrix = self._confusion.matrix.T.astype(int).tolist()
-        content = {"epoch": epoch, "classes": [*self._classes, "background"], "matrix": matrix}
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return [(path, "confusion_matrix")]
+        classes = [*self._classes, "background"]
+        heads = [
+            curves_of(getattr(self._metrics, name), self._classes, head) for name, (head, _) in self.measures.items()
+        ]
+        heading = f"Epoch {epoch}: the truth, and what was found with a score of {CONFIDENCE:g} or more"
+        return [
+            *write_confusion_matrix(folder, matrix, classes, epoch=epoch, of="objects"),
+            *write_curves(
+                folder, heads, epoch=epoch, overlap=float(_THRESHOLDS[0]), measure=dict(self.measures.values())
+            ),
+            *write_sheet(folder, self._samples.taken(), edges=self._edges, heading=heading),
+        ]

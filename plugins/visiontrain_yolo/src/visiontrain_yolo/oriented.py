@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
@@ -22,6 +22,7 @@ class OrientedEvaluation(DetectionEvaluation):
 
     metrics_of: Any = OBBMetrics
     rotated = True
+    measures: ClassVar[dict[str, tuple[str, str]]] = {"box": ("box", "ProbIoU")}
 
     def predicted(self, boxes: torch.Tensor, extra: Any, number: int) -> Values:
         """With the angle as a box's fifth number."""

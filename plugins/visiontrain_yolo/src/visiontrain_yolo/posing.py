@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
@@ -23,6 +23,7 @@ class PoseEvaluation(DetectionEvaluation):
 
     metrics_of: Any = PoseMetrics
     heads = ("box", "pose")
+    measures: ClassVar[dict[str, tuple[str, str]]] = {"box": ("box", "IoU"), "pose": ("pose", "OKS")}
 
     def predicted(self, boxes: torch.Tensor, extra: Any, number: int) -> Values:
         """With ``keypoints``, (boxes, keypoints, 3)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 
@@ -24,6 +24,7 @@ class SegmentEvaluation(DetectionEvaluation):
 
     metrics_of: Any = SegmentMetrics
     heads = ("box", "mask")
+    measures: ClassVar[dict[str, tuple[str, str]]] = {"box": ("box", "IoU"), "seg": ("mask", "IoU")}
 
     def decoded(self, found: Any) -> tuple[torch.Tensor, Any]:
         """Boxes with coefficients, and the masks that these mix."""
