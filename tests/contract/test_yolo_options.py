@@ -9,7 +9,7 @@ import pytest
 
 from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
-from visiontrain_yolo.contradictions import refuse_flips, refuse_for_task
+from visiontrain_yolo.contradictions import refuse_flips, refuse_for_model, refuse_for_task
 from visiontrain_yolo.names import all_models, resolve_model
 from visiontrain_yolo.options import OPTIMIZERS, YoloOptions
 from visiontrain_yolo.plugin import MANIFEST
@@ -37,6 +37,8 @@ def test_every_default_stands_by_itself():
         YoloOptions.from_params({"optimizer": OPTIONS["optimizer"].check(name)})
     for task in MANIFEST.tasks:
         refuse_for_task(YoloOptions(), task)
+    for model in all_models(MANIFEST.tasks):
+        refuse_for_model(YoloOptions(), model.name)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +74,13 @@ def test_poses_are_mirrored_only_where_the_data_says_how():
 
 def test_every_model_is_answered_to_and_no_other():
     names = [model.name for model in all_models(MANIFEST.tasks)]
-    assert len(set(names)) == len(names) == 4 * 5 * 5
+    assert len(set(names)) == len(names) == 4 * 5 * 5 + 4
+    assert {"rtdetr-l", "rtdetr-resnet101"} <= set(names)
     assert all(MANIFEST.answers_to(name) for name in names)
     assert not any(
         fnmatch.fnmatchcase(name, pattern)
         for pattern in MANIFEST.models
-        for name in ("yolo26z", "yolo11n-sem", "yolov5n", "resnet50", "yolo9")
+        for name in ("yolo26z", "yolo11n-sem", "yolov5n", "resnet50", "yolo9", "rtdetr-s", "rtdetr_r18vd")
     )
     assert MANIFEST.is_called("ultralytics")
 

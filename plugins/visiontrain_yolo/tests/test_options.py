@@ -63,15 +63,22 @@ def test_images_are_single_ones_at_the_end():
 
 
 def test_as_many_batches_as_have_64_images_make_a_step():
-    assert [YoloOptions().accumulated(size) for size in (1, 16, 24, 64, 128)] == [64, 4, 3, 1, 1]
-    assert YoloOptions().scaled_weight_decay(16) == pytest.approx(0.0005)
-    assert YoloOptions().scaled_weight_decay(128) == pytest.approx(0.001)
+    assert [YoloOptions().accumulated(size, 10_000) for size in (1, 16, 24, 64, 128)] == [64, 4, 3, 1, 1]
+    assert YoloOptions().scaled_weight_decay(16, 10_000) == pytest.approx(0.0005)
+    assert YoloOptions().scaled_weight_decay(128, 10_000) == pytest.approx(0.001)
+
+
+def test_of_few_batches_an_epoch_makes_twenty_steps():
+    assert [YoloOptions().accumulated(16, batches) for batches in (5, 19, 40, 60, 79, 80)] == [1, 1, 2, 3, 3, 4]
+    assert YoloOptions().scaled_weight_decay(16, 19) == pytest.approx(0.0005 / 4)
+    assert YoloOptions(accumulate=8).accumulated(16, 19) == 8
+    assert YoloOptions(accumulate=8).accumulated(16, 5) == 5
 
 
 def test_names():
     names = [model.name for model in all_models(TASKS)]
-    assert len(names) == len(set(names)) == 20
-    assert {"yolo26n", "yolo11x", "yolo12m", "yolov8l"} <= set(names)
+    assert len(names) == len(set(names)) == 24
+    assert {"yolo26n", "yolo11x", "yolo12m", "yolov8l", "rtdetr-l"} <= set(names)
     assert resolve_model("yolo", Task.detect, TASKS) == "yolo26n"
     assert resolve_model("yolo11s", Task.detect, TASKS) == "yolo11s"
     assert "yolo" in MODEL_PATTERNS

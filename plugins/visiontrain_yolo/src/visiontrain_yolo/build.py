@@ -15,8 +15,10 @@ from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, 
 from ultralytics.utils import ROOT, YAML
 
 from visiontrain.errors import SpecError
+from visiontrain_yolo.float32 import in_float32
+from visiontrain_yolo.names import is_rtdetr
 
-__all__ = ["build_model", "check_image_size", "classes_of_head", "in_float32", "keypoints_of", "stride_of"]
+__all__ = ["build_model", "check_image_size", "classes_of_head", "keypoints_of", "stride_of"]
 
 
 class Classifier(ClassificationModel):
@@ -51,6 +53,10 @@ def build_model(name: str, classes: Sequence[str], *, head_classes: int, keypoin
 
 
 def _build(name: str, classes: int, keypoints: int) -> Any:
+    if is_rtdetr(name):
+        from visiontrain_yolo.rtdetr import build_rtdetr  # imports much of ultralytics that no other model needs
+
+        return build_rtdetr(name, classes)
     family, size, suffix = re.fullmatch(r"(yolov?\d+)([nsmlx])(-\w+)?", name).groups()  # type: ignore[union-attr]
     number = family.removeprefix("yolo")
     read: Any = YAML.load
@@ -62,7 +68,7 @@ def _build(name: str, classes: int, keypoints: int) -> Any:
 
 
 #: The last weights of the class branch.
-_CLASS_BIAS = re.compile(r"model\.(\d+)\.(?:cv3\.0\.2|linear)\.bias")
+_CLASS_BIAS = re.compile(r"model\.(\d+)\.(?:cv3\.0\.2|linear|enc_score_head)\.bias")
 
 
 def classes_of_head(weights: Mapping[str, torch.Tensor]) -> int | None:
@@ -110,14 +116,3 @@ def _decode_in_float32(model: Any) -> None:
             return decode(head, in_float32(predictions))
 
     head._inference = inference  # noqa: SLF001
-
-
-def in_float32(value: Any) -> Any:
-    """Tensors of a nested prediction as float32."""
-    if isinstance(value, torch.Tensor):
-        return value.float()
-    if isinstance(value, dict):
-        return {key: in_float32(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(in_float32(item) for item in value)
-    return value

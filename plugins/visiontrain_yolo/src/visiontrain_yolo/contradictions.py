@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING
 
 from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
+from visiontrain_yolo.names import has_two_heads, is_rtdetr
 
 if TYPE_CHECKING:
     from visiontrain_yolo.options import YoloOptions
 
-__all__ = ["refuse_contradictions", "refuse_flips", "refuse_for_task"]
+__all__ = ["refuse_contradictions", "refuse_flips", "refuse_for_model", "refuse_for_task"]
 
 #: Options that classifiers alone heed, and those that they alone don't.
 _OF_CLASSIFIERS = ("dropout", "auto_augment", "erasing")
 _OF_OBJECTS = (
     "box", "cls", "dfl", "class_weights_power", "degrees", "translate", "shear", "perspective", "bgr", "mosaic",
-    "mixup", "cutmix", "copy_paste", "close_mosaic", "multi_scale", "iou", "max_det",
+    "mixup", "cutmix", "copy_paste", "close_mosaic", "multi_scale", "nms", "iou", "max_det",
 )  # fmt: skip
+
+#: Options that RT-DETR does not heed: it has a loss of its own, and boxes that need not be suppressed.
+_NOT_OF_RTDETR = ("box", "cls", "dfl", "class_weights_power", "iou")
+
+#: How many boxes RT-DETR finds in an image.
+_QUERIES = 300
 
 #: Tasks whose objects can be cut out.
 _WITH_OUTLINES = (Task.segment, Task.obb)
@@ -47,6 +54,8 @@ def refuse_contradictions(options: YoloOptions) -> None:
         raise _without_effect(
             "close_mosaic", "mosaic=0, mixup=0, cutmix=0 and copy_paste=0", "Leave it out, or set one of them above 0."
         )
+    if not options.nms and options.iou != type(options).iou:
+        raise _without_effect("iou", "nms=false", "Leave it out.")
 
 
 def refuse_for_task(options: YoloOptions, task: Task) -> None:
@@ -61,6 +70,27 @@ def refuse_for_task(options: YoloOptions, task: Task) -> None:
     for field in fields(options):
         if field.name in idle and getattr(options, field.name) != field.default:
             raise _without_effect(field.name, f"the task {task}", "Leave it out.")
+
+
+def refuse_for_model(options: YoloOptions, name: str) -> None:
+    """Refuse an option that is set and of no effect for the model.
+
+    Raises:
+        SpecError: names it.
+    """
+    if not options.nms and not has_two_heads(name):
+        raise _without_effect("nms", name, "Leave it out.")
+    if not is_rtdetr(name):
+        return
+    for field in fields(options):
+        if field.name in _NOT_OF_RTDETR and getattr(options, field.name) != field.default:
+            raise _without_effect(field.name, name, "Leave it out.")
+    if options.max_det > _QUERIES:
+        raise SpecError(
+            "max_det",
+            f"{name} finds {_QUERIES} objects in an image at the most, not {options.max_det}",
+            instruction=f"Give {_QUERIES} or less.",
+        )
 
 
 def refuse_flips(options: YoloOptions) -> str | None:

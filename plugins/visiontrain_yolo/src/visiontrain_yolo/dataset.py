@@ -35,8 +35,18 @@ _KEPT_BYTES = 256 * 2**20
 _PAD = 0.5
 
 
-def shape_for(width: int, height: int, image_size: int, stride: int) -> tuple[int, int]:
-    """The (height, width) that an image is validated at: its longer side is `image_size`, and a border is added."""
+def shape_for(width: int, height: int, image_size: int, stride: int, *, stretch: bool = False) -> tuple[int, int]:
+    """The (height, width) that an image is validated at: its longer side is `image_size`, and a border is added.
+
+    Args:
+        width: In pixels, as `height`.
+        height: Of the image as it is.
+        image_size: The model's.
+        stride: The model's largest.
+        stretch: Both sides are `image_size`.
+    """
+    if stretch:
+        return image_size, image_size
     longest = max(width, height)
     sides = (height, width)
     found = [int(np.ceil(side / longest * image_size / stride + _PAD)) * stride for side in sides]
@@ -56,14 +66,23 @@ class IndexedObjects(YOLODataset):
         image_size: Of the longer side, in pixels; a multiple of `stride`.
         stride: The model's largest.
         settings: Ultralytics' hyperparameters; None for images as they are, each at its own shape.
+        stretch: Make both sides of an image as long as the longer one would be, as RT-DETR sees them.
     """
 
     def __init__(
-        self, index: DatasetIndex, split: str, task: Task, *, image_size: int, stride: int, settings: Any = None
+        self,
+        index: DatasetIndex,
+        split: str,
+        task: Task,
+        *,
+        image_size: int,
+        stride: int,
+        settings: Any = None,
+        stretch: bool = False,
     ) -> None:
         self.index, self.split, self.task = index, split, task
         self.imgsz = self.image_size = image_size
-        self.stride, self.augment = stride, settings is not None
+        self.stride, self.augment, self.stretch = stride, settings is not None, stretch
         self.keypoints = 0 if index.skeleton is None else len(index.skeleton.names)
         self.data = {
             "names": dict(enumerate(index.classes)),
@@ -107,7 +126,9 @@ class IndexedObjects(YOLODataset):
         label["img"], label["ori_shape"], label["resized_shape"] = pixels, (image.height, image.width), (height, width)
         label["ratio_pad"] = (height / image.height, width / image.width)
         if not self.augment:
-            label["rect_shape"] = shape_for(image.width, image.height, self.image_size, self.stride)
+            label["rect_shape"] = shape_for(
+                image.width, image.height, self.image_size, self.stride, stretch=self.stretch
+            )
         found: dict[str, Any] = self.update_labels_info(label)
         return found
 
@@ -116,11 +137,11 @@ class IndexedObjects(YOLODataset):
         raise RuntimeError("images come from the index")
 
     def _resized(self, position: int, path: str) -> Pixels:
-        """BGR, (height, width, 3), the longer side as it is trained on; the caller's to change."""
+        """BGR, (height, width, 3), its sides as it is trained on; the caller's to change."""
         if position in self._kept:
             self._kept.move_to_end(position)
         else:
-            pixels = resize(np.asarray(read_rgb(path)), self.image_size)
+            pixels = resize(np.asarray(read_rgb(path)), self.image_size, stretch=self.stretch)
             if not self.augment:
                 return pixels
             self._keep(position, pixels)
@@ -139,14 +160,14 @@ class IndexedObjects(YOLODataset):
         return {**self.__dict__, "_kept": OrderedDict(), "_kept_bytes": 0}
 
 
-def resize(rgb: Pixels, longest: int) -> Pixels:
-    """RGB to BGR, its longer side `longest` pixels."""
+def resize(rgb: Pixels, longest: int, *, stretch: bool = False) -> Pixels:
+    """RGB to BGR, its longer side `longest` pixels; or both sides, where it is stretched."""
     height, width = rgb.shape[:2]
     bgr = np.ascontiguousarray(rgb[:, :, ::-1])
     ratio = longest / max(height, width)
-    if ratio == 1:
+    size = [longest if stretch else min(int(np.ceil(side * ratio)), longest) for side in (width, height)]
+    if size == [width, height]:
         return bgr
-    size = [min(int(np.ceil(side * ratio)), longest) for side in (width, height)]
     found: Any = cv2.resize(bgr, size, interpolation=cv2.INTER_LINEAR)
     return found  # type: ignore[no-any-return]
 

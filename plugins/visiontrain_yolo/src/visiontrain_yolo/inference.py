@@ -26,21 +26,54 @@ from visiontrain.worker.context import EvaluateContext
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.build import build_model, stride_of
 from visiontrain_yolo.classifying import ClassLearner
+from visiontrain_yolo.contradictions import refuse_for_model
 from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
+from visiontrain_yolo.heads import choose_head
 from visiontrain_yolo.learner import ObjectLearner
+from visiontrain_yolo.names import is_rtdetr
 from visiontrain_yolo.options import YoloOptions
 from visiontrain_yolo.settings import settings_of
 from visiontrain_yolo.shapes import ShapeSampler
 
-__all__ = ["FRAMEWORK", "evaluate_checkpoint", "image_config", "load"]
+__all__ = ["FRAMEWORK", "evaluate_checkpoint", "image_config", "is_stretched", "learner_class", "load", "skeleton_of"]
 
 FRAMEWORK = "yolo"
 
+#: `ImageConfig`'s word for images whose both sides are resized.
+_STRETCHED = "squash"
 
-def image_config(image_size: int) -> ImageConfig:
-    """How Ultralytics' models want their images, as a checkpoint keeps it: the longer side resized, then a border."""
-    size = (image_size, image_size)
-    return ImageConfig(size, (0.0,) * 3, (1.0,) * 3, interpolation="bilinear", crop_pct=1.0, crop_mode="border")
+
+def image_config(image_size: int, *, stretch: bool) -> ImageConfig:
+    """How Ultralytics' detectors want their images, as a checkpoint keeps it.
+
+    Args:
+        image_size: In pixels.
+        stretch: Both sides are resized to it; else the longer one, and a border is added.
+    """
+    mode = _STRETCHED if stretch else "border"
+    return ImageConfig(
+        (image_size, image_size), (0.0,) * 3, (1.0,) * 3, interpolation="bilinear", crop_pct=1.0, crop_mode=mode
+    )
+
+
+def is_stretched(saved: SavedModel) -> bool:
+    """Whether a detector wants both sides of its images resized."""
+    return saved.image.crop_mode == _STRETCHED
+
+
+def skeleton_of(saved: SavedModel) -> Skeleton | None:
+    """What the keypoints of a model for poses are; of other models, None."""
+    text = saved.metadata.get("skeleton") if saved.task == Task.pose else None
+    return Skeleton.from_json(text) if text else None
+
+
+def learner_class(name: str) -> type[ObjectLearner]:
+    """What trains and evaluates a model of that name."""
+    if is_rtdetr(name):
+        from visiontrain_yolo.rtdetr_learner import RtDetrLearner
+
+        return RtDetrLearner
+    return ObjectLearner
 
 
 def load(checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
@@ -86,13 +119,15 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
             device=device,
         )  # fmt: skip
         return evaluate(context, classifier, images, ClassMap(data, saved), settings)
-    image_size = saved.image.size[0]
+    refuse_for_model(options, saved.model)
+    image_size, stretch = saved.image.size[0], is_stretched(saved)
     _check_skeleton(data, saved)
     built: Any = model.to(device)
     built.args = settings_of(options, task=params.task, epochs=1, image_size=image_size)
     weights = saved.metadata.get("class_weights")
     built.class_weights = None if weights is None else torch.tensor(weights, device=device)
-    learner = ObjectLearner(
+    choose_head(model, nms=options.nms, max_det=options.max_det)
+    learner = learner_class(saved.model)(
         model,
         saved.classes,
         device,
@@ -104,7 +139,7 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
         iou=options.iou,
         max_det=options.max_det,
     )
-    batches = SplitObjects(data, params, image_size, stride_of(model), workers=workers, device=device)
+    batches = SplitObjects(data, params, image_size, stride_of(model), stretch=stretch, workers=workers, device=device)
     context.log(
         f"{saved.model}, epoch {saved.epoch}, on {batches.images} images of {', '.join(params.splits)}: {precision} on "
         f"{device}."
@@ -120,6 +155,7 @@ class SplitObjects:
         params: Which splits, and how many images at once.
         image_size: Of the longer side, in pixels.
         stride: The model's largest.
+        stretch: Make both sides of an image as long.
         workers: Loader processes.
         device: Where the batches will go.
 
@@ -134,6 +170,7 @@ class SplitObjects:
         image_size: int,
         stride: int,
         *,
+        stretch: bool,
         workers: int,
         device: torch.device,
     ) -> None:
@@ -144,8 +181,9 @@ class SplitObjects:
         self._workers, self._device = workers, device
         self._parts = []
         for split in params.splits:
-            images = IndexedObjects(data, split, Task(params.task), image_size=image_size, stride=stride)
-            shapes = (shape_for(*size, image_size, stride) for size in data.sizes(split))
+            task = Task(params.task)
+            images = IndexedObjects(data, split, task, image_size=image_size, stride=stride, stretch=stretch)
+            shapes = (shape_for(*size, image_size, stride, stretch=stretch) for size in data.sizes(split))
             self._parts.append((ObjectBatches(images), ShapeSampler(shapes, params.batch_size)))
         self.images = sum(data.splits[split] for split in params.splits)
         self.batches = sum(sampler.batches for _, sampler in self._parts)

@@ -16,8 +16,9 @@ from ultralytics.utils.loss import E2ELoss
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.randomness import derive_seed
 from visiontrain_yolo.batches import ObjectBatch
-from visiontrain_yolo.build import in_float32
 from visiontrain_yolo.evaluation import DetectionEvaluation
+from visiontrain_yolo.float32 import in_float32
+from visiontrain_yolo.heads import ends_in_rows
 from visiontrain_yolo.oriented import OrientedEvaluation
 from visiontrain_yolo.posing import PoseEvaluation
 from visiontrain_yolo.segmenting import SegmentEvaluation
@@ -85,7 +86,16 @@ class ObjectLearner:
             pixels = self._normalized(chosen)
             if size is not None:
                 pixels = functional.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
-            yield self.loss(self.model(pixels), chosen) / images
+            yield self.loss(self.forward(pixels, chosen), chosen) / images
+
+    def forward(self, pixels: torch.Tensor, batch: ObjectBatch) -> Any:  # noqa: ARG002 - for models that learn with it
+        """What the model says of a training batch, raw.
+
+        Args:
+            pixels: As the model takes them.
+            batch: Whose objects are to be found.
+        """
+        return self.model(pixels)
 
     def predict(self, batch: ObjectBatch) -> tuple[Any, torch.Tensor]:
         """What the model says of images, decoded, and the sum of their losses. The model is set to evaluation."""
@@ -99,6 +109,11 @@ class ObjectLearner:
             total, self._last = self._criterion(in_float32(predictions), batch.values)
         found: torch.Tensor = total.sum()
         return found
+
+    @property
+    def end_to_end(self) -> bool:
+        """Whether the model gives a row an object, of which none are suppressed."""
+        return ends_in_rows(self.model)
 
     def last_losses(self) -> dict[str, float]:
         """What the last batch's loss is made of, or its last part's: box_loss, cls_loss...; means over images."""

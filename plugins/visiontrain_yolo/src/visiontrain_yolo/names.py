@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["DEFAULT_MODEL", "MODEL_PATTERNS", "ModelName", "all_models", "resolve_model"]
+__all__ = ["DEFAULT_MODEL", "MODEL_PATTERNS", "ModelName", "all_models", "has_two_heads", "is_rtdetr", "resolve_model"]
 
 #: The model's name that stands for the smallest current one of the data's task.
 DEFAULT_MODEL = "yolo"
@@ -16,6 +16,9 @@ DEFAULT_MODEL = "yolo"
 _CURRENT = "yolo26"
 _FAMILIES = ("yolo26", "yolo12", "yolo11", "yolov8")
 _SIZES = "nsmlx"
+
+#: RT-DETR's models, which detect and nothing else; and whether weights of them are published.
+_RTDETR = {"rtdetr-l": True, "rtdetr-x": True, "rtdetr-resnet50": False, "rtdetr-resnet101": False}
 
 #: What a name ends with, by task.
 _SUFFIXES = {
@@ -50,6 +53,18 @@ def all_models(tasks: tuple[Task, ...]) -> Iterator[ModelName]:
                 # Of YOLO12 its authors published detectors alone.
                 published = family != "yolo12" or task is Task.detect
                 yield ModelName(f"{family}{size}{_SUFFIXES[task]}", task, published)
+    if Task.detect in tasks:
+        yield from (ModelName(name, Task.detect, published) for name, published in _RTDETR.items())
+
+
+def is_rtdetr(name: str) -> bool:
+    """Whether a model's name is one of RT-DETR's, which differ from YOLO's in how they see images and learn."""
+    return name in _RTDETR
+
+
+def has_two_heads(name: str) -> bool:
+    """Whether a detector's boxes need to be suppressed only where one wants that."""
+    return name.startswith(_CURRENT)
 
 
 def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> str:
@@ -67,10 +82,16 @@ def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> str:
         return f"{_CURRENT}{_SIZES[0]}{_SUFFIXES[task]}"
     found = next((model for model in all_models(tasks) if model.name == name), None)
     if found is None:
-        raise SpecError("model", f"there is no {name!r}", instruction="visiontrain models 'yolo*' lists them.")
+        raise SpecError(
+            "model", f"there is no {name!r}", instruction="visiontrain models --framework yolo lists all that there is."
+        )
     if found.task is not task:
-        other = name.split("-", maxsplit=1)[0] + _SUFFIXES[task]
-        raise SpecError("model", f"{name} is for the task {found.task}, not for {task}", instruction=f"Give {other}.")
+        stem = f"{_CURRENT}{_SIZES[0]}" if is_rtdetr(name) else name.split("-", maxsplit=1)[0]
+        raise SpecError(
+            "model",
+            f"{name} is for the task {found.task}, not for {task}",
+            instruction=f"Give {stem}{_SUFFIXES[task]}.",
+        )
     return name
 
 
@@ -78,4 +99,5 @@ def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> str:
 MODEL_PATTERNS: tuple[str, ...] = (
     DEFAULT_MODEL,
     *(f"{family}[{_SIZES}]{suffix}" for family in _FAMILIES for suffix in _SUFFIXES.values()),
+    *_RTDETR,
 )

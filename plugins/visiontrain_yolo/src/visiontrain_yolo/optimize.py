@@ -109,7 +109,7 @@ def build_optimizer(model: nn.Module, choice: Choice, weight_decay: float) -> to
 
 
 class YoloUpdates(Updates):
-    """Ultralytics' steps: warmup of learning rates, momentum and accumulation; gradients are sums over images.
+    """Ultralytics' steps: warmup of learning rates, momentum and accumulation; gradients are sums.
 
     Args:
         model: Whose parameters the optimizer holds.
@@ -118,6 +118,7 @@ class YoloUpdates(Updates):
         choice: The learning rates and momentums.
         factor: Share of the learning rate by epoch, counted from 0.
         clip_grad: Largest norm of the gradients of a step; 0 leaves them.
+        per_image: They are sums over images, as YOLO's; else over batches, as RT-DETR's.
         average: Follows each step.
     """
 
@@ -130,10 +131,11 @@ class YoloUpdates(Updates):
         choice: Choice,
         factor: Callable[[int], float],
         clip_grad: float,
+        per_image: bool,
         average: WeightAverage | None,
     ) -> None:
         super().__init__(model, optimizer, self._rate, accumulate=plan.accumulate, clip_grad=clip_grad, average=average)
-        self._plan, self._choice, self._factor = plan, choice, factor
+        self._plan, self._choice, self._factor, self._per_image = plan, choice, factor, per_image
         self._parameters = list(model.parameters())
 
     def batches_of(self, step: int) -> int:
@@ -142,7 +144,8 @@ class YoloUpdates(Updates):
 
     def prepare(self, step: int, images: int) -> None:
         """Make sums of means, and set each group's learning rate and momentum."""
-        torch._foreach_mul_([p.grad for p in self._parameters if p.grad is not None], float(images))
+        count = images if self._per_image else self.batches_of(step)
+        torch._foreach_mul_([p.grad for p in self._parameters if p.grad is not None], float(count))
         done = self._plan.warmed(step)
         for group in self._optimizer.param_groups:
             start = self._choice.warmup_bias_lr if group.get("param_group") == "bias" else 0.0

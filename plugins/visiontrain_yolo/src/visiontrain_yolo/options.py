@@ -42,6 +42,9 @@ _IDENTITY = ("optimizer", "freeze", "ema_decay")
 #: What Ultralytics' nominal batch is: the images whose gradients make one step.
 _NOMINAL = 64
 
+#: Steps that an epoch has at least, where it has the batches: of 300 images Ultralytics makes five, and learns little.
+_STEPS = 20
+
 _CLOSE_MOSAIC = 10
 
 
@@ -85,6 +88,7 @@ class YoloOptions:
     dropout: float = 0.0
     auto_augment: str = "randaugment"
     erasing: float = 0.4
+    nms: bool = True
     iou: float = 0.7
     max_det: int = 300
     precision: str = "auto"
@@ -119,13 +123,19 @@ class YoloOptions:
         closing = _CLOSE_MOSAIC if self.close_mosaic is None else self.close_mosaic
         return max(0, epochs - closing) if closing and self.blends else epochs
 
-    def accumulated(self, batch_size: int) -> int:
-        """Batches that make one step."""
-        return self.accumulate or max(1, round(_NOMINAL / batch_size))
+    def accumulated(self, batch_size: int, batches: int) -> int:
+        """Batches that make one step.
 
-    def scaled_weight_decay(self, batch_size: int) -> float:
-        """The weight decay for the images that make one step."""
-        return self.weight_decay * batch_size * self.accumulated(batch_size) / _NOMINAL
+        Args:
+            batch_size: Images of a batch.
+            batches: Of an epoch.
+        """
+        usual = self.accumulate or max(1, min(round(_NOMINAL / batch_size), batches // _STEPS))
+        return min(usual, batches)
+
+    def scaled_weight_decay(self, batch_size: int, batches: int) -> float:
+        """The weight decay for the images that make one step; arguments as for `accumulated`."""
+        return self.weight_decay * batch_size * self.accumulated(batch_size, batches) / _NOMINAL
 
     def conditions(self) -> dict[str, Any]:
         """Those that a resumed run must share to be exact."""

@@ -51,7 +51,8 @@ _LEARNING = (
     ),
     Option(
         name="accumulate", type="int", default=_DEFAULT.accumulate, minimum=1, maximum=4096,
-        help="Batches that make one step together. By default as many as have 64 images; fewer during warmup.",
+        help="Batches that make one step together. By default as many as have 64 images, but an epoch has 20 steps "
+        "where it can; fewer during warmup.",
     ),
     Option(
         name="clip_grad", type="float", default=_DEFAULT.clip_grad, minimum=0,
@@ -139,6 +140,11 @@ _CLASSIFIERS = (
 
 _RUNNING = (
     Option(
+        name="nms", type="bool", default=_DEFAULT.nms,
+        help="Of YOLO26: of boxes that overlap keep the best one (non-maximum suppression); false: use its other head, "
+        "which finds each object once.",
+    ),
+    Option(
         name="iou", type="float", default=_DEFAULT.iou, minimum=0, maximum=1,
         help="Of two boxes of a class that overlap more than this (intersection over union), the better one is kept.",
     ),
@@ -176,11 +182,12 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 
 MANIFEST = Manifest(
     name="yolo",
-    summary="Detection, segmentation, poses, turned boxes and classes: YOLO26, 12, 11 and v8",
+    summary="Detection, segmentation, poses, turned boxes and classes: YOLO26, 12, 11, v8 and RT-DETR",
     licence="AGPL-3.0-or-later",
     tasks=(Task.detect, Task.segment, Task.pose, Task.obb, Task.classify),
     aliases=("ultralytics",),
     models=MODEL_PATTERNS,
+    export_formats=("onnx", "torchscript", "openvino"),
     options=(*_LEARNING, *_LOSSES, *_AUGMENTATION, *_CLASSIFIERS, *_RUNNING),
     check_options=_check_options,
     defaults=Defaults(epochs=100, batch_size=16),

@@ -22,9 +22,10 @@ from typing import Any
 import PIL.Image
 import torch  # reads OMP_NUM_THREADS, before ultralytics sets it
 
-__all__ = ["MODULES"]
+__all__ = ["MODULES", "import_sealed"]
 
-#: What this plugin uses; imported here, so that nothing of theirs is imported outside of the seal.
+#: What this plugin uses; imported here, so that nothing of theirs is imported outside of the seal. What few models need
+#: is imported for them, with `import_sealed`.
 MODULES = (
     "torchmetrics",  # torchkit's; here for what is said in `_hidden`
     "ultralytics.utils",
@@ -67,7 +68,7 @@ def _hidden() -> Iterator[None]:
 
     Ultralytics asks for it and imports it only when it draws.
     """
-    find = Distribution.from_name
+    find, drawing = Distribution.from_name, sys.modules.get(_DRAWING)
 
     def from_name(name: str) -> Distribution:
         if name == _DRAWING:
@@ -82,11 +83,12 @@ def _hidden() -> Iterator[None]:
     finally:
         Distribution.from_name = find  # type: ignore[method-assign]
         del sys.modules[_DRAWING]
+        if drawing is not None:
+            sys.modules[_DRAWING] = drawing
 
 
-def _import() -> None:
-    if "ultralytics" in sys.modules:
-        raise RuntimeError("ultralytics was imported before it was sealed: import visiontrain_yolo.sealed first")
+def import_sealed(*modules: str) -> None:
+    """Import modules that use ultralytics: nothing of what they do meanwhile stays, but themselves."""
     before, save, open_image = dict(os.environ), torch.save, PIL.Image.open
     with tempfile.TemporaryDirectory(prefix="visiontrain-yolo-") as name, warnings.catch_warnings(), _hidden():
         folder = Path(name)
@@ -96,7 +98,7 @@ def _import() -> None:
         os.environ["YOLO_CONFIG_DIR"] = name
         os.environ.pop("ULTRALYTICS_API_KEY", None)
         try:
-            for module in MODULES:
+            for module in modules:
                 importlib.import_module(module)
         finally:
             torch.save = save  # theirs tries again for half a minute where the disk is full
@@ -106,4 +108,6 @@ def _import() -> None:
     logging.getLogger("ultralytics").setLevel(logging.WARNING)
 
 
-_import()
+if "ultralytics" in sys.modules:
+    raise RuntimeError("ultralytics was imported before it was sealed: import visiontrain_yolo.sealed first")
+import_sealed(*MODULES)

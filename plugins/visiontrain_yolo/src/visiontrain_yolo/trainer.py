@@ -12,7 +12,7 @@ from torch import nn
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, SpecError
-from visiontrain.protocol.inference import EvaluateResult
+from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult
 from visiontrain.protocol.tasks import Task, primary_metric
 from visiontrain.torchkit.checkpoint import read_checkpoint
@@ -22,16 +22,18 @@ from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
 from visiontrain.torchkit.precision import resolve_precision
 from visiontrain.torchkit.randomness import seed_everything
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
-from visiontrain.worker.context import EvaluateContext, RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_yolo.build import build_model, check_image_size, stride_of
-from visiontrain_yolo.contradictions import refuse_flips, refuse_for_task
+from visiontrain_yolo.contradictions import refuse_flips, refuse_for_model, refuse_for_task
+from visiontrain_yolo.exporting import export_checkpoint
 from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint
-from visiontrain_yolo.names import DEFAULT_MODEL, all_models, resolve_model
+from visiontrain_yolo.names import DEFAULT_MODEL, all_models, is_rtdetr, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
 from visiontrain_yolo.options import YoloOptions
 from visiontrain_yolo.parts import parameters_to_freeze
 from visiontrain_yolo.plan import Plan, falling
+from visiontrain_yolo.predicting import Inference
 from visiontrain_yolo.training import Parts, class_parts, object_parts
 from visiontrain_yolo.weights import load_into, read_weights
 
@@ -48,7 +50,10 @@ _IMAGE_SIZES = {Task.classify: 224}
 
 
 class YoloTrainer:
-    """Trains Ultralytics' models."""
+    """Trains Ultralytics' models, and uses what it trained."""
+
+    def __init__(self) -> None:
+        self._inference = Inference()
 
     def describe(self) -> Description:
         """Versions and devices."""
@@ -61,6 +66,14 @@ class YoloTrainer:
         yield ModelInfo(DEFAULT_MODEL, tuple(map(str, TASKS)))
         for model in all_models(TASKS):
             yield ModelInfo(model.name, (str(model.task),))
+
+    def predict(self, params: PredictParams) -> PredictResult:
+        """Say what is in images; the model is kept for the next request."""
+        return self._inference.predict(params)
+
+    def export(self, context: ExportContext) -> ExportResult:
+        """Write a checkpoint's model for other programs."""
+        return export_checkpoint(context)
 
     def evaluate(self, context: EvaluateContext) -> EvaluateResult:
         """Evaluate a checkpoint."""
@@ -81,6 +94,7 @@ class YoloTrainer:
         ):
             context.log(said, level="warning")
         name = resolve_model(params.model, task, TASKS)
+        refuse_for_model(options, name)
         image_size = params.image_size or _IMAGE_SIZES.get(task, _IMAGE_SIZE)
         device = resolve_device(params.device)
         precision = resolve_precision(options.precision, device)
@@ -90,10 +104,11 @@ class YoloTrainer:
         check_image_size(image_size, stride_of(model))
         _freeze(model, options, params, context.log)
         make = class_parts if task is Task.classify else object_parts
-        parts = make(model, data, params, options, image_size=image_size)
+        parts = make(model, name, data, params, options, image_size=image_size)
         choice = choose(params, options, images=data.splits["train"], classes=len(data.classes), log=context.log)
-        optimizer = build_optimizer(model, choice, options.scaled_weight_decay(params.batch_size))
-        plan = _plan(parts.train.batches, params, options)
+        batches = parts.train.batches
+        optimizer = build_optimizer(model, choice, options.scaled_weight_decay(params.batch_size, batches))
+        plan = _plan(batches, params, options)
         updates = YoloUpdates(
             model,
             optimizer,
@@ -101,6 +116,7 @@ class YoloTrainer:
             choice=choice,
             factor=falling(options.schedule, options.final_rate, params.epochs),
             clip_grad=options.clip_grad,
+            per_image=not is_rtdetr(name),
             average=YoloAverage(model, options.ema_decay) if options.ema_decay > 0 else None,
         )
         context.log(
@@ -188,8 +204,7 @@ def _freeze(model: nn.Module, options: YoloOptions, params: TrainParams, log: Ca
 def _plan(batches: int, params: TrainParams, options: YoloOptions) -> Plan:
     # The last epoch is trained without warmup, as Ultralytics does.
     warmup = round(min(options.warmup_epochs, params.epochs - 1) * batches)
-    accumulate = min(options.accumulated(params.batch_size), batches)
-    return Plan(batches, accumulate, warmup)
+    return Plan(batches, options.accumulated(params.batch_size, batches), warmup)
 
 
 def _facts(

@@ -19,8 +19,9 @@ from visiontrain_yolo.build import stride_of
 from visiontrain_yolo.class_weights import class_weights
 from visiontrain_yolo.classifying import ClassLearner, TrainingImages, class_image_config
 from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
-from visiontrain_yolo.inference import image_config
-from visiontrain_yolo.learner import ObjectLearner
+from visiontrain_yolo.heads import choose_head
+from visiontrain_yolo.inference import image_config, learner_class
+from visiontrain_yolo.names import is_rtdetr
 from visiontrain_yolo.options import YoloOptions
 from visiontrain_yolo.settings import settings_of
 from visiontrain_yolo.shapes import ShapeSampler
@@ -48,21 +49,26 @@ class Parts:
 
 
 def object_parts(
-    model: nn.Module, data: DatasetIndex, params: TrainParams, options: YoloOptions, *, image_size: int
+    model: nn.Module, name: str, data: DatasetIndex, params: TrainParams, options: YoloOptions, *, image_size: int
 ) -> Parts:
     """Of detect, segment, pose and obb. The model, on its device, gets what its loss reads."""
+    stretch = is_rtdetr(name)
     task, device, stride = Task(params.task), next(model.parameters()).device, stride_of(model)
     settings = settings_of(options, task=task, epochs=params.epochs, image_size=image_size)
     weights = class_weights(data, options.class_weights_power) if options.class_weights_power > 0 else None
     built: Any = model
     built.args, built.class_weights = settings, None if weights is None else weights.to(device)
-    train = IndexedObjects(data, "train", task, image_size=image_size, stride=stride, settings=settings)
-    val = IndexedObjects(data, "val", task, image_size=image_size, stride=stride)
+    train = IndexedObjects(
+        data, "train", task, image_size=image_size, stride=stride, settings=settings, stretch=stretch
+    )
+    val = IndexedObjects(data, "val", task, image_size=image_size, stride=stride, stretch=stretch)
     order = EpochSampler(data.splits["train"], params.batch_size, params.seed, train=True)
-    shapes = ShapeSampler((shape_for(*size, image_size, stride) for size in data.sizes("val")), params.batch_size)
+    sizes = (shape_for(*size, image_size, stride, stretch=stretch) for size in data.sizes("val"))
+    shapes = ShapeSampler(sizes, params.batch_size)
     batches = ObjectBatches(train, seed=params.seed, closed_from=options.first_closed_epoch(params.epochs))
     workers = default_workers(device) if options.workers is None else options.workers
-    learner = ObjectLearner(
+    choose_head(model, nms=options.nms, max_det=options.max_det)
+    learner = learner_class(name)(
         model,
         data.classes,
         device,
@@ -78,7 +84,7 @@ def object_parts(
         learner,
         EpochLoader(batches, order, workers=min(workers, order.batches), device=device),
         EpochLoader(ObjectBatches(val), shapes, workers=min(workers, shapes.batches), device=device),
-        image_config(image_size),
+        image_config(image_size, stretch=stretch),
         {
             "skeleton": None if data.skeleton is None else data.skeleton.to_json(),
             "class_weights": None if weights is None else weights.tolist(),
@@ -87,7 +93,13 @@ def object_parts(
 
 
 def class_parts(
-    model: nn.Module, data: DatasetIndex, params: TrainParams, options: YoloOptions, *, image_size: int
+    model: nn.Module,
+    name: str,  # noqa: ARG001 - as `object_parts` has it
+    data: DatasetIndex,
+    params: TrainParams,
+    options: YoloOptions,
+    *,
+    image_size: int,
 ) -> Parts:
     """Of classify."""
     device, config = next(model.parameters()).device, class_image_config(image_size)

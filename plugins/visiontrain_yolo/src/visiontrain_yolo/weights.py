@@ -29,8 +29,10 @@ State = dict[str, torch.Tensor]
 _KINDS = "An Ultralytics .pt, safetensors, a torch state dict, or a checkpoint of ours is right."
 _SHOWN = 8
 
-#: A classifier's last layer.
-_OF_CLASSIFIER = re.compile(r"^model\.\d+\.linear\.")
+#: What has a row a class: in YOLO's heads, in classifiers, and in RT-DETR.
+_ROWS = re.compile(
+    r"^model\.\d+\.((one2one_)?cv3\.\d+\.2|linear|denoising_class_embed|enc_score_head|dec_score_head\.\d+)\."
+)
 
 #: The branches of a head that are about keypoints.
 _OF_POINTS = re.compile(r"\.(one2one_)?cv4(_kpts|_sigma)?\.")
@@ -145,15 +147,15 @@ def load_into(model: nn.Module, name: str, weights: FileWeights, log: Callable[[
         )
     source.load_state_dict({**source.state_dict(), **{key: weights.state[key] for key in wanted}}, strict=True)
     target: Any = model
-    before = {key: value.clone() for key, value in target.state_dict().items() if _OF_CLASSIFIER.search(key)}
+    before = {key: value.clone() for key, value in target.state_dict().items() if _ROWS.search(key)}
     target.load(source, verbose=False)
-    _map_classifier(target, source, before)
+    _map_rows(target, source, before)
     _tell(target, source, weights, log)
 
 
 @torch.no_grad()
-def _map_classifier(model: Any, source: Any, before: State) -> None:
-    """Rows of a classifier's last layer go by class names; Ultralytics copies them as they are."""
+def _map_rows(model: Any, source: Any, before: State) -> None:
+    """Rows go by class names; where their number is the same, Ultralytics copies some as they are."""
     theirs, state = [_key(name) for name in source.names.values()], source.state_dict()
     if theirs == [_key(name) for name in model.names.values()] or all(name.isdecimal() for name in theirs):
         return
