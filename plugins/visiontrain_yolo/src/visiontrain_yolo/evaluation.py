@@ -41,20 +41,29 @@ _WITHIN = 0.5
 
 
 def select(
-    found: torch.Tensor, *, classes: int, confidence: float, iou: float, max_det: int, rotated: bool
+    found: torch.Tensor,
+    *,
+    classes: int,
+    confidence: float,
+    iou: float,
+    max_det: int,
+    rotated: bool,
+    end_to_end: bool,
 ) -> list[torch.Tensor]:
     """Of boxes that overlap the best one; a tensor an image: four numbers of the box, score, class, and what follows.
 
     Args:
-        found: Of the model, (batch, 4 + classes + what follows, places).
+        found: Of the model, (batch, 4 + classes + what follows, places); rows as they are returned where its head
+            suppresses nothing, (batch, rows, 6 + what follows).
         classes: How many there are.
         confidence: The least score.
         iou: How much two boxes of a class may overlap.
         max_det: Boxes of an image at the most.
         rotated: Boxes are turned; what follows is the angle.
+        end_to_end: The model gives rows.
     """
     boxes: list[torch.Tensor] = non_max_suppression(
-        found, confidence, iou, nc=classes, multi_label=True, max_det=max_det, rotated=rotated,
+        found, confidence, iou, nc=classes, multi_label=True, max_det=max_det, rotated=rotated, end2end=end_to_end,
         max_time_img=sys.maxsize,  # theirs ends with what was found so far when a machine is slow
     )  # fmt: skip
     return boxes
@@ -137,6 +146,7 @@ class DetectionEvaluation:
             iou=self._iou,
             max_det=self._max_det,
             rotated=self.rotated,
+            end_to_end=self._learner.end_to_end,
         )
         for number, one in enumerate(boxes):
             truth, ignored = self.truth(counted, number, sides), self.truth(others, number, sides)

@@ -138,6 +138,7 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
         seed=0,
         iou=options.iou,
         max_det=options.max_det,
+        edges=() if data.skeleton is None else data.skeleton.edges,
     )
     batches = SplitObjects(data, params, image_size, stride_of(model), stretch=stretch, workers=workers, device=device)
     context.log(

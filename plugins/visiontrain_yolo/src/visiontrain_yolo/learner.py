@@ -53,6 +53,7 @@ class ObjectLearner:
         seed: The run's.
         iou: How much two boxes of a class may overlap.
         max_det: Objects of an image at the most.
+        edges: Pairs of keypoints that belong together, counted from 0; for pictures.
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class ObjectLearner:
         seed: int,
         iou: float,
         max_det: int,
+        edges: tuple[tuple[int, int], ...] = (),
     ) -> None:
         self.model, self._classes, self._device, self._task = model, classes, device, task
         self._image_size, self._stride, self._multi_scale, self._seed = image_size, stride, multi_scale, seed
-        self._iou, self._max_det = iou, max_det
+        self._iou, self._max_det, self._edges = iou, max_det, edges
         init: Any = model.init_criterion
         self._criterion: Any = init()
         self._last: dict[str, torch.Tensor] = {}
@@ -122,7 +124,13 @@ class ObjectLearner:
     def evaluation(self) -> DetectionEvaluation:
         """Begin a pass over the validation split."""
         return _EVALUATIONS[self._task](
-            self, self._classes, self._device, task=self._task, iou=self._iou, max_det=self._max_det
+            self,
+            self._classes,
+            self._device,
+            task=self._task,
+            iou=self._iou,
+            max_det=self._max_det,
+            edges=self._edges,
         )
 
     def _normalized(self, batch: ObjectBatch) -> torch.Tensor:

@@ -79,6 +79,7 @@ def object_parts(
         seed=params.seed,
         iou=options.iou,
         max_det=options.max_det,
+        edges=() if data.skeleton is None else data.skeleton.edges,
     )
     return Parts(
         learner,
