@@ -14,7 +14,7 @@ __all__ = ["CONFIDENCE", "EvaluateSpec", "ExportSpec", "PredictSpec", "make_chec
 
 _FORMAT = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
-#: Largest difference of a probability that an exported model may show. Rounding in float32 gives some 1e-6 to 1e-5.
+#: Largest difference that an exported model may show: of a probability, a score... Rounding in float32 gives some 1e-6.
 TOLERANCE = 1e-4
 
 #: Score from which on an object is told, unless the person says otherwise.
@@ -87,7 +87,7 @@ class ExportSpec(_CheckpointSpec):
         format: As the framework's plugin offers it: onnx, torchscript...
         data: A dataset to compare them on; by default the training's.
         output: A folder to copy the files to: a new or an empty one.
-        tolerance: Largest difference of a probability between the model and what was written, from 0 to 1.
+        tolerance: Largest difference between what the model says and what was written of it, from 0 to 1.
         images: How many images they are compared on.
     """
 

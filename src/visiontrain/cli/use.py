@@ -145,7 +145,7 @@ def export(  # noqa: PLR0917 - typer reads the command line from its parameters
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Largest difference of a probability that is let pass; by default 0.0001."),
+        typer.Option(metavar="X", help="Largest difference that is let pass, from 0 to 1; by default 0.0001."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="The dataset that it is checked on; by default the training's.")
@@ -170,7 +170,7 @@ def export(  # noqa: PLR0917 - typer reads the command line from its parameters
         exported = delivered(found)
         if not as_json:
             console = error_console()
-            say(console, f"Largest difference of a probability: {exported.difference:.2g}")
+            say(console, f"Largest difference: {exported.difference:.2g}")
             for file in exported.files:
                 say_field(console, "written", str(file), whole=True)
         return {"files": [str(file) for file in exported.files], "difference": exported.difference}

@@ -111,7 +111,7 @@ def test_an_export_names_its_files_and_their_difference(counting, trained, tmp_p
     finally:
         shutil.move(tmp_path / "moved", shapes)
     assert (done.exit_code, done.stdout) == (0, "")
-    for text in ("Largest difference of a probability: 1e-06", f"written       {tmp_path / 'out' / 'model.txt'}"):
+    for text in ("Largest difference: 1e-06", f"written       {tmp_path / 'out' / 'model.txt'}"):
         assert text in done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.json", "model.txt"]
 
