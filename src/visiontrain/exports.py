@@ -32,7 +32,8 @@ class Export:
         run_id: The export's run.
         format: onnx, torchscript...
         files: The model's file first, then what lies beside it: preprocessing, class map, large weights.
-        difference: Largest difference between what the model says and what was written of it, on images of the data; from 0 to 1.
+        difference: Largest difference between what the model says and what was written of it, from 0 to 1, on images
+            of the data.
     """
 
     run_id: str
