@@ -91,8 +91,9 @@ def test_photos_are_classified(real_data):
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(real_data):
-    command = [VISIONTRAIN, "train", str(real_data / "bccd"), "--model", "yolo", "--scratch", "--image-size", "64"]
-    command += ["--epochs", "2", "--batch-size", "16", "--json"]
+    data = real_data / "coco128_open" / "data-detect.yaml"
+    command = [VISIONTRAIN, "train", str(data), "--model", "yolo", "--scratch", "--image-size", "64"]
+    command += ["--epochs", "2", "--batch-size", "2", "--json"]
     whole = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         for line in running.stdout:

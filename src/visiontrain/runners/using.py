@@ -170,6 +170,8 @@ def _dataset(
     record = trained.record
     planner.home.prepare()
     skipping = spec.skip_unreadable if isinstance(spec, EvaluateSpec) else True
+    # Of the training's own data: a split that is all there is was trained on, whatever its name says.
+    evaluates_own = isinstance(spec, EvaluateSpec) and spec.data is None
     read = partial(
         index_dataset,
         spec.data or record.data.path,
@@ -177,7 +179,7 @@ def _dataset(
         task=Task(record.task),
         seed=record.spec.get("seed", 0),
         skip_unreadable=skipping or record.spec.get("skip_unreadable", False),
-        for_training=False,
+        for_training=evaluates_own,
         progress=observer.indexing,
     )
     if spec.data is None and not Path(record.data.path).exists():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from visiontrain_harness.runs import record
 
+from visiontrain.checkpoint_specs import EvaluateSpec, ExportSpec
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.runners import using
 
@@ -93,3 +94,27 @@ def test_only_a_folder_with_nothing_in_it_is_exported_to(tmp_path):
     for taken in (tmp_path, tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(SpecError, match="is no empty folder"):
             using._check_free(taken)
+
+
+@pytest.mark.parametrize(
+    ("spec", "as_for_training"),
+    [
+        (EvaluateSpec(run="r"), True),
+        (EvaluateSpec(run="r", data="/other"), False),
+        (ExportSpec(run="r", format="onnx"), False),  # any images will do
+    ],
+)
+def test_the_training_s_own_data_is_read_as_it_was_for_training(monkeypatch, tmp_path, spec, as_for_training):
+    asked = []
+
+    def index(source, **options):
+        asked.append(options["for_training"])
+        return data("train", "val", own=True, uncommon=0)
+
+    monkeypatch.setattr(using, "index_dataset", index)
+    trained = dataclasses.replace(TRAINED, data=dataclasses.replace(TRAINED.data, path=str(tmp_path)))
+    home = SimpleNamespace(prepare=lambda: None, datasets=tmp_path)
+    using._dataset(
+        SimpleNamespace(home=home), SimpleNamespace(record=trained), spec, SimpleNamespace(indexing=lambda _: None)
+    )
+    assert asked == [as_for_training]
