@@ -1,4 +1,4 @@
-"""However it is built and installed, each distribution carries what it needs, and the plugin is found."""
+"""However it is built and installed, each distribution carries what it needs, and the plugins are found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import pytest
 from uv import find_uv_bin
 
 REPO = Path(__file__).parents[2]
-DEFINITION = {path.name: path.read_bytes() for path in (REPO / "envs" / "timm").iterdir() if path.is_file()}
+#: Each plugin's framework with the file that holds its licence.
+LICENCES = {"timm": REPO / "LICENSE", "yolo": REPO / "plugins" / "visiontrain_yolo" / "LICENSE"}
+DEFINITIONS = {
+    name: {path.name: path.read_text("utf-8") for path in (REPO / "envs" / name).iterdir() if path.is_file()}
+    for name in LICENCES
+}
+PLUGINS = [f"plugins/visiontrain_{name}" for name in LICENCES]
 #: What a clone does not have.
 IGNORED = (REPO / ".gitignore").read_text(encoding="utf-8").split()
 JUNK = shutil.ignore_patterns(*(line.rstrip("/") for line in IGNORED if not line.startswith("/")))
@@ -96,16 +102,21 @@ def look(python: Path) -> list[dict[str, object]]:
     return found
 
 
-def assert_is_whole(plugin: dict[str, object]) -> None:
-    """The timm plugin works and carries definition, lock, licence and type marker."""
-    assert (plugin["name"], plugin["distribution"]) == ("timm", "visiontrain-timm")
-    assert plugin["licences"] == [(REPO / "LICENSE").read_text(encoding="utf-8")]
-    assert plugin["typed"] is True
-    assert plugin["definition"] == {name: content.decode() for name, content in DEFINITION.items()}
+def assert_are_whole(plugins: list[dict[str, object]]) -> None:
+    """Both plugins work and carry definition, lock, licence and type marker."""
+    assert sorted(str(plugin["name"]) for plugin in plugins) == sorted(LICENCES)
+    for plugin in plugins:
+        name = str(plugin["name"])
+        assert plugin["distribution"] == f"visiontrain-{name}"
+        assert plugin["licences"] == [LICENCES[name].read_text(encoding="utf-8")]
+        assert plugin["typed"] is True
+        assert plugin["definition"] == DEFINITIONS[name]
 
 
-def test_the_definition_is_what_a_plugin_must_carry():
-    assert set(DEFINITION) >= {"environment.toml", "requirements.lock"}
+def test_definitions_and_licences_are_what_plugins_must_carry():
+    assert all(set(definition) >= {"environment.toml", "requirements.lock"} for definition in DEFINITIONS.values())
+    assert "Apache License" in LICENCES["timm"].read_text("utf-8")
+    assert "GNU AFFERO GENERAL PUBLIC LICENSE" in LICENCES["yolo"].read_text("utf-8")
 
 
 def test_the_core_wheel_holds_every_module_and_no_tests(clone, tmp_path):
@@ -119,7 +130,7 @@ def test_the_core_wheel_holds_every_module_and_no_tests(clone, tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in rest)
 
 
-@pytest.mark.parametrize("source", [".", "plugins/visiontrain_timm", "examples/visiontrain_softmax"])
+@pytest.mark.parametrize("source", [".", *PLUGINS, "examples/visiontrain_softmax"])
 def test_a_wheel_is_the_same_through_the_source_distribution(source, clone, tmp_path):
     direct = contents(build(clone / source, tmp_path / "direct"))
     assert contents(build(clone / source, tmp_path / "through", through_sdist=True)) == direct
@@ -134,26 +145,29 @@ def test_a_wheel_is_the_same_through_the_source_distribution(source, clone, tmp_
 @pytest.mark.parametrize("through_sdist", [False, True], ids=["wheel", "sdist-then-wheel"])
 def test_an_installed_wheel(through_sdist, clone, python, tmp_path):
     core = build(clone, tmp_path / "core", through_sdist=through_sdist)
-    plugin = build(clone / "plugins" / "visiontrain_timm", tmp_path / "plugin", through_sdist=through_sdist)
+    plugins = [build(clone / source, tmp_path / source, through_sdist=through_sdist) for source in PLUGINS]
     shutil.rmtree(clone)
-    uv("pip", "install", "--python", python, core, plugin)
-    (found,) = look(python)
-    assert_is_whole(found)
+    uv("pip", "install", "--python", python, core, *plugins)
+    assert_are_whole(look(python))
 
 
 def test_an_editable_install(clone, python):
-    uv("pip", "install", "--python", python, "--editable", clone, "--editable", clone / "plugins" / "visiontrain_timm")
-    (found,) = look(python)
-    assert_is_whole(found)
+    editable = [part for source in (".", *PLUGINS) for part in ("--editable", clone / source)]
+    uv("pip", "install", "--python", python, *editable)
+    assert_are_whole(look(python))
 
 
 def test_a_clone_installed_with_pip(clone):
     # As the README has it; the clone goes afterwards, so that what was installed stands alone.
     call(sys.executable, "-m", "venv", clone / ".venv", cwd=clone)
-    call(clone / ".venv" / "bin" / "pip", "install", "--quiet", ".", "./plugins/visiontrain_timm", cwd=clone)
+    sources = [".", *(f"./{source}" for source in PLUGINS)]
+    call(clone / ".venv" / "bin" / "pip", "install", "--quiet", *sources, cwd=clone)
     for name in ("src", "plugins", "envs"):
         shutil.rmtree(clone / name)
-    (found,) = look(clone / ".venv" / "bin" / "python")
-    assert_is_whole(found)
+    assert_are_whole(look(clone / ".venv" / "bin" / "python"))
     listed = call(clone / ".venv" / "bin" / "visiontrain", "plugins", "--json")
-    assert [json.loads(line)["name"] for line in listed.splitlines()] == ["timm"]
+    said = [framework for line in listed.splitlines() for framework in json.loads(line)["frameworks"]]
+    assert {framework["name"]: framework["licence"] for framework in said} == {
+        "timm": "Apache-2.0",
+        "yolo": "AGPL-3.0-or-later",
+    }
