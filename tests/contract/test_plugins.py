@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from visiontrain.plugin.hookspecs import ENTRY_POINT_GROUP
-from visiontrain.runners.known import KNOWN_PLUGINS, knowing
+from visiontrain.runners.known import KNOWN_PLUGINS, installing, knowing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,6 +40,13 @@ def test_there_are_plugins():
 class TestPlugin:
     def test_manifest_and_distribution_have_the_same_licence(self, pyproject):
         assert {manifest.licence for manifest in manifests(pyproject)} == {project(pyproject)["license"]}
+
+    def test_another_licence_than_visiontrain_s_is_told_by_its_readme_and_before_it_is_installed(self, pyproject):
+        licence, readme = project(pyproject)["license"], (pyproject.parent / "README.md").read_text(encoding="utf-8")
+        (known,) = (each for each in KNOWN_PLUGINS if each.distribution == project(pyproject)["name"])
+        other = licence != "Apache-2.0"
+        assert (licence in installing([known])) is other
+        assert ("GNU Affero General Public License, version 3" in readme) is other is licence.startswith("AGPL-3.0")
 
     def test_what_is_said_before_it_is_installed_is_so(self, pyproject):
         for manifest in manifests(pyproject):

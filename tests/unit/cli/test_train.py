@@ -18,10 +18,11 @@ def test_a_training_shows_what_was_chosen_and_how_it_went(counting, shapes):
     assert done.exit_code == 0, done.output
     assert done.stdout == ""
     run = Session().run("first")
+    assert run.record.licence == "Apache-2.0"
     shown = done.stderr
     for text in (
         "model         count_small, pretrained (v1)",
-        "framework     counter (visiontrain-counter",
+        f"framework     counter (visiontrain-counter {run.record.plugin_version}, Apache-2.0)",
         "(locked), Python",
         "task          classify",
         f"data          {shapes}: train 12, val 6",
