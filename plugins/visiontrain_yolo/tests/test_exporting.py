@@ -214,5 +214,9 @@ def test_boxes_differ_by_what_they_do_not_share():
     one = {"boxes": torch.tensor([[10.0, 10, 30, 30], [5, 5, 5, 5]]), "scores": torch.tensor([[0.9], [0.5]])}
     half = {**one, "boxes": torch.tensor([[10.0, 10, 30, 20], [5, 5, 5, 5.0001]])}
     assert differs(Task.detect, one, half) == {"scores": 0.0, "boxes": pytest.approx(0.5)}
-    unseen = {**one, "scores": torch.tensor([[0.0005], [0.5]])}
-    assert differs(Task.detect, unseen, {**unseen, "boxes": half["boxes"]})["boxes"] < 1e-3
+    unsure = {**one, "scores": torch.tensor([[0.0005], [0.0001]])}
+    assert differs(Task.detect, unsure, {**unsure, "boxes": half["boxes"]})["boxes"] == pytest.approx(0.5)
+    others = {"boxes": torch.tensor([[0.0, 0, 9, 9]] * 10), "scores": torch.full((10, 1), 0.0007)}
+    among = [{name: torch.cat([each[name], others[name]]) for name in one} for each in (unsure, {**unsure, **half})]
+    among[1]["scores"] = among[0]["scores"]
+    assert differs(Task.detect, *among)["boxes"] == 0

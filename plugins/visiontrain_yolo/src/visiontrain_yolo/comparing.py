@@ -14,9 +14,9 @@ from visiontrain.protocol.tasks import Task
 
 __all__ = ["difference_of"]
 
-#: The least score of what is looked at closely, as evaluation counts it; and of how many places, the best ones.
+#: The least score of what is looked at closely, as evaluation counts it; and how many places at the most and the least.
 _CONFIDENCE = 0.001
-_PLACES = 300
+_PLACES, _ALWAYS = 300, 10
 
 #: Rows whose scores differ by less may come in another order.
 _SAME_SCORE = 1e-3
@@ -27,7 +27,8 @@ Outputs = dict[str, torch.Tensor]
 def difference_of(task: Task, names: Sequence[str], wanted: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
     """How far apart two outputs for one image are.
 
-    ``scores``: the largest difference of one, of all. Of places with a score of 0.001 or more, the 300 best ones:
+    ``scores``: the largest difference of one, of all. Of places with a score of 0.001 or more, the 300 best ones, and
+    of the 10 best ones anyway:
     ``boxes``: 1 less the intersection over union; of turned boxes, how far a corner is off as a share of the diagonal;
     ``keypoints``: the same of a point, or the difference of its score; ``masks``: the largest difference of the
     probability that a pixel is the object's. Boxes with a side below a pixel are compared as if it were one.
@@ -61,7 +62,7 @@ def _best(one: Outputs, other: Outputs) -> tuple[Outputs, Outputs]:
     scores = one["scores"].amax(1)
     # What is not a number is kept, and found out.
     places = scores.nan_to_num(1.0).topk(min(_PLACES, len(scores))).indices
-    places = places[~(scores[places] < _CONFIDENCE)]
+    places = places[~(scores[places] < _CONFIDENCE) | (torch.arange(len(places)) < _ALWAYS)]
     return _taken(one, places), _taken(other, places)
 
 
@@ -75,7 +76,8 @@ def _matched(task: Task, one: Outputs, other: Outputs) -> tuple[Outputs, Outputs
     Rows with about the score of the last one may have been left out for another.
     """
     last = torch.minimum(one["scores"][-1], other["scores"][-1]) + _SAME_SCORE
-    rows = (~(one["scores"] < _CONFIDENCE) & ~(one["scores"] < last)).nonzero()[:, 0]
+    sure = ~(one["scores"] < _CONFIDENCE) & ~(one["scores"] < last)
+    rows = (sure | (torch.arange(len(sure)) < _ALWAYS)).nonzero()[:, 0]
     partners = []
     for row in rows.tolist():
         alike = (other["labels"] == one["labels"][row]) & ((other["scores"] - one["scores"][row]).abs() < _SAME_SCORE)
