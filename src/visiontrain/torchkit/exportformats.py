@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ Run = Callable[[torch.Tensor], "torch.Tensor | Tensors"]
 
 #: Which of their own steps exporters tell of; what went wrong is an exception.
 _LOGGERS = ("torch.onnx", "torch.export", "torch._export", "torch._dynamo", "onnxscript", "onnx_ir")
+
+_TELEMETRY = "openvino_telemetry"
 
 
 class ExportFormat(Protocol):
@@ -93,6 +97,7 @@ class Onnx:
 
     def open(self, path: Path) -> Run:
         """Load the file with onnxruntime, on the CPU."""
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would note each use in the person's home, and report it
         import onnxruntime  # type: ignore[import-untyped]
 
         onnxruntime.set_default_logger_severity(3)
@@ -143,7 +148,7 @@ class TorchScript:
 
 
 class OpenVino:
-    """OpenVINO's intermediate representation, made from ONNX. Nothing of its Python converter is used: that reports."""
+    """OpenVINO's intermediate representation, made from ONNX."""
 
     name = "openvino"
     file = "model.xml"
@@ -156,7 +161,7 @@ class OpenVino:
         between = path.with_name("between")
         between.mkdir()
         Onnx().write(model, images, between / Onnx.file, description)
-        openvino: Any = import_module("openvino")
+        openvino = _openvino()
 
         try:
             converted = openvino.Core().read_model(between / Onnx.file)
@@ -172,7 +177,7 @@ class OpenVino:
 
     def open(self, path: Path) -> Run:
         """Load the file on the CPU, computed in float32: OpenVINO would take bfloat16 where the processor has it."""
-        openvino: Any = import_module("openvino")
+        openvino = _openvino()
 
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         compiled = openvino.Core().compile_model(path, "CPU", settings)
@@ -184,6 +189,18 @@ class OpenVino:
             return tuple(torch.from_numpy(request.get_output_tensor(n).data.copy()) for n in outputs)
 
         return run
+
+
+def _openvino() -> Any:
+    """OpenVINO without what reports its use: a mere import would reach a server, and leave an id in one's home."""
+    if "openvino" in sys.modules:
+        return import_module("openvino")
+    missing: Any = None  # what makes an import fail: OpenVINO then takes a stand-in of its own that does nothing
+    sys.modules[_TELEMETRY] = missing
+    try:
+        return import_module("openvino")
+    finally:
+        del sys.modules[_TELEMETRY]
 
 
 #: Those that every torch-based plugin can offer; OpenVINO is for environments that have it.
