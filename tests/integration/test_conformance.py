@@ -7,6 +7,8 @@ from typing import ClassVar
 import pytest
 
 from visiontrain.testing import PluginConformance
+from visiontrain.testing.checks.borders import Borders
+from visiontrain.testing.checks.using import Using
 
 
 @pytest.mark.timeout(1800)
@@ -25,3 +27,41 @@ class TestYoloDetects(PluginConformance):
     options: ClassVar = {"workers": 0}
     image_size = 64
     varying = ("position.seconds",)
+
+
+class YoloTask(Borders, Using):
+    """What another task changes: training, evaluating and predicting, within the plugin's borders.
+
+    Stopping and exporting of each task is tested inside the environment, by the plugin's tests: in a tenth of the time.
+    """
+
+    framework = "yolo"
+    options: ClassVar = {"workers": 0}
+    image_size = 64
+    varying = ("position.seconds",)
+    test_exports_are_files_and_their_difference = None
+
+
+@pytest.mark.timeout(1800)
+class TestYoloSegments(YoloTask):
+    model = "yolo11n-seg"
+    task = "segment"
+
+
+@pytest.mark.timeout(1800)
+class TestYoloFindsPoses(YoloTask):
+    model = "yolo26n-pose"
+    task = "pose"
+    images_per_class = 24  # there is one class
+
+
+@pytest.mark.timeout(1800)
+class TestYoloFindsTurnedBoxes(YoloTask):
+    model = "yolov8n-obb"
+    task = "obb"
+
+
+@pytest.mark.timeout(1800)
+class TestYoloClassifies(YoloTask):
+    model = "yolo26n-cls"
+    task = "classify"
