@@ -123,7 +123,7 @@ def straight(harness, _runs, tmp_path_factory):
 
 def test_loader_processes_change_nothing_and_end_with_the_run(harness):
     for workers in (0, 2):
-        harness.train(f"{workers}", epochs=1, options={"workers": workers, "mixup": 1.0})
+        harness.train(f"{workers}", epochs=1, options={"workers": workers, "mixup": 1.0, "close_mosaic": 0})
         assert multiprocessing.active_children() == []
     assert_same_run(harness, "0", "2")
 

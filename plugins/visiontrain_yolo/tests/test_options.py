@@ -21,7 +21,7 @@ RENAMED = {
     "final_rate": "lrf", "class_weights_power": "cls_pw", "multi_scale": "multi_scale", "momentum": None,
     "warmup_momentum": None, "warmup_bias_lr": None, "close_mosaic": None, "precision": None, "patience": None,
     "workers": None, "schedule": None, "accumulate": None, "clip_grad": None, "ema_decay": None, "freeze": None,
-    "checkpoint_minutes": None,
+    "checkpoint_minutes": None, "nms": None,
 }  # fmt: skip
 
 

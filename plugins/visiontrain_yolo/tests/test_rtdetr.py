@@ -56,7 +56,10 @@ def same(one, other):
 
 @pytest.mark.parametrize(
     "options",
-    [{"workers": 2, "close_mosaic": 1}, {"precision": "bf16", "multi_scale": 0.5, "mixup": 0.5, "accumulate": 2}],
+    [
+        {"workers": 2, "close_mosaic": 1},
+        {"precision": "bf16", "multi_scale": 0.5, "mixup": 0.5, "close_mosaic": 1, "accumulate": 2},
+    ],
     ids=["2 workers", "bf16, multi-scale, mixup, accumulated"],
 )
 def test_stopped_at_random_steps(harness, small, options):

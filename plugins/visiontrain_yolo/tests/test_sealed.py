@@ -102,6 +102,34 @@ print(json.dumps({
 """
 
 
+#: What checks an export, each on a model that gives what it gets.
+CHECK = """
+import sys, time
+wrong = []
+def hear(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        wrong.append([event, repr(arguments)[:200]])
+sys.addaudithook(hear)
+import onnx, torch
+from pathlib import Path
+from visiontrain.torchkit.exportformats import Onnx, OpenVino, _openvino
+shape = ["batch", 3, 4, 4]
+values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in ("images", "found")]
+graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["images"], ["found"])], "g", values[:1], values[1:])
+onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), "model.onnx")
+images = torch.rand(2, 3, 4, 4)
+openvino = _openvino()
+openvino.save_model(openvino.Core().read_model("model.onnx"), "model.xml")
+for format_, name in ((Onnx(), "model.onnx"), (OpenVino(), "model.xml")):
+    (found,) = format_.open(Path(name))(images)
+    assert torch.equal(found, images)
+time.sleep(1)  # for what is done in threads
+assert "openvino_telemetry" not in sys.modules
+import json
+print(json.dumps(wrong))
+"""
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sealed")
@@ -173,3 +201,17 @@ def test_trainings_and_evaluations_write_in_their_runs_alone_and_reach_nobody(tm
     assert facts["untouched"]
     assert facts["written"] == [".json", ".png", ".pt", ".svg"]
     assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_what_runs_exported_models_reports_to_nobody(tmp_path):
+    for name in ("home", "tmp", "work"):
+        (tmp_path / name).mkdir()
+    variables = {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "PATH": "/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=variables, capture_output=True, text=True, timeout=240, check=False,
+        cwd=tmp_path / "work",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert list((tmp_path / "home").rglob("*")) == []
+    assert [path.name for path in (tmp_path / "tmp").iterdir() if not path.name.startswith("torchinductor_")] == []

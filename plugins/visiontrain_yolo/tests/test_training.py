@@ -91,6 +91,7 @@ def test_nothing_is_written_beside_checkpoints_and_artifacts(harness):
         ({"options": {"freeze": "3"}}, "random weights"),
         ({"options": {"freeze": "a"}}, "freeze"),
         ({"options": {"close_mosaic": 1, "mosaic": 0}}, "no effect"),
+        ({"options": {"mixup": 0.5}}, "mixup: has no effect with 2 epochs"),
         ({"task": "semantic"}, "not semantic"),
     ],
 )

@@ -41,6 +41,9 @@ __all__ = ["ConsoleObserver"]
 #: An epoch's line is this long at the most, also where no terminal says how wide it is.
 _LINE = 110
 
+#: A part of a loss from which on its fractions tell nothing: several have to fit into a line.
+_LARGE = 100
+
 #: Images a second from which on fractions of one tell nothing.
 _FEW = 10
 
@@ -215,5 +218,7 @@ def _losses(values: Mapping[str, float | None]) -> str:
     """What the latest batch's loss is made of, by name."""
     parts = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
     return ", ".join(
-        f"{clean(name)} {metric(value)}" for name, value in parts.items() if name != "train" and value is not None
+        f"{clean(name)} {value:,.{2 if value < _LARGE else 0}f}"
+        for name, value in parts.items()
+        if name != "train" and value is not None
     )

@@ -65,7 +65,7 @@ def test_the_parts_of_a_loss_are_told_where_there_is_room(width, told):
         observer.event(Told().progress("train", 1, 5, epochs=2, **values))
         while "loss 3.5000" not in written(observed):
             time.sleep(0.01)
-    assert ("loss 3.5000 (box 1.2500, cls 12.50)" in written(observed)) is told
+    assert ("loss 3.5000 (box 1.25, cls 12.50)" in written(observed)) is told
 
 
 def test_a_terminal_has_a_bar_while_the_run_goes_on_and_keeps_the_epochs():

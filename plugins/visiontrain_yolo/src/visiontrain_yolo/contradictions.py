@@ -12,7 +12,7 @@ from visiontrain_yolo.names import has_two_heads, is_rtdetr
 if TYPE_CHECKING:
     from visiontrain_yolo.options import YoloOptions
 
-__all__ = ["refuse_contradictions", "refuse_flips", "refuse_for_model", "refuse_for_task"]
+__all__ = ["refuse_contradictions", "refuse_flips", "refuse_for_epochs", "refuse_for_model", "refuse_for_task"]
 
 #: Options that classifiers alone heed, and those that they alone don't.
 _OF_CLASSIFIERS = ("dropout", "auto_augment", "erasing")
@@ -70,6 +70,24 @@ def refuse_for_task(options: YoloOptions, task: Task) -> None:
     for field in fields(options):
         if field.name in idle and getattr(options, field.name) != field.default:
             raise _without_effect(field.name, f"the task {task}", "Leave it out.")
+
+
+def refuse_for_epochs(options: YoloOptions, epochs: int) -> None:
+    """Refuse what is asked of images that are made of several, where all epochs are trained on single ones.
+
+    Raises:
+        SpecError: names it.
+    """
+    if options.first_closed_epoch(epochs) > 0:
+        return
+    usual = {field.name: field.default for field in fields(options)}
+    for name in ("mosaic", "mixup", "cutmix", "copy_paste"):
+        if getattr(options, name) not in (0, usual[name]):
+            raise _without_effect(
+                name,
+                f"{epochs} epochs: training images are single ones in the last ones, and here in all of them",
+                f"Leave it out, or set close_mosaic below {epochs}.",
+            )
 
 
 def refuse_for_model(options: YoloOptions, name: str) -> None:

@@ -25,7 +25,7 @@ from visiontrain.torchkit.state import CheckpointKeeper, Facts
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_yolo.build import build_model, check_image_size, stride_of
-from visiontrain_yolo.contradictions import refuse_flips, refuse_for_model, refuse_for_task
+from visiontrain_yolo.contradictions import refuse_flips, refuse_for_epochs, refuse_for_model, refuse_for_task
 from visiontrain_yolo.exporting import export_checkpoint
 from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint
 from visiontrain_yolo.names import DEFAULT_MODEL, all_models, is_rtdetr, resolve_model
@@ -86,6 +86,7 @@ class YoloTrainer:
         _check(params, data)
         task = Task(params.task)
         refuse_for_task(options, task)
+        refuse_for_epochs(options, params.epochs)
         if (
             task is Task.pose
             and data.skeleton is not None
