@@ -1,4 +1,4 @@
-"""Ultralytics' models on real data, of each layout and task: trained, stopped, resumed, evaluated."""
+"""Ultralytics' models on real data, of each layout and task: trained, stopped, resumed, evaluated, asked, exported."""
 
 from __future__ import annotations
 
@@ -53,6 +53,22 @@ def check_artifacts(run, heads):
         assert sheet.width > 800
 
 
+def check_predictions(run, task, files):
+    """What is found lies in the image, and has what the task is about: little and badly, after one epoch."""
+    found = run.predict(files, confidence=0.001, progress=False)
+    assert [prediction.path for prediction in found] == files
+    for prediction in found:
+        with Image.open(prediction.path) as image:
+            assert (prediction.width, prediction.height) == image.size
+        for one in prediction.objects:
+            left, top, right, bottom = one.box
+            assert 0 <= left <= right <= prediction.width
+            assert 0 <= top <= bottom <= prediction.height
+            assert (one.mask is not None, bool(one.keypoints), one.quad is not None) == (
+                task == "segment", task == "pose", task == "obb",
+            )  # fmt: skip
+
+
 CASES = [
     ("bccd", "detect", "yolo11n"),
     ("coco128_open/data-detect.yaml", "detect", "yolov8n"),
@@ -65,7 +81,7 @@ HEADS = {"detect": ["box"], "segment": ["box", "mask"], "pose": ["box", "pose"],
 
 
 @pytest.mark.parametrize(("name", "task", "model"), CASES)
-def test_each_layout_is_trained_on_and_evaluated(real_data, tmp_path, name, task, model):
+def test_each_layout_is_trained_on_and_used(real_data, tmp_path, name, task, model):
     data = outlines(real_data, tmp_path / "outlines") if name == "outlines" else real_data / name
     source = real_data / ("coco128_open" if name == "outlines" else name.partition("/")[0])
     before = snapshot(source)
@@ -76,6 +92,7 @@ def test_each_layout_is_trained_on_and_evaluated(real_data, tmp_path, name, task
     for metric in ("map50", "map50_95", "precision", "recall", "val_loss"):
         assert again.metrics[metric] == pytest.approx(run.metrics[metric], abs=1e-6), metric
     check_artifacts(again, HEADS[task])
+    check_predictions(run, task, sorted(source.rglob("*.jpg"))[:3])
     assert snapshot(source) == before
 
 
@@ -85,6 +102,7 @@ def test_photos_are_classified(real_data):
     run = vt.train(data, model="yolo26n-cls", weights="scratch", image_size=64, epochs=1, progress=False)
     tested = run.evaluate(progress=False)
     assert tested.record.spec["splits"] == ["test"]
+    assert run.export("onnx", images=4, progress=False).difference < 1e-4
     artifacts = {path.name for path in (tested.run_dir / "artifacts").iterdir()}
     assert artifacts == {"confusion_matrix.json", "confusion_matrix.svg"}
     assert snapshot(data) == before
