@@ -28,7 +28,7 @@ patched = [(torch, "save"), (torch, "load"), (PIL.Image, "open"), (cv2, "imread"
 patched = [(owner, name, getattr(owner, name)) for owner, name in patched]
 threads = torch.get_num_threads()
 sys.addaudithook(hear)
-import visiontrain_yolo.trainer
+import visiontrain_yolo.trainer, visiontrain_yolo.rtdetr
 from ultralytics.utils import ONLINE, SETTINGS, USER_CONFIG_DIR
 from ultralytics.utils import AUTOINSTALL, SAFE_LOAD
 print(json.dumps({
@@ -135,6 +135,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sealed")
     variables = {
         "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "ULTRALYTICS_API_KEY": "secret", "PATH": "/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",  # in a fresh clone there is none yet
     }  # fmt: skip
     for name in ("home", "tmp"):
         (folder / name).mkdir()
@@ -182,14 +183,15 @@ def test_foreign_weights_are_loaded_safely(found):
     assert found[1]["safe"]
 
 
-def test_trainings_and_evaluations_write_in_their_runs_alone_and_reach_nobody(tmp_path):
-    for name in ("home", "tmp", "data"):
+def test_trainings_and_evaluations_write_in_their_runs_alone_and_reach_nobody(tmp_path, tmp_path_factory):
+    for name in ("home", "data"):
         (tmp_path / name).mkdir()
     variables = {
         "HOME": str(tmp_path / "home"),
-        "TMPDIR": str(tmp_path / "tmp"),
+        "TMPDIR": str(tmp_path_factory.mktemp("t")),  # a short one: sockets of loader processes lie in it
         "PATH": "/bin",
         "OMP_NUM_THREADS": "2",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     done = subprocess.run(
         [sys.executable, "-c", USE, str(Path(__file__).parent), str(tmp_path / "data")],
