@@ -245,6 +245,16 @@ def test_images_are_as_asked_for_in_the_checkpoint_too(harness):
     assert changed.rows[0]["val_loss"] != plain.rows[0]["val_loss"]
 
 
+def test_weights_that_were_trained_with_other_images_are_told_of(harness):
+    trained = {"mean": "0.4", "interpolation": "nearest", "crop_pct": 0.5}
+    harness.train("before", epochs=1, options=trained)
+    weights = Weights("file", str(harness.path("before")))
+    _, other = harness.train("other", epochs=1, weights=weights)
+    assert "To go on as there: --set mean=0.4,0.4,0.4 --set interpolation=nearest." in other.logged
+    _, alike = harness.train("alike", epochs=1, weights=weights, options=trained)
+    assert "To go on as there" not in alike.logged
+
+
 def test_validation_sees_what_crop_pct_keeps(harness):
     losses = set()
     for crop in (1.0, 0.5):

@@ -24,11 +24,11 @@ def clean(text: str) -> str:
 
 
 def metric(value: float) -> str:
-    """A metric, short: 4 digits after the point for what is near 1, fewer for larger numbers."""
+    """A metric, short: 4 digits after the point for what is near 1, fewer for larger numbers, none for a count."""
     if not math.isfinite(value):
         return str(value)
     size = abs(value)
-    if size >= 1000:  # noqa: PLR2004
+    if size >= 1000 or (size >= 10 and value.is_integer()):  # noqa: PLR2004
         return f"{value:,.0f}"
     if size >= 10:  # noqa: PLR2004
         return f"{value:.2f}"

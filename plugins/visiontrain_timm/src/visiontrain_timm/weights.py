@@ -18,6 +18,7 @@ from torch import nn
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
 from visiontrain.torchkit.loading import validated_weights
+from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_timm.parts import classifiers
 
 __all__ = ["load_weights"]
@@ -30,7 +31,9 @@ _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
 _SHOWN = 8
 
 
-def load_weights(model: nn.Module, path: Path, *, classes: tuple[str, ...], log: Callable[[str], None]) -> None:
+def load_weights(
+    model: nn.Module, path: Path, *, classes: tuple[str, ...], log: Callable[[str], None]
+) -> ImageConfig | None:
     """Load a safetensors file, a torch state dict, or one of our checkpoints into `model`.
 
     The classifier's weights are left out where the file was trained on other classes; every other weight must be
@@ -42,10 +45,13 @@ def load_weights(model: nn.Module, path: Path, *, classes: tuple[str, ...], log:
         classes: The model's class names, by class index.
         log: Takes a sentence for the person.
 
+    Returns:
+        How a checkpoint of ours had its images; None of other files.
+
     Raises:
         WeightsError: the file can't be read or does not fit.
     """
-    state, file_classes = _read(path)
+    state, file_classes, images = _read(path)
     wanted = model.state_dict()
     heads = classifiers(model)
     state = _adapt(model, state)
@@ -82,22 +88,24 @@ def load_weights(model: nn.Module, path: Path, *, classes: tuple[str, ...], log:
         log(f"Not loaded, and begun anew: {_list(absent)} ({why}).")
     if surplus:
         log(f"In the file and of no use to this model: {_list(surplus)}.")
+    return images
 
 
-def _read(path: Path) -> tuple[State, tuple[str, ...] | None]:
-    """The weights by name, and the class names where the file is one of ours."""
+def _read(path: Path) -> tuple[State, tuple[str, ...] | None, ImageConfig | None]:
+    """The weights by name; the class names, and how it had its images, where the file is one of ours."""
     instruction = "A safetensors file, a torch state dict (tensors and plain values) or a checkpoint of ours is right."
     if not path.is_file():
         raise WeightsError(f"there is no file {path}")
     try:
         if path.suffix == ".safetensors":
-            return dict(load_file(path)), None
+            return dict(load_file(path)), None, None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
             checked = read_checkpoint(path)
-            return validated_weights(checked), tuple(checked["metadata"]["classes"])
+            said = checked["metadata"]
+            return validated_weights(checked), tuple(said["classes"]), ImageConfig.from_plain(said["image"])
     except pickle.UnpicklingError as e:
         raise WeightsError(f"{path} {_refusal(str(e))}", instruction=instruction) from e
     except (SafetensorError, ValueError) as e:
@@ -110,7 +118,7 @@ def _read(path: Path) -> tuple[State, tuple[str, ...] | None]:
             break
     if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
         raise WeightsError(f"{path} holds no weights by name", instruction=instruction)
-    return {str(k).removeprefix("module.").removeprefix("_orig_mod."): v for k, v in content.items()}, None
+    return {str(k).removeprefix("module.").removeprefix("_orig_mod."): v for k, v in content.items()}, None, None
 
 
 def _refusal(said: str) -> str:
