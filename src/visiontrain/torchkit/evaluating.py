@@ -23,7 +23,7 @@ from visiontrain.torchkit.splitting import in_words
 from visiontrain.torchkit.transforms import Transform
 from visiontrain.worker.context import EvaluateContext
 
-__all__ = ["Batches", "ClassMap", "EvaluateSettings", "SplitBatches", "evaluate"]
+__all__ = ["Batches", "ClassMap", "EvaluateSettings", "SplitBatches", "evaluate", "require_images"]
 
 B = TypeVar("B", bound=Batch)
 B_co = TypeVar("B_co", covariant=True)
@@ -71,6 +71,18 @@ def _list(names: Sequence[str], shown: int = 20) -> str:
     return text if len(names) <= shown else f"{text} and {len(names) - shown} more"
 
 
+def require_images(data: DatasetIndex, splits: Sequence[str]) -> None:
+    """Refuse to evaluate on nothing.
+
+    Raises:
+        DatasetError: a split has no images; it says which ones have some.
+    """
+    for split in splits:
+        if not data.splits.get(split):
+            there = ", ".join(f"{name} ({count})" for name, count in data.splits.items() if count)
+            raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
+
+
 class SplitBatches:
     """Every image of some splits once, split by split in the order of their positions.
 
@@ -96,10 +108,7 @@ class SplitBatches:
         workers: int,
         device: torch.device,
     ) -> None:
-        for split in splits:
-            if not data.splits.get(split):
-                there = ", ".join(f"{name} ({count})" for name, count in data.splits.items() if count)
-                raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
+        require_images(data, splits)
         self._data, self._transform, self._workers, self._device = data, transform, workers, device
         self._samplers = {s: EpochSampler(data.splits[s], batch_size, 0, train=False) for s in splits}
         self._images = sum(data.splits[split] for split in splits)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from visiontrain.torchkit.classifying import ClassifierEvaluation
 from visiontrain.torchkit.data import ImageBatch
-from visiontrain.torchkit.metrics import ClassificationMetrics
 from visiontrain.torchkit.mixing import Mixer, soft_cross_entropy, soft_targets
 from visiontrain.torchkit.transforms import Normalize
 
@@ -83,30 +82,4 @@ class Classifier:
 
     def evaluation(self) -> ClassifierEvaluation:
         """Begin a pass over the validation split."""
-        return ClassifierEvaluation(self, self._classes, self._device)
-
-
-class ClassifierEvaluation:
-    """Cross entropy with the labels as they are, and the canonical metrics."""
-
-    def __init__(self, classifier: Classifier, classes: tuple[str, ...], device: torch.device) -> None:
-        self._classifier, self._device = classifier, device
-        self._metrics = ClassificationMetrics(classes, device)
-        self._loss = torch.zeros((), dtype=torch.float32, device=device)
-        self._images = 0
-
-    def update(self, batch: ImageBatch) -> None:
-        """Count a batch."""
-        batch = batch.to(self._device)
-        logits = self._classifier.logits(batch)
-        self._loss += functional.cross_entropy(logits, batch.labels, reduction="sum")
-        self._images += len(batch)
-        self._metrics.update(logits, batch.labels)
-
-    def compute(self) -> dict[str, float]:
-        """``val_loss`` and the canonical metrics of classification."""
-        return {"val_loss": self._loss.item() / max(1, self._images), **self._metrics.compute()}
-
-    def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
-        """The confusion matrix."""
-        return self._metrics.write_confusion_matrix(folder, epoch=epoch)
+        return ClassifierEvaluation(self.logits, self._classes, self._device)

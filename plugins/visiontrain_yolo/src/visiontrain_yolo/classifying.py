@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
@@ -14,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 from ultralytics.data.augment import classify_augmentations
 
+from visiontrain.torchkit.classifying import ClassifierEvaluation
 from visiontrain.torchkit.data import ImageBatch
-from visiontrain.torchkit.metrics import ClassificationMetrics
 from visiontrain.torchkit.transforms import ImageConfig, Normalize, Pixels
 from visiontrain_yolo.options import YoloOptions
 
@@ -104,32 +103,6 @@ class ClassLearner:
             own = (batch if len(parts) == 1 else batch.part(part)).to(self._device)
             yield functional.cross_entropy(self.logits(own), own.labels) * (len(own) / images)
 
-    def evaluation(self) -> ClassEvaluation:
+    def evaluation(self) -> ClassifierEvaluation:
         """Begin a pass over the validation split."""
-        return ClassEvaluation(self, self._classes, self._device)
-
-
-class ClassEvaluation:
-    """Cross entropy and the canonical metrics."""
-
-    def __init__(self, learner: ClassLearner, classes: tuple[str, ...], device: torch.device) -> None:
-        self._learner, self._device = learner, device
-        self._metrics = ClassificationMetrics(classes, device)
-        self._loss = torch.zeros((), dtype=torch.float32, device=device)
-        self._images = 0
-
-    def update(self, batch: ImageBatch) -> None:
-        """Count a batch."""
-        batch = batch.to(self._device)
-        logits = self._learner.logits(batch)
-        self._loss += functional.cross_entropy(logits, batch.labels, reduction="sum")
-        self._images += len(batch)
-        self._metrics.update(logits, batch.labels)
-
-    def compute(self) -> dict[str, float]:
-        """``val_loss`` and the canonical metrics of classification."""
-        return {"val_loss": self._loss.item() / max(1, self._images), **self._metrics.compute()}
-
-    def write_artifacts(self, folder: Path, *, epoch: int) -> list[tuple[Path, str]]:
-        """The confusion matrix."""
-        return self._metrics.write_confusion_matrix(folder, epoch=epoch)
+        return ClassifierEvaluation(self.logits, self._classes, self._device)

@@ -18,7 +18,7 @@ from visiontrain.protocol.inference import EvaluateParams, EvaluateResult
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.data import EpochLoader, default_workers
 from visiontrain.torchkit.device import resolve_device
-from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate
+from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate, require_images
 from visiontrain.torchkit.loading import SavedModel, load_strictly, read_model
 from visiontrain.torchkit.precision import resolve_precision
 from visiontrain.torchkit.transforms import EvalTransform, ImageConfig
@@ -175,10 +175,7 @@ class SplitObjects:
         workers: int,
         device: torch.device,
     ) -> None:
-        for split in params.splits:
-            if not data.splits.get(split):
-                there = ", ".join(f"{name} ({count})" for name, count in data.splits.items() if count)
-                raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
+        require_images(data, params.splits)
         self._workers, self._device = workers, device
         self._parts = []
         for split in params.splits:
