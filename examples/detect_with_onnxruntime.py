@@ -40,8 +40,7 @@ for path in paths:
     found = {output["name"]: values[0] for output, values in zip(told["outputs"], outputs, strict=True)}
     boxes, scores, labels = found["boxes"], found["scores"], found.get("labels")
     if labels is None:  # scores have a column a class
-        rows, labels = np.nonzero(scores >= CONFIDENCE)
-        boxes, scores = boxes[rows], scores[rows, labels]
+        labels, scores = scores.argmax(1), scores.max(1)
     left = [number for number in np.argsort(-scores) if scores[number] >= CONFIDENCE]
     while left:
         best, *left = left

@@ -97,7 +97,7 @@ def test_onnx_and_the_example_that_uses_it(harness, tmp_path):
         centres = torch.cat([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], dim=2)
         (rows,) = select(
             torch.cat([centres, scores], dim=2).transpose(1, 2), classes=2, confidence=0.25, iou=0.7, max_det=300,
-            rotated=False, end_to_end=False,
+            rotated=False, end_to_end=False, every_class=False,
         )  # fmt: skip
         wanted = objects_of(Task.detect, rows, box.placement(*read_rgb(path).size), prototypes=None, ratio=1)
         found = [line for line in lines if line[0] == path]

@@ -11,6 +11,7 @@ from visiontrain.datasets.masks import Mask
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.mask_runs import mask_runs
 from visiontrain_yolo.dataset import IndexedObjects
+from visiontrain_yolo.evaluation import select
 from visiontrain_yolo.finding import objects_of
 from visiontrain_yolo.letterbox import Letterbox
 
@@ -68,6 +69,16 @@ def test_boxes_are_where_they_were_and_end_at_the_edge(size):
     assert found[1].box == pytest.approx((0, 0.5 * height, width, height), abs=1e-3 * max(size))
     assert (found[0].label, found[0].mask, found[0].keypoints, found[0].quad) == (0, None, (), None)
     assert found[0].score == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("every_class", [False, True])
+def test_a_place_that_may_be_two_classes_is_told_once_and_counted_twice(every_class):
+    found = torch.tensor([32.0, 32.0, 20.0, 20.0, 0.7, 0.6]).view(1, 6, 1)
+    (rows,) = select(
+        found, classes=2, confidence=0.25, iou=0.7, max_det=300, rotated=False, end_to_end=False,
+        every_class=every_class,
+    )  # fmt: skip
+    assert rows[:, 5].tolist() == ([0, 1] if every_class else [0])
 
 
 def test_keypoints_have_scores_and_end_at_the_edge():

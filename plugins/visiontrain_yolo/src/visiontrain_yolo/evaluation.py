@@ -49,6 +49,7 @@ def select(
     max_det: int,
     rotated: bool,
     end_to_end: bool,
+    every_class: bool,
 ) -> list[torch.Tensor]:
     """Of boxes that overlap the best one; a tensor an image: four numbers of the box, score, class, and what follows.
 
@@ -61,9 +62,12 @@ def select(
         max_det: Boxes of an image at the most.
         rotated: Boxes are turned; what follows is the angle.
         end_to_end: The model gives rows.
+        every_class: A place has a box for each class with that score, as precision at every recall is counted by;
+            otherwise for the best one alone.
     """
     boxes: list[torch.Tensor] = non_max_suppression(
-        found, confidence, iou, nc=classes, multi_label=True, max_det=max_det, rotated=rotated, end2end=end_to_end,
+        found, confidence, iou, nc=classes, multi_label=every_class, max_det=max_det, rotated=rotated,
+        end2end=end_to_end,
         max_time_img=sys.maxsize,  # theirs ends with what was found so far when a machine is slow
     )  # fmt: skip
     return boxes
@@ -147,6 +151,7 @@ class DetectionEvaluation:
             max_det=self._max_det,
             rotated=self.rotated,
             end_to_end=self._learner.end_to_end,
+            every_class=True,
         )
         for number, one in enumerate(boxes):
             truth, ignored = self.truth(counted, number, sides), self.truth(others, number, sides)

@@ -101,6 +101,7 @@ class ObjectFinder:
                 max_det=limits.max_det,
                 rotated=self._task is Task.obb,
                 end_to_end=self._end_to_end,
+                every_class=False,
             )
             # A pixel of a prototype stands for so many of what the model sees.
             ratio = 1.0 if prototypes is None else images.shape[3] / prototypes.shape[3]
