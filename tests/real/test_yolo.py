@@ -117,7 +117,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(real_data):
         for line in running.stdout:
             told = json.loads(line)
             if told["type"] == "progress" and told["phase"] == "train" and told["step"] > 1:
-                assert {"train_loss", "box_loss", "cls_loss", "l1_loss"} <= set(told["values"])
+                assert {"train_loss", "train_box_loss", "train_cls_loss", "train_l1_loss"} <= set(told["values"])
                 running.send_signal(signal.SIGINT)
                 break
         stopped = json.loads(running.stdout.read().splitlines()[-1])

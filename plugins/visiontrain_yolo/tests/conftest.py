@@ -125,7 +125,7 @@ class Context(RunContext):
 
     def progress(self, phase, **fields):
         super().progress(phase, **fields)
-        if self._interrupt is not None and self._interrupt(phase, fields["epoch"], fields["step"]):
+        if self._interrupt is not None and self._interrupt(phase, fields.get("epoch", 0), fields["step"]):
             self.request_stop()
 
     def of(self, kind):

@@ -79,8 +79,9 @@ def test_names():
     names = [model.name for model in all_models(TASKS)]
     assert len(names) == len(set(names)) == 24
     assert {"yolo26n", "yolo11x", "yolo12m", "yolov8l", "rtdetr-l"} <= set(names)
-    assert resolve_model("yolo", Task.detect, TASKS) == "yolo26n"
-    assert resolve_model("yolo11s", Task.detect, TASKS) == "yolo11s"
+    assert resolve_model("yolo", Task.detect, TASKS).name == "yolo26n"
+    assert resolve_model("yolo11s", Task.detect, TASKS).name == "yolo11s"
+    assert resolve_model("rtdetr-l.coco", Task.detect, TASKS).name == "rtdetr-l"
     assert "yolo" in MODEL_PATTERNS
     with pytest.raises(SpecError, match="there is no 'yolo26z'"):
         resolve_model("yolo26z", Task.detect, TASKS)

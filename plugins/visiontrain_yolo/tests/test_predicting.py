@@ -73,7 +73,7 @@ class Painted(nn.Module):
         return found, None
 
     def predict(self, batch):
-        return self(batch.values["img"] / 255)[0], torch.tensor(0.0)
+        return self(batch.values["img"] / 255)[0], torch.tensor(0.0), {}
 
     end_to_end = False
 

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import sqlite3
+from itertools import product
 
 import pytest
 import torch
@@ -17,6 +18,13 @@ from visiontrain.protocol.tasks import Task
 BOXES = ("map50", "map50_95", "precision", "recall")
 HEADS = {"detect": (), "segment": ("box", "mask"), "pose": ("box", "pose"), "obb": ()}
 MODELS = {"detect": "yolov8n", "segment": "yolo26n-seg", "pose": "yolo26n-pose", "obb": "yolo26n-obb"}
+#: What the loss of each of those is made of.
+LOSSES = {
+    "detect": {"box", "cls", "dfl"},
+    "segment": {"box", "cls", "l1", "seg", "sem"},
+    "pose": {"box", "cls", "l1", "pose", "kobj", "rle"},
+    "obb": {"box", "cls", "l1", "angle"},
+}
 
 
 @pytest.mark.parametrize("task", HEADS)
@@ -28,6 +36,7 @@ def test_what_a_run_reports(harness, task):
     names = {*BOXES, *(f"{name}_{head}" for head in HEADS[task] for name in BOXES)}
     wanted = {"train_loss", "val_loss", "learning_rate", "images_per_second", *names}
     wanted |= {f"{name}/{label}" for name in names for label in ("green", "red")}
+    wanted |= {f"{split}_{part}_loss" for split in ("train", "val") for part in LOSSES[task]}
     assert set(rows[0]["values"]) == wanted
     assert all(is_canonical(name, Task(task)) for name in wanted)
     assert all(math.isfinite(value) for event in rows for value in event["values"].values())
@@ -38,7 +47,11 @@ def test_what_a_run_reports(harness, task):
     assert sum(map(sum, matrix["matrix"][:2])) == 7  # objects of the validation split
     assert {event["phase"] for event in context.of("progress")} == {"train", "val"}
     told = [set(event["values"]) for event in context.of("progress") if event["phase"] == "train"]
-    assert all({"train_loss", "box_loss", "cls_loss"} <= names for names in told)
+    assert all({"train_loss", *(f"train_{part}_loss" for part in LOSSES[task])} <= names for names in told)
+    if task == "detect":  # of a single head the parts are the whole
+        for event, split in product(rows, ("train", "val")):
+            parts = [event["values"][f"{split}_{part}_loss"] for part in LOSSES[task]]
+            assert sum(parts) == pytest.approx(event["values"][f"{split}_loss"], rel=1e-5)
     metadata = harness.best()["metadata"]
     assert (metadata["task"], metadata["model"], metadata["image"]["size"]) == (task, MODELS[task], [64, 64])
     assert metadata["classes"] == ["green", "red"]

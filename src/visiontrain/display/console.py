@@ -31,6 +31,7 @@ from visiontrain.protocol.events import (
     WorkerEvent,
     in_epochs,
 )
+from visiontrain.protocol.metrics import LOSS_PART
 from visiontrain.runners.plan import Plan
 from visiontrain.runners.trained import TrainedModel
 from visiontrain.runners.using import UsePlan
@@ -215,10 +216,10 @@ class ConsoleObserver:
 
 
 def _losses(values: Mapping[str, float | None]) -> str:
-    """What the latest batch's loss is made of, by name."""
-    parts = {name.removesuffix("_loss"): value for name, value in values.items() if name.endswith("_loss")}
+    """What the training loss is made of, by name."""
+    named = ((LOSS_PART.fullmatch(name), value) for name, value in values.items())
     return ", ".join(
-        f"{clean(name)} {value:,.{2 if value < _LARGE else 0}f}"
-        for name, value in parts.items()
-        if name != "train" and value is not None
+        f"{found[2]} {value:,.{2 if value < _LARGE else 0}f}"
+        for found, value in named
+        if found is not None and value is not None
     )

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from visiontrain.display.text import clean, metric
 from visiontrain.protocol import tasks
+from visiontrain.protocol.metrics import LOSS_PART
 from visiontrain.protocol.tasks import Task
 
 __all__ = ["metrics_line", "ordered", "per_class", "primary_metric"]
@@ -30,7 +31,9 @@ def ordered(names: Iterable[str], primary: str | None) -> list[str]:
     """Names of metrics, the telling ones first; per-class ones (``metric/class``) left out."""
     plain = [name for name in names if "/" not in name]
     first = [name for name in (*_FIRST, primary) if name in plain]
-    last = [name for name in _ASIDE if name in plain]
+    # What a loss is made of comes after all that says how good a model is.
+    parts = [name for name in plain if LOSS_PART.fullmatch(name)]
+    last = [*parts, *(name for name in _ASIDE if name in plain)]
     return [*first, *(name for name in plain if name not in (*first, *last)), *last]
 
 

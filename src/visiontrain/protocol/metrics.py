@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["METRICS", "PER_CLASS", "is_canonical"]
+__all__ = ["LOSS_PART", "METRICS", "PER_CLASS", "is_canonical"]
 
 _ALWAYS = ("train_loss", "val_loss", "learning_rate", "images_per_second")
 _BOXES = ("map50", "map50_95", "precision", "recall")
@@ -40,8 +42,13 @@ METRICS: dict[Task, frozenset[str]] = {
 #: What may be told of one class, as ``NAME/CLASS``, beside the task's own names.
 PER_CLASS = frozenset({"precision", "recall", "f1", "iou", "average_precision"})
 
+#: What a loss is made of: train_box_loss, val_box_loss. The word between is the framework's.
+LOSS_PART = re.compile("(train|val)_([a-z0-9]+(?:_[a-z0-9]+)*)_loss")
+
 
 def is_canonical(name: str, task: Task) -> bool:
     """Whether a number of that task goes by this name; ``NAME/CLASS`` is the number of one class."""
     metric, _, label = name.partition("/")
-    return (metric in PER_CLASS or metric in METRICS[task]) if label else name in METRICS[task]
+    if label:
+        return metric in PER_CLASS or metric in METRICS[task]
+    return name in METRICS[task] or LOSS_PART.fullmatch(name) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -96,6 +96,10 @@ class Learner(Protocol[B_contra]):
 class TellsLosses(Protocol):
     """A learner whose loss is a sum of several. Telling them is its choice."""
 
-    def last_losses(self) -> dict[str, float]:
-        """What the last batch's loss is made of, by name, for the screen. Waits for the device."""
+    def loss_parts(self) -> Mapping[str, torch.Tensor]:
+        """What the last training batch's loss is made of: scalars on the device by name, such as ``box_loss``.
+
+        Each is a mean over the batch's images; the names are the same for every batch. They are told as
+        ``train_box_loss``.
+        """
         ...

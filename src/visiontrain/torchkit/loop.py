@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -163,7 +164,7 @@ class TrainingLoop(Generic[B]):
             last = at.batch + 1 == self._train.batches
             loss = self._steps.learn(batch, at, last=last)
             at.batch += 1
-            meter.add(loss, len(batch))
+            meter.add(loss, len(batch), self._loss_parts())
             if at.batch == 1 or last or meter.due():
                 self._look(at, meter)
             if not last and time.monotonic() - self._saved_at >= 60 * self._settings.checkpoint_minutes:
@@ -182,15 +183,17 @@ class TrainingLoop(Generic[B]):
             epochs=self._settings.epochs,
             step=at.batch,
             steps=self._train.batches,
-            values={**self._training_values(at), **self._losses()},
+            values=self._training_values(at),
         )
 
-    def _losses(self) -> dict[str, float]:
-        return self._learner.last_losses() if isinstance(self._learner, TellsLosses) else {}
+    def _loss_parts(self) -> Mapping[str, torch.Tensor]:
+        return self._learner.loss_parts() if isinstance(self._learner, TellsLosses) else {}
 
     def _training_values(self, at: Position) -> dict[str, float]:
+        images = max(1, at.images)
         return {
-            "train_loss": at.loss_sum / max(1, at.images),
+            "train_loss": at.loss_sum / images,
+            **{f"train_{name}": value / images for name, value in at.loss_parts.items()},
             "learning_rate": self._updates.learning_rate(max(0, at.step - 1)),
             "images_per_second": at.images / at.seconds if at.seconds > 0 else 0.0,
         }
@@ -271,10 +274,14 @@ class _Meter:
         self._at = at
         dtype = torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
         self._sum = torch.tensor(at.loss_sum, dtype=dtype, device=device)
+        self._parts = {name: torch.tensor(part, dtype=dtype, device=device) for name, part in at.loss_parts.items()}
         self._since = self._looked = time.perf_counter()
 
-    def add(self, loss: torch.Tensor, images: int) -> None:
+    def add(self, loss: torch.Tensor, images: int, parts: Mapping[str, torch.Tensor]) -> None:
         self._sum += loss.to(self._sum.dtype) * images
+        for name, part in parts.items():
+            whole = part.to(self._sum.dtype) * images
+            self._parts[name] = self._parts[name] + whole if name in self._parts else whole
         self._at.images += images
 
     def due(self) -> bool:
@@ -282,6 +289,7 @@ class _Meter:
 
     def read(self) -> None:
         self._at.loss_sum = self._sum.item()
+        self._at.loss_parts = {name: part.item() for name, part in self._parts.items()}
         self._looked = time.perf_counter()
         self._at.seconds += self._looked - self._since
         self._since = self._looked

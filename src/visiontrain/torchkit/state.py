@@ -35,6 +35,7 @@ class Position:
         batch: Batches trained on in the epoch under way; when all are, its validation is still to be done.
         step: Optimizer steps done.
         loss_sum: Sum of the training loss over the images of the epoch under way.
+        loss_parts: Likewise of what the loss is made of, by name, where the learner tells it.
         images: Images trained on in the epoch under way.
         seconds: Time spent on them.
         best_epoch: The best epoch so far by the primary metric, counted from 1; 0 where there is none.
@@ -47,6 +48,7 @@ class Position:
     batch: int = 0
     step: int = 0
     loss_sum: float = 0.0
+    loss_parts: dict[str, float] = field(default_factory=dict)
     images: int = 0
     seconds: float = 0.0
     best_epoch: int = 0
@@ -59,6 +61,7 @@ class Position:
         self.epoch += 1
         self.batch = self.images = 0
         self.loss_sum = self.seconds = 0.0
+        self.loss_parts = {}
 
     def mark(self) -> tuple[int, ...]:
         """What differs between two states that go on differently."""

@@ -61,7 +61,7 @@ def test_without_a_terminal_there_are_lines_and_no_control_codes():
 def test_the_parts_of_a_loss_are_told_where_there_is_room(width, told):
     observed = console(terminal=True, width=width)
     with ConsoleObserver(observed) as observer:
-        values = {"train_loss": 3.5, "box_loss": 1.25, "cls_loss": 12.5, "learning_rate": 0.1}
+        values = {"train_loss": 3.5, "train_box_loss": 1.25, "train_cls_loss": 12.5, "learning_rate": 0.1}
         observer.event(Told().progress("train", 1, 5, epochs=2, **values))
         while "loss 3.5000" not in written(observed):
             time.sleep(0.01)

@@ -30,6 +30,10 @@ def test_there_are_names_for_every_task():
         ("map50_95_mask", Task.detect, False),
         ("recall_at_5_text_to_image", Task.embed, True),
         ("accuracy", Task.detect, False),
+        ("train_box_loss", Task.detect, True),
+        ("val_sem_loss", Task.segment, True),
+        ("train__loss", Task.detect, False),
+        ("test_box_loss", Task.detect, False),
     ],
 )
 def test_names(name, task, expected):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from visiontrain_timm.hub import describe_weights, network, no_weights  # isort: skip - before timm
+from visiontrain_timm.hub import describe_weights, network  # isort: skip - before timm
 
 import timm
 import torch
@@ -20,6 +20,7 @@ from torch import nn
 from visiontrain.errors import InputError, SpecError, UnknownModelError, WeightsError
 from visiontrain.protocol.messages import Weights
 from visiontrain.torchkit.loading import SavedModel
+from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.weights import load_weights

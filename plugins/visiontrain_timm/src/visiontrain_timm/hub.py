@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from visiontrain.errors import WeightsError
+from visiontrain.torchkit.published import no_weights
 
 # Read by huggingface_hub when it is first imported: this module comes before timm.
 _OFFLINE_BEFORE = os.environ.get("HF_HUB_OFFLINE", "")
@@ -15,17 +15,9 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache  # noqa: E402
 
-__all__ = ["describe_weights", "network", "no_weights"]
+__all__ = ["describe_weights", "network"]
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
-
-
-def no_weights(reason: str) -> WeightsError:
-    """The error for weights that can't be had, with the choices."""
-    return WeightsError(
-        reason,
-        instruction="Give --scratch to start from random weights, or --weights PATH with a file of your own.",
-    )
 
 
 @contextmanager

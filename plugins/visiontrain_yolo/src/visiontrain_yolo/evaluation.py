@@ -133,13 +133,16 @@ class DetectionEvaluation:
         self._confusion = ConfusionMatrix(names=names, task=task)
         self._samples = Samples(classes)
         self._loss = torch.zeros((), dtype=torch.float32, device=device)
+        self._loss_parts: dict[str, torch.Tensor] = {}
         self._images = 0
 
     def update(self, batch: ObjectBatch) -> None:
         """Count a batch."""
         counted, others = self.split(batch.to(self._device))
-        found, loss = self._learner.predict(counted)
+        found, loss, made_of = self._learner.predict(counted)
         self._loss += loss
+        for name, part in made_of.items():
+            self._loss_parts[name] = self._loss_parts.get(name, torch.zeros_like(part)) + part * len(counted)
         self._images += len(counted)
         sides = torch.tensor(counted.values["img"].shape[2:], device=self._device)[[1, 0, 1, 0]]
         decoded, extra = self.decoded(found)
@@ -222,9 +225,11 @@ class DetectionEvaluation:
         self._confusion.process_batch(plain, truth, conf=_CONFUSION_CONFIDENCE)
 
     def compute(self) -> dict[str, float]:
-        """``val_loss`` and the canonical metrics, those of each class among them."""
+        """``val_loss``, what it is made of, and the canonical metrics, those of each class among them."""
         self._metrics.process(plot=False)
-        found = {"val_loss": self._loss.item() / max(1, self._images)}
+        images = max(1, self._images)
+        found = {"val_loss": self._loss.item() / images}
+        found |= {f"val_{name}": part.item() / images for name, part in self._loss_parts.items()}
         found |= self._named(self._metrics.mean_results())
         for row, label in enumerate(self._metrics.ap_class_index):
             name = self._classes[int(label)]

@@ -23,7 +23,10 @@ from visiontrain_yolo.oriented import OrientedEvaluation
 from visiontrain_yolo.posing import PoseEvaluation
 from visiontrain_yolo.segmenting import SegmentEvaluation
 
-__all__ = ["ObjectLearner"]
+__all__ = ["LossParts", "ObjectLearner"]
+
+#: Scalars on the device, by Ultralytics' names: box_loss, cls_loss...
+LossParts = dict[str, torch.Tensor]
 
 _EVALUATIONS: dict[str, type[DetectionEvaluation]] = {
     Task.detect: DetectionEvaluation,
@@ -76,19 +79,24 @@ class ObjectLearner:
         self._iou, self._max_det, self._edges = iou, max_det, edges
         init: Any = model.init_criterion
         self._criterion: Any = init()
-        self._last: dict[str, torch.Tensor] = {}
+        self._trained: LossParts = {}
 
     def losses(self, batch: ObjectBatch, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
         """The batch's loss, the mean over its images, as `Learner` wants it."""
         self._weigh_heads(batch.epoch)
         images = len(batch)
         size = self._size_of(batch)
+        self._trained = {}
         for part in parts:
             chosen = (batch if len(parts) == 1 else batch.part(part)).to(self._device)
             pixels = self._normalized(chosen)
             if size is not None:
                 pixels = functional.interpolate(pixels, size=size, mode="bilinear", align_corners=False)
-            yield self.loss(self.forward(pixels, chosen), chosen) / images
+            loss, made_of = self.loss(self.forward(pixels, chosen), chosen)
+            for name, value in made_of.items():
+                share = value * (len(chosen) / images)
+                self._trained[name] = self._trained[name] + share if name in self._trained else share
+            yield loss / images
 
     def forward(self, pixels: torch.Tensor, batch: ObjectBatch) -> Any:  # noqa: ARG002 - for models that learn with it
         """What the model says of a training batch, raw.
@@ -99,27 +107,26 @@ class ObjectLearner:
         """
         return self.model(pixels)
 
-    def predict(self, batch: ObjectBatch) -> tuple[Any, torch.Tensor]:
-        """What the model says of images, decoded, and the sum of their losses. The model is set to evaluation."""
+    def predict(self, batch: ObjectBatch) -> tuple[Any, torch.Tensor, LossParts]:
+        """What the model says of images, decoded, and their `loss`. The model is set to evaluation."""
         found, raw = self.model(self._normalized(batch))
         self._weigh_heads(None)
-        return found, self.loss(raw, batch)
+        return found, *self.loss(raw, batch)
 
-    def loss(self, predictions: Any, batch: ObjectBatch) -> torch.Tensor:
-        """The sum over images of all parts of the loss, computed in float32."""
+    def loss(self, predictions: Any, batch: ObjectBatch) -> tuple[torch.Tensor, LossParts]:
+        """The loss, its sum over images, and what it is made of, means over images; computed in float32."""
         with torch.autocast(self._device.type, enabled=False):
-            total, self._last = self._criterion(in_float32(predictions), batch.values)
-        found: torch.Tensor = total.sum()
-        return found
+            total, made_of = self._criterion(in_float32(predictions), batch.values)
+        return total.sum(), made_of
 
     @property
     def end_to_end(self) -> bool:
         """Whether the model gives a row an object, of which none are suppressed."""
         return ends_in_rows(self.model)
 
-    def last_losses(self) -> dict[str, float]:
-        """What the last batch's loss is made of, or its last part's: box_loss, cls_loss...; means over images."""
-        return {name: float(value) for name, value in self._last.items()}
+    def loss_parts(self) -> LossParts:
+        """What the last training batch's loss is made of, as `TellsLosses` wants it: box_loss, cls_loss..."""
+        return self._trained
 
     def evaluation(self) -> DetectionEvaluation:
         """Begin a pass over the validation split."""

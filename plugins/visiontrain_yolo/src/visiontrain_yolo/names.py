@@ -17,6 +17,15 @@ _CURRENT = "yolo26"
 _FAMILIES = ("yolo26", "yolo12", "yolo11", "yolov8")
 _SIZES = "nsmlx"
 
+#: On what published weights of a task were trained: the tag that a model's name may have, as in yolo26n.coco.
+_TRAINED_ON = {
+    Task.detect: "coco",
+    Task.segment: "coco",
+    Task.pose: "coco",
+    Task.obb: "dotav1",
+    Task.classify: "imagenet",
+}
+
 #: RT-DETR's models, which detect and nothing else; and whether weights of them are published.
 _RTDETR = {"rtdetr-l": True, "rtdetr-x": True, "rtdetr-resnet50": False, "rtdetr-resnet101": False}
 
@@ -37,12 +46,12 @@ class ModelName:
     Args:
         name: Such as ``yolo26n-seg``.
         task: What it is trained for.
-        pretrained: Whether weights of it are published.
+        published: The tag of its published weights, where there are some: what they were trained on.
     """
 
     name: str
     task: Task
-    pretrained: bool
+    published: str | None
 
 
 def all_models(tasks: tuple[Task, ...]) -> Iterator[ModelName]:
@@ -52,9 +61,10 @@ def all_models(tasks: tuple[Task, ...]) -> Iterator[ModelName]:
             for size in _SIZES:
                 # Of YOLO12 its authors published detectors alone.
                 published = family != "yolo12" or task is Task.detect
-                yield ModelName(f"{family}{size}{_SUFFIXES[task]}", task, published)
+                yield ModelName(f"{family}{size}{_SUFFIXES[task]}", task, _TRAINED_ON[task] if published else None)
     if Task.detect in tasks:
-        yield from (ModelName(name, Task.detect, published) for name, published in _RTDETR.items())
+        for name, published in _RTDETR.items():
+            yield ModelName(name, Task.detect, _TRAINED_ON[Task.detect] if published else None)
 
 
 def is_rtdetr(name: str) -> bool:
@@ -67,11 +77,11 @@ def has_two_heads(name: str) -> bool:
     return name.startswith(_CURRENT)
 
 
-def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> str:
+def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> ModelName:
     """The model that a request's name means.
 
     Args:
-        name: A model's name, or ``yolo``.
+        name: A model's name, with or without the tag of its published weights, or ``yolo``.
         task: The request's.
         tasks: Those that are offered.
 
@@ -79,25 +89,32 @@ def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> str:
         SpecError: there is no such model, or it is for another task.
     """
     if name == DEFAULT_MODEL:
-        return f"{_CURRENT}{_SIZES[0]}{_SUFFIXES[task]}"
-    found = next((model for model in all_models(tasks) if model.name == name), None)
+        name = f"{_CURRENT}{_SIZES[0]}{_SUFFIXES[task]}"
+    models = list(all_models(tasks))
+    found = next((model for model in models if name in (model.name, f"{model.name}.{model.published}")), None)
     if found is None:
         raise SpecError(
             "model", f"there is no {name!r}", instruction="visiontrain models --framework yolo lists all that there is."
         )
     if found.task is not task:
-        stem = f"{_CURRENT}{_SIZES[0]}" if is_rtdetr(name) else name.split("-", maxsplit=1)[0]
+        stem = f"{_CURRENT}{_SIZES[0]}" if is_rtdetr(found.name) else found.name.split("-", maxsplit=1)[0]
         raise SpecError(
             "model",
-            f"{name} is for the task {found.task}, not for {task}",
+            f"{found.name} is for the task {found.task}, not for {task}",
             instruction=f"Give {stem}{_SUFFIXES[task]}.",
         )
-    return name
+    return found
 
 
 #: As `fnmatch` takes them.
 MODEL_PATTERNS: tuple[str, ...] = (
     DEFAULT_MODEL,
-    *(f"{family}[{_SIZES}]{suffix}" for family in _FAMILIES for suffix in _SUFFIXES.values()),
+    *(
+        f"{family}[{_SIZES}]{suffix}{tag}"
+        for family in _FAMILIES
+        for task, suffix in _SUFFIXES.items()
+        for tag in ("", f".{_TRAINED_ON[task]}")
+    ),
     *_RTDETR,
+    *(f"{name}.{_TRAINED_ON[Task.detect]}" for name, published in _RTDETR.items() if published),
 )

@@ -192,9 +192,9 @@ MANIFEST = Manifest(
     check_options=_check_options,
     defaults=Defaults(epochs=100, batch_size=16),
     environment=Path(__file__).parent / "environment",
-    weights=("scratch", "file"),
     trainer="visiontrain_yolo.trainer:YoloTrainer",
     packages=("visiontrain_yolo",),
+    variables=("YOLO_OFFLINE",),  # whether published weights may be fetched
 )
 
 

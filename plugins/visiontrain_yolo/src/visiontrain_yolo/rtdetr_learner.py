@@ -9,7 +9,7 @@ import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
 import torch
 
 from visiontrain_yolo.batches import ObjectBatch
-from visiontrain_yolo.learner import ObjectLearner
+from visiontrain_yolo.learner import LossParts, ObjectLearner
 
 __all__ = ["RtDetrLearner"]
 
@@ -36,10 +36,9 @@ class RtDetrLearner(ObjectLearner):
         }
         return self._model.predict(pixels, batch=targets)
 
-    def loss(self, predictions: Any, batch: ObjectBatch) -> torch.Tensor:
+    def loss(self, predictions: Any, batch: ObjectBatch) -> tuple[torch.Tensor, LossParts]:
         """The mean over objects, times the images, as that of other models is a sum over images."""
         given = predictions if self.model.training else (None, predictions)
         with torch.autocast(self._device.type, enabled=False):
-            total, self._last = self._model.loss(batch.values, given)
-        found: torch.Tensor = total * len(batch)
-        return found
+            total, made_of = self._model.loss(batch.values, given)
+        return total * len(batch), made_of

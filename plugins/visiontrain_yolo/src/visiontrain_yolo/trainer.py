@@ -20,6 +20,7 @@ from visiontrain.torchkit.device import describe_cpu, describe_devices, resolve_
 from visiontrain.torchkit.freezing import freeze
 from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
 from visiontrain.torchkit.precision import resolve_precision
+from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.randomness import seed_everything
 from visiontrain.torchkit.state import CheckpointKeeper, Facts
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
@@ -28,12 +29,13 @@ from visiontrain_yolo.build import build_model, check_image_size, stride_of
 from visiontrain_yolo.contradictions import refuse_flips, refuse_for_epochs, refuse_for_model, refuse_for_task
 from visiontrain_yolo.exporting import export_checkpoint
 from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint
-from visiontrain_yolo.names import DEFAULT_MODEL, all_models, is_rtdetr, resolve_model
+from visiontrain_yolo.names import DEFAULT_MODEL, ModelName, all_models, is_rtdetr, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
 from visiontrain_yolo.options import YoloOptions
 from visiontrain_yolo.parts import parameters_to_freeze
 from visiontrain_yolo.plan import Plan, falling
 from visiontrain_yolo.predicting import Inference
+from visiontrain_yolo.published import FetchStoppedError, fetch_weights
 from visiontrain_yolo.training import Parts, class_parts, object_parts
 from visiontrain_yolo.weights import load_into, read_weights
 
@@ -65,7 +67,7 @@ class YoloTrainer:
         """Every model for the tasks that are offered."""
         yield ModelInfo(DEFAULT_MODEL, tuple(map(str, TASKS)))
         for model in all_models(TASKS):
-            yield ModelInfo(model.name, (str(model.task),))
+            yield ModelInfo(model.name, (str(model.task),), () if model.published is None else (model.published,))
 
     def predict(self, params: PredictParams) -> PredictResult:
         """Say what is in images; the model is kept for the next request."""
@@ -81,6 +83,12 @@ class YoloTrainer:
 
     def train(self, context: RunContext) -> TrainResult:
         """Train a model."""
+        try:
+            return self._train(context)
+        except FetchStoppedError:  # nothing was learned yet: a resume begins anew
+            return TrainResult("stopped", 0.0, {})
+
+    def _train(self, context: RunContext) -> TrainResult:
         params, data = context.params, context.dataset
         options = YoloOptions.from_params(params.options)
         _check(params, data)
@@ -94,13 +102,14 @@ class YoloTrainer:
             and (said := refuse_flips(options))
         ):
             context.log(said, level="warning")
-        name = resolve_model(params.model, task, TASKS)
+        chosen = resolve_model(params.model, task, TASKS)
+        name = chosen.name
         refuse_for_model(options, name)
         image_size = params.image_size or _IMAGE_SIZES.get(task, _IMAGE_SIZE)
         device = resolve_device(params.device)
         precision = resolve_precision(options.precision, device)
         seed_everything(params.seed)
-        model, head_classes = _build(context, name, data)
+        model, head_classes = _build(context, chosen, data)
         model = model.to(device)
         check_image_size(image_size, stride_of(model))
         _freeze(model, options, params, context.log)
@@ -166,9 +175,9 @@ def _check(params: TrainParams, data: DatasetIndex) -> None:
             raise DatasetError(f"the data has no images in its split {split}")
 
 
-def _build(context: RunContext, name: str, data: DatasetIndex) -> tuple[nn.Module, int]:
+def _build(context: RunContext, chosen: ModelName, data: DatasetIndex) -> tuple[nn.Module, int]:
     """The model with its first weights, and how many classes its head was laid out for."""
-    params = context.params
+    params, name = context.params, chosen.name
     keypoints = 0 if data.skeleton is None else len(data.skeleton.names)
 
     def build(head_classes: int) -> nn.Module:
@@ -181,14 +190,25 @@ def _build(context: RunContext, name: str, data: DatasetIndex) -> tuple[nn.Modul
             except (ValueError, KeyError):
                 continue
             return build(head_classes), head_classes
-    if params.weights.source == "file":
-        weights = read_weights(Path(params.weights.path or ""))
-        model = build(weights.head_classes)
-        load_into(model, name, weights, context.log)
-        return model, weights.head_classes
-    if params.weights.source == "pretrained":
-        raise SpecError("weights", "yolo can't begin with published weights", instruction="Give a file, or --scratch.")
-    return build(len(data.classes)), len(data.classes)
+    if params.weights.source == "scratch":
+        return build(len(data.classes)), len(data.classes)
+    weights = read_weights(
+        Path(params.weights.path or "") if params.weights.source == "file" else _published(context, chosen)
+    )
+    model = build(weights.head_classes)
+    load_into(model, name, weights, context.log)
+    return model, weights.head_classes
+
+
+def _published(context: RunContext, chosen: ModelName) -> Path:
+    if chosen.published is None:
+        raise no_weights(f"no weights of {chosen.name} are published")
+    return fetch_weights(
+        chosen.name,
+        log=context.log,
+        progress=lambda done, total: context.progress("weights", step=done, steps=total, message="MB"),
+        stop_requested=lambda: context.stop_requested,
+    )
 
 
 def _freeze(model: nn.Module, options: YoloOptions, params: TrainParams, log: Callable[[str], None]) -> None:
