@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -88,6 +89,27 @@ def test_several_labels_an_image_are_ones_in_a_row(tmp_path, make_index, workers
     assert batch.labels.dtype == torch.float32
     wanted = torch.tensor([[1.0, 0, 1], [0, 0, 0], [0, 1, 0]])
     assert torch.equal(batch.labels, wanted[batch.pixels[:, 0, 0, 0].long()])
+
+
+class Slow(LabelledImages):
+    """Its second batch takes minutes."""
+
+    def __getitem__(self, keys):
+        if keys[0][1] != 0:
+            time.sleep(600)
+        return super().__getitem__(keys)
+
+
+def test_a_process_that_is_busy_is_ended_as_well(five, monkeypatch):
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)  # seconds that torch waits for it
+    order = EpochSampler(five.splits["train"], 2, 0, train=False)
+    source = EpochLoader(Slow(five, "train", TRANSFORM, seed=0), order, workers=1, device=CPU)
+    epoch = source.epoch(0)
+    next(epoch)
+    (child,) = multiprocessing.active_children()
+    source.close()
+    assert not child.is_alive()
+    assert multiprocessing.active_children() == []
 
 
 def test_a_signal_to_every_process_leaves_loading_to_go_on_and_to_be_closed(five, monkeypatch):

@@ -264,5 +264,11 @@ class EpochLoader(Generic[L]):
             yield batch
 
     def close(self) -> None:
-        """End the loader processes."""
-        self._loader = None  # its destructor tells them to end, waits, and kills what does not
+        """End the loader processes; on return there are none, also where one was busy."""
+        iterator: Any = getattr(self._loader, "_iterator", None)  # kept there with the persistent workers
+        self._loader = None
+        if iterator is not None:
+            iterator._shutdown_workers()  # noqa: SLF001 - tells them to end, and waits for five seconds each
+            for process in iterator._workers:  # noqa: SLF001
+                process.kill()  # of those that have not: they don't hear torch's SIGTERM
+                process.join()
