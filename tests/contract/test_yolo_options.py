@@ -77,10 +77,25 @@ def test_every_model_is_answered_to_and_no_other():
     assert len(set(names)) == len(names) == 4 * 5 * 5 + 4
     assert {"rtdetr-l", "rtdetr-resnet101"} <= set(names)
     assert all(MANIFEST.answers_to(name) for name in names)
+    tagged = [f"{model.name}.{model.published}" for model in all_models(MANIFEST.tasks) if model.published]
+    assert len(tagged) == len(names) - 4 * 5 - 2  # none of YOLO12 but detectors, and none of two of RT-DETR's
+    assert all(MANIFEST.answers_to(name) for name in tagged)
+    assert resolve_model("yolo12n.coco", Task.detect, MANIFEST.tasks).name == "yolo12n"
     assert not any(
         fnmatch.fnmatchcase(name, pattern)
         for pattern in MANIFEST.models
-        for name in ("yolo26z", "yolo11n-sem", "yolov5n", "resnet50", "yolo9", "rtdetr-s", "rtdetr_r18vd")
+        for name in (
+            "yolo26z",
+            "yolo26n.imagenet",
+            "yolo12n-seg.coco",
+            "rtdetr-resnet50.coco",
+            "yolo11n-sem",
+            "yolov5n",
+            "resnet50",
+            "yolo9",
+            "rtdetr-s",
+            "rtdetr_r18vd",
+        )
     )
     assert MANIFEST.is_called("ultralytics")
 
@@ -91,4 +106,4 @@ def test_every_model_is_answered_to_and_no_other():
      ("classify", "yolo26n-cls")],
 )  # fmt: skip
 def test_yolo_alone_is_the_smallest_current_one(task, model):
-    assert resolve_model("yolo", Task(task), MANIFEST.tasks) == model
+    assert resolve_model("yolo", Task(task), MANIFEST.tasks).name == model

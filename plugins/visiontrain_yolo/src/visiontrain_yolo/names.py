@@ -54,14 +54,17 @@ class ModelName:
     published: str | None
 
 
+def _published(family: str, task: Task) -> str | None:
+    """Of YOLO12 its authors published detectors alone."""
+    return _TRAINED_ON[task] if family != "yolo12" or task is Task.detect else None
+
+
 def all_models(tasks: tuple[Task, ...]) -> Iterator[ModelName]:
     """Every model for these tasks, the current family and the smallest ones first."""
     for family in _FAMILIES:
         for task in tasks:
             for size in _SIZES:
-                # Of YOLO12 its authors published detectors alone.
-                published = family != "yolo12" or task is Task.detect
-                yield ModelName(f"{family}{size}{_SUFFIXES[task]}", task, _TRAINED_ON[task] if published else None)
+                yield ModelName(f"{family}{size}{_SUFFIXES[task]}", task, _published(family, task))
     if Task.detect in tasks:
         for name, published in _RTDETR.items():
             yield ModelName(name, Task.detect, _TRAINED_ON[Task.detect] if published else None)
@@ -106,15 +109,16 @@ def resolve_model(name: str, task: Task, tasks: tuple[Task, ...]) -> ModelName:
     return found
 
 
+def _endings(family: str, task: Task) -> tuple[str, ...]:
+    """What follows on a family's sizes: the task's suffix, alone and with the tag of the published weights."""
+    published = _published(family, task)
+    return (_SUFFIXES[task],) if published is None else (_SUFFIXES[task], f"{_SUFFIXES[task]}.{published}")
+
+
 #: As `fnmatch` takes them.
 MODEL_PATTERNS: tuple[str, ...] = (
     DEFAULT_MODEL,
-    *(
-        f"{family}[{_SIZES}]{suffix}{tag}"
-        for family in _FAMILIES
-        for task, suffix in _SUFFIXES.items()
-        for tag in ("", f".{_TRAINED_ON[task]}")
-    ),
+    *(f"{family}[{_SIZES}]{end}" for family in _FAMILIES for task in _SUFFIXES for end in _endings(family, task)),
     *_RTDETR,
     *(f"{name}.{_TRAINED_ON[Task.detect]}" for name, published in _RTDETR.items() if published),
 )
