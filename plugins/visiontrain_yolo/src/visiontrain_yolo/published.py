@@ -7,12 +7,15 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import requests
 import torch
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.published import no_weights
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = ["ADDRESS", "FetchStoppedError", "fetch_weights"]
 
@@ -59,6 +62,8 @@ def fetch_weights(
         return path
     if os.environ.get("YOLO_OFFLINE", "").lower() in ("1", "true"):
         raise _unreachable(name, "YOLO_OFFLINE is set, and they were not fetched before")
+    import requests  # binds a socket to see whether there is IPv6
+
     try:
         with requests.get(f"{ADDRESS}/{name}", stream=True, timeout=_TIMEOUT) as answer:
             answer.raise_for_status()
@@ -66,7 +71,7 @@ def fetch_weights(
             size = f"{total / _MEGA:.0f} MB" if total else "size unknown"
             log(f"Pretrained weights: downloading {name}, {size}, licence {_LICENCE}, from {ADDRESS} to {path.parent}.")
             _save(answer, path, total, progress, stop_requested)
-    except requests.RequestException as e:
+    except (requests.RequestException, ConnectionError) as e:
         raise _unreachable(name, _reason(e)) from e
     return path
 
@@ -78,6 +83,12 @@ def _save(
     progress: Callable[[int, int], None],
     stop_requested: Callable[[], bool],
 ) -> None:
+    """Write it aside first: a file that is there is whole.
+
+    Raises:
+        OSError: it ended early, or the disk does not take it.
+        FetchStoppedError: see `fetch_weights`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     try:
@@ -92,7 +103,7 @@ def _save(
             file.flush()
             os.fsync(file.fileno())
         if total and done != total:
-            raise requests.ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
+            raise ConnectionResetError(f"the connection ended after {done:,} of {total:,} bytes")
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -102,7 +113,7 @@ def _unreachable(name: str, reason: str) -> WeightsError:
     return no_weights(f"the published weights {name} can't be fetched: {reason}")
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """The innermost reason: requests and urllib3 wrap it in several sentences, with objects' addresses in them."""
     inner: object = error
     while isinstance(inner, BaseException):
