@@ -26,8 +26,10 @@ WORKER = ("errors", "storage", "protocol", "worker", *READING)
 SUPERVISOR = ("errors", "storage", "protocol", "supervisor")
 #: What the conformance kit and the fake framework run inside of an environment.
 TESTING = (*WORKER, "testing.worker")
+#: What both halves of a plugin share.
+SHARED = ("errors", "hyperparameters", "protocol")
 #: What a plugin's worker half may use of visiontrain.
-INSIDE = ("errors", "storage", "painting", "protocol", "worker", *READING, "torchkit")
+INSIDE = ("errors", "storage", "painting", "hyperparameters", "protocol", "worker", *READING, "torchkit")
 #: Packages that need an environment: the host has none of them.
 FRAMEWORKS = {"numpy", "safetensors", "timm", "torch", "torchmetrics", "torchvision"}
 
@@ -68,7 +70,9 @@ def imports_of(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("parts", [WORKER, SUPERVISOR, TESTING], ids=["worker", "supervisor", "testing"])
+@pytest.mark.parametrize(
+    "parts", [WORKER, SUPERVISOR, TESTING, SHARED], ids=["worker", "supervisor", "testing", "shared"]
+)
 def test_imports_without_site_packages(parts, tmp_path):
     links = tmp_path / "links"
     links.mkdir()
@@ -94,7 +98,7 @@ def test_imports_without_site_packages(parts, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "parts"),
-    [(name, parts) for parts in (WORKER, SUPERVISOR, TESTING) for name in modules_of(parts)],
+    [(name, parts) for parts in (WORKER, SUPERVISOR, TESTING, SHARED) for name in modules_of(parts)],
     ids=lambda value: value if isinstance(value, str) else value[-1],
 )
 def test_imports_inside_functions_stay_on_the_floor_as_well(name, parts):

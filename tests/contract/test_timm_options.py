@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from visiontrain.errors import SpecError
+from visiontrain.hyperparameters.optimizers import OPTIMIZERS
 from visiontrain.session import Session
-from visiontrain_timm.optimizers import OPTIMIZERS
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.plugin import MANIFEST
 

@@ -9,7 +9,7 @@ import torch
 
 from visiontrain.errors import DatasetError, WeightsError
 from visiontrain.torchkit.checkpoint import read_checkpoint, write_checkpoint
-from visiontrain_timm.classify import Classifier
+from visiontrain.torchkit.classification.learner import Classifier
 
 
 def numbers(metrics):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from visiontrain_timm.optimizers import OPTIMIZERS
+from visiontrain.hyperparameters.optimizers import OPTIMIZERS
 
 CHILD = Path(__file__).with_name("child.py")
 BATCHES = 5  # of an epoch, as conftest makes the data

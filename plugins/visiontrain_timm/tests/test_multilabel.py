@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from visiontrain.errors import SpecError
-from visiontrain_timm.multilabel import MultiLabelClassifier
+from visiontrain.torchkit.classification.multilabel import MultiLabelClassifier
 
 COLOURS = ("blue", "green", "red")
 

@@ -6,10 +6,10 @@ import pytest
 import timm
 import torch
 
+from visiontrain.hyperparameters.optimizers import OPTIMIZERS
 from visiontrain.protocol.messages import Weights
 from visiontrain_timm.build import build_model
 from visiontrain_timm.optimize import build_optimizer
-from visiontrain_timm.optimizers import OPTIMIZERS
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.parts import parameters_to_freeze
 

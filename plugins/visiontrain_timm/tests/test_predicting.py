@@ -11,7 +11,7 @@ from PIL import Image
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.inference import ImageSource, RawPixels
-from visiontrain_timm import inference
+from visiontrain.torchkit.classification import inference
 from visiontrain_timm.trainer import TimmTrainer
 
 
@@ -148,7 +148,8 @@ def test_an_image_is_taken_as_it_is_shown(trained, tmp_path):
 
 def test_the_model_is_loaded_once_for_as_long_as_the_same_is_asked_for(trained, monkeypatch):
     loads = []
-    monkeypatch.setattr(inference, "load", lambda *a, original=inference.load: loads.append(a) or original(*a))
+    read = inference.read_model
+    monkeypatch.setattr(inference, "read_model", lambda *a, **given: loads.append(a) or read(*a, **given))
     trainer, paths = TimmTrainer(), files(trained.index)[:2]
     for _ in range(2):
         trained.predict(paths, trainer=trainer)

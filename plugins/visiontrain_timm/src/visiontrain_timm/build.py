@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +19,17 @@ from torch import nn
 
 from visiontrain.errors import InputError, SpecError, UnknownModelError, WeightsError
 from visiontrain.protocol.messages import Weights
+from visiontrain.torchkit.classification.framework import Built
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.weights import load_weights
 
-__all__ = ["Built", "build_model", "rebuild_model"]
+__all__ = ["build_model", "rebuild_model"]
 
 #: Arguments that come from the data, or matter in training alone.
 _OURS = ("num_classes", "in_chans", "drop_rate", "drop_path_rate")
-
-
-@dataclass(frozen=True)
-class Built:
-    """A model on the CPU, in float32.
-
-    Args:
-        model: The model.
-        image: How it wants its images.
-        recipe: What a checkpoint says of how it is built again, as plain values; see `rebuild_model`.
-    """
-
-    model: nn.Module
-    image: ImageConfig
-    recipe: dict[str, Any]
 
 
 def build_model(

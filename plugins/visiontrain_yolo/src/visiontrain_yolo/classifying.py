@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 from ultralytics.data.augment import classify_augmentations
 
-from visiontrain.torchkit.classifying import ClassifierEvaluation
+from visiontrain.torchkit.classification.evaluation import ClassifierEvaluation
 from visiontrain.torchkit.data import ImageBatch
 from visiontrain.torchkit.transforms import ImageConfig, Normalize, Pixels
 from visiontrain_yolo.options import YoloOptions

@@ -13,7 +13,7 @@ from torch import nn
 
 from visiontrain.protocol.inference import ExportResult
 from visiontrain.protocol.tasks import Task
-from visiontrain.torchkit.classifier_export import ClassifierExport
+from visiontrain.torchkit.classification.export import ClassifierExport
 from visiontrain.torchkit.exported import INPUT, Tensors, preprocessing
 from visiontrain.torchkit.exportformats import FORMATS, OpenVino
 from visiontrain.torchkit.exporting import export

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from visiontrain.torchkit.classifying import ClassifierEvaluation
+from visiontrain.torchkit.classification.evaluation import ClassifierEvaluation
 from visiontrain.torchkit.data import ImageBatch
 from visiontrain.torchkit.mixing import Mixer, soft_cross_entropy, soft_targets
 from visiontrain.torchkit.transforms import Normalize

@@ -8,35 +8,46 @@ from pathlib import Path
 import torch
 
 from visiontrain.datasets.index import DatasetIndex
+from visiontrain.hyperparameters.classification import ClassificationOptions
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.torchkit.autobatch import by_memory, by_speed, largest_batch
 from visiontrain.torchkit.averaging import WeightAverage
 from visiontrain.torchkit.checkpoint import read_first
+from visiontrain.torchkit.classification.learner import Classifier
 from visiontrain.torchkit.data import ImageBatch
 from visiontrain.torchkit.memory import room
 from visiontrain.torchkit.precision import Precision
 from visiontrain.torchkit.rehearsal import Rehearsal
 from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain.torchkit.updates import Updates
-from visiontrain_timm.classify import Classifier
-from visiontrain_timm.optimize import build_optimizer
-from visiontrain_timm.options import TimmOptions
 
 __all__ = ["choose_batch_size"]
 
 
 def choose_batch_size(
     params: TrainParams,
-    options: TimmOptions,
+    options: ClassificationOptions,
     learner: Classifier,
     data: DatasetIndex,
     image: ImageConfig,
     *,
+    optimizer: Callable[[], torch.optim.Optimizer],
     precision: Precision,
     device: torch.device,
     log: Callable[[str], None],
 ) -> int:
     """The batch size that was asked for, or the one that the run had before it was resumed, or one that is found.
+
+    Args:
+        params: The request.
+        options: Its options.
+        learner: What is trained.
+        data: What it is trained on.
+        image: How the model wants its images.
+        optimizer: Makes one like the run's.
+        precision: Of forward pass and loss.
+        device: The model's.
+        log: Takes a sentence for the person.
 
     Raises:
         RunFailedError: there is no memory for a single image, or no checkpoint can be read.
@@ -50,10 +61,14 @@ def choose_batch_size(
 
     def make_updates() -> Updates:
         average = WeightAverage(learner.model, options.ema_decay) if options.ema_decay > 0 else None
-        optimizer = build_optimizer(learner.model, 0.0, options)
         accumulate = min(2, options.accumulate)  # sums are kept from the second batch on
         return Updates(
-            learner.model, optimizer, lambda _: 0.0, accumulate=accumulate, clip_grad=options.clip_grad, average=average
+            learner.model,
+            optimizer(),
+            lambda _: 0.0,
+            accumulate=accumulate,
+            clip_grad=options.clip_grad,
+            average=average,
         )
 
     def make_batch(images: int) -> ImageBatch:

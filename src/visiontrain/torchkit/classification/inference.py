@@ -1,17 +1,21 @@
-"""A trained classifier in use: out of its checkpoint, onto a device, and what evaluation and prediction do with it."""
+"""A trained classifier in use: out of its checkpoint, onto a device, and what is done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
+from visiontrain.hyperparameters.classification import ClassificationOptions
 from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
-from visiontrain.torchkit.classifier_export import ClassifierExport
+from visiontrain.torchkit.classification.export import ClassifierExport
+from visiontrain.torchkit.classification.framework import ClassifierFramework
+from visiontrain.torchkit.classification.learner import Classifier
+from visiontrain.torchkit.classification.multilabel import MultiLabelClassifier
 from visiontrain.torchkit.data import default_workers
 from visiontrain.torchkit.device import resolve_device
 from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate
@@ -21,45 +25,10 @@ from visiontrain.torchkit.precision import Precision, resolve_precision
 from visiontrain.torchkit.predicting import Scorer, classify_images
 from visiontrain.torchkit.transforms import EvalTransform, Normalize
 from visiontrain.worker.context import EvaluateContext, ExportContext
-from visiontrain_timm.build import rebuild_model
-from visiontrain_timm.classify import Classifier
-from visiontrain_timm.multilabel import MultiLabelClassifier
-from visiontrain_timm.options import TimmOptions
 
-__all__ = ["FRAMEWORK", "Inference", "export_model", "load"]
+__all__ = ["ClassifierInference"]
 
-FRAMEWORK = "timm"
-
-_PACKAGES = ("timm", "torch")
-
-
-def load(checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
-    """A checkpoint of ours and its model, in float32 on the CPU, set to evaluation.
-
-    Raises:
-        WeightsError: the file can't be read, or its model can't be built here.
-    """
-    saved = read_model(Path(checkpoint), framework=FRAMEWORK, task=task)
-    model = rebuild_model(saved)
-    load_strictly(model, saved)
-    return saved, model
-
-
-def export_model(context: ExportContext) -> ExportResult:
-    """Write a checkpoint's model for other programs.
-
-    Raises:
-        ExportError: it can't be, or what was written gives something else than the model.
-    """
-    params = context.params
-    saved, reference = load(params.checkpoint, params.task)
-
-    def exportable() -> nn.Module:
-        model = rebuild_model(saved, exportable=True)  # timm leaves out what exporters don't know
-        load_strictly(model, saved)
-        return model
-
-    return export(context, ClassifierExport(saved, reference, exportable), packages=_PACKAGES)
+O = TypeVar("O", bound=ClassificationOptions)  # noqa: E741 - an options class
 
 
 @dataclass(frozen=True)
@@ -75,11 +44,27 @@ class _Loaded:
     workers: int
 
 
-class Inference:
-    """Evaluates and predicts; keeps the model of the last request for the next one."""
+class ClassifierInference(Generic[O]):
+    """Evaluates, predicts and exports; keeps the model of the last request for the next one.
 
-    def __init__(self) -> None:
+    Args:
+        framework: How its models are built.
+    """
+
+    def __init__(self, framework: ClassifierFramework[O]) -> None:
+        self._framework = framework
         self._kept: Kept[_Loaded] = Kept()
+
+    def load(self, checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
+        """A checkpoint of ours and its model, in float32 on the CPU, set to evaluation.
+
+        Raises:
+            WeightsError: the file can't be read, or its model can't be built here.
+        """
+        saved = read_model(Path(checkpoint), framework=self._framework.name, task=task)
+        model = self._framework.rebuild(saved)
+        load_strictly(model, saved)
+        return saved, model
 
     def evaluate(self, context: EvaluateContext) -> EvaluateResult:
         """The canonical metrics of a checkpoint on splits of a dataset."""
@@ -117,15 +102,32 @@ class Inference:
         )
         return PredictResult(saved.classes, saved.multi_label, found)
 
+    def export(self, context: ExportContext) -> ExportResult:
+        """Write a checkpoint's model for other programs.
+
+        Raises:
+            ExportError: it can't be, or what was written gives something else than the model.
+        """
+        params = context.params
+        saved, reference = self.load(params.checkpoint, params.task)
+
+        def exportable() -> nn.Module:
+            model = self._framework.rebuild(saved, exportable=True)
+            load_strictly(model, saved)
+            return model
+
+        packages = (self._framework.packages[0], "torch")
+        return export(context, ClassifierExport(saved, reference, exportable), packages=packages)
+
     def _load(self, checkpoint: str, task: str, device_name: str, given: Mapping[str, Any]) -> _Loaded:
-        options = TimmOptions.from_params(given)
+        options = self._framework.options.from_params(given)
         device = resolve_device(device_name)
         precision = resolve_precision(options.precision, device)
         workers = default_workers(device) if options.workers is None else options.workers
         key = (*stamp_of(checkpoint), task, str(device), precision, options.channels_last, workers)
 
         def make() -> _Loaded:
-            saved, model = load(checkpoint, task)
+            saved, model = self.load(checkpoint, task)
             model = model.to(device)
             if options.channels_last:
                 model = model.to(memory_format=torch.channels_last)

@@ -7,59 +7,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from visiontrain.errors import SpecError
-from visiontrain.protocol import tasks
+from visiontrain.torchkit.classification.learner import Classifier
 from visiontrain.torchkit.data import ImageBatch
 from visiontrain.torchkit.metrics_multilabel import MultiLabelMetrics
-from visiontrain_timm.classify import Classifier
-from visiontrain_timm.options import TimmOptions
 
-__all__ = ["MultiLabelClassifier", "primary_metric", "refuse_single_label_options"]
-
-#: What only one of the two kinds of data has.
-_OF_ONE_LABEL = ("accuracy", "accuracy_top5")
-_OF_SEVERAL = ("map",)
-
-
-def primary_metric(options: TimmOptions, *, multi_label: bool) -> str:
-    """What picks the best epoch: the option, else the task's.
-
-    Raises:
-        SpecError: data of this kind has no such metric.
-    """
-    wanted = options.primary_metric
-    if wanted is None:
-        return tasks.primary_metric(tasks.Task.classify, multi_label=multi_label)
-    if wanted in (_OF_ONE_LABEL if multi_label else _OF_SEVERAL):
-        kind = "any number of labels" if multi_label else "one class"
-        other = ("map", "f1_macro") if multi_label else ("accuracy", "f1_macro")
-        raise SpecError(
-            "primary_metric",
-            f"can't be {wanted}: the images have {kind} each",
-            instruction=f"Set {' or '.join(other)}, or leave it out.",
-        )
-    return wanted
-
-
-def refuse_single_label_options(options: TimmOptions) -> None:
-    """Refuse what has a meaning only where an image has one class.
-
-    Raises:
-        SpecError: names the option.
-    """
-    if options.balanced_sampling:
-        raise SpecError(
-            "balanced_sampling",
-            "needs images of one class each, and the data is multi-label: an image that is drawn for one label brings "
-            "its others",
-            instruction="Leave it out; class_weights with a number for each class works.",
-        )
-    if options.class_weights == "balanced":
-        raise SpecError(
-            "class_weights",
-            "can't be balanced with multi-label data: a label's images have others as well",
-            instruction="Give a number for each class, or leave it out.",
-        )
+__all__ = ["MultiLabelClassifier", "MultiLabelEvaluation"]
 
 
 class MultiLabelClassifier(Classifier):
