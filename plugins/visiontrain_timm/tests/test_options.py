@@ -11,7 +11,7 @@ from visiontrain.protocol.messages import Weights
 from visiontrain_timm.build import build_model
 from visiontrain_timm.optimize import build_optimizer
 from visiontrain_timm.options import TimmOptions
-from visiontrain_timm.parts import parameters_to_freeze
+from visiontrain_timm.trainer import Timm
 
 #: Two epochs of five steps, the first with warmup; a schedule's shape shows in the second.
 CHANGES = {
@@ -135,7 +135,7 @@ def test_what_is_frozen_stays(harness, pretrained, freeze, thawed):
     _, context = harness.train(weights=pretrained, options={"freeze": freeze})
     before, after = harness.best("first")["model"], harness.last()["model"]
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
-    frozen = set(parameters_to_freeze(timm.create_model("test_resnet", num_classes=3), freeze))
+    frozen = set(Timm().parameters_to_freeze(timm.create_model("test_resnet", num_classes=3), freeze))
     assert not frozen & changed
     assert {name.split(".")[0] for name in changed} == thawed
     assert f"Frozen: {len(frozen)} of" in context.logged
@@ -153,9 +153,9 @@ def test_batch_norms_of_a_frozen_backbone_keep_their_statistics(harness, pretrai
 def test_stages_and_layers_of_families(model):
     network = timm.create_model(model, num_classes=3)
     names = [name for name, _ in network.named_parameters()]
-    backbone = parameters_to_freeze(network, "backbone")
+    backbone = Timm().parameters_to_freeze(network, "backbone")
     assert 1 <= len(names) - len(backbone) <= 2
-    one, two = (parameters_to_freeze(network, count) for count in "12")
+    one, two = (Timm().parameters_to_freeze(network, count) for count in "12")
     assert 0 < len(one) < len(two) < len(backbone)
     assert set(one) < set(two) < set(backbone)
     optimizer = build_optimizer(network, 0.1, TimmOptions.from_params({"layer_decay": 0.5}))

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.messages import Weights
-from visiontrain_timm import hub
+from visiontrain.torchkit import hub
 from visiontrain_timm.build import _create
 from visiontrain_timm.weights import load_weights
 

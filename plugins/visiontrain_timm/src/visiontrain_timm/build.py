@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from visiontrain_timm.hub import describe_weights, network  # isort: skip - before timm
+from visiontrain.torchkit.hub import describe_weights, network  # isort: skip - before timm
 
 import timm
 import torch

@@ -19,12 +19,13 @@ from visiontrain.torchkit.classification.framework import Built
 from visiontrain.torchkit.classification.inference import ClassifierInference
 from visiontrain.torchkit.classification.training import train_classifier
 from visiontrain.torchkit.device import describe_cpu, describe_devices
+from visiontrain.torchkit.freezing import parameters_to_freeze
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_timm.optimize import build_optimizer
 from visiontrain_timm.options import TimmOptions
-from visiontrain_timm.parts import parameters_to_freeze
+from visiontrain_timm.parts import classifiers, stages_of
 
 __all__ = ["Timm", "TimmTrainer"]
 
@@ -58,7 +59,7 @@ class Timm:
 
     def parameters_to_freeze(self, model: nn.Module, text: str) -> list[str]:
         """By timm's stages and names."""
-        return parameters_to_freeze(model, text)
+        return parameters_to_freeze(model, text, heads=classifiers(model), stages_of=lambda: stages_of(model))
 
     def optimizer(self, model: nn.Module, learning_rate: float, options: TimmOptions) -> torch.optim.Optimizer:
         """timm's."""

@@ -1,0 +1,1 @@
+"""Hugging Face transformers, as a framework of visiontrain."""

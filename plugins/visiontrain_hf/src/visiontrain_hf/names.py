@@ -1,0 +1,56 @@
+"""The model names that are trained: presets, architectures, the hub's names, and folders. Standard library only."""
+
+from __future__ import annotations
+
+from visiontrain.protocol.tasks import Task
+
+__all__ = ["MODEL_PATTERNS", "PRESETS", "PUBLISHED", "is_place", "preset_of"]
+
+#: Small models that are made from random weights, which a CPU trains in a minute, by what they are for.
+PRESETS: dict[str, tuple[Task, ...]] = {
+    "vit-tiny": (Task.classify,),
+    "deit-tiny": (Task.classify,),
+    "swin-tiny": (Task.classify,),
+    "convnext-tiny": (Task.classify,),
+    "beit-tiny": (Task.classify,),
+    "dinov2-tiny": (Task.classify,),
+    "resnet-tiny": (Task.classify,),
+}
+
+#: What else a preset may be called: some of their names are those of published, larger models as well.
+_SCRATCH = "-scratch"
+
+#: Models on the hub that people begin with, for the catalogue; every other name of the hub is taken, too.
+PUBLISHED: dict[str, tuple[Task, ...]] = dict.fromkeys(
+    (
+        "google/vit-base-patch16-224",
+        "google/vit-base-patch16-224-in21k",
+        "facebook/deit-small-patch16-224",
+        "facebook/deit-base-patch16-224",
+        "microsoft/swin-tiny-patch4-window7-224",
+        "microsoft/swinv2-tiny-patch4-window8-256",
+        "facebook/convnext-tiny-224",
+        "facebook/convnextv2-tiny-1k-224",
+        "microsoft/beit-base-patch16-224",
+        "facebook/dinov2-small",
+        "facebook/dinov2-base",
+        "microsoft/resnet-18",
+        "microsoft/resnet-50",
+    ),
+    (Task.classify,),
+)
+
+
+def preset_of(name: str) -> str | None:
+    """The preset that a name means; None where it means none."""
+    bare = name.removesuffix(_SCRATCH)
+    return bare if bare in PRESETS else None
+
+
+def is_place(name: str) -> bool:
+    """Whether a name says where a model is described, on the hub or in a folder, and not what it is."""
+    return "/" in name
+
+
+#: As `fnmatch` takes them.
+MODEL_PATTERNS: tuple[str, ...] = (*PRESETS, *(f"{name}{_SCRATCH}" for name in PRESETS), "*/*")

@@ -1,0 +1,46 @@
+"""torch's optimizers over a model of transformers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from visiontrain.torchkit.optimizing import optimizer_arguments, parameter_groups
+from visiontrain_hf.classifier import head_of
+from visiontrain_hf.layers import layers_of
+from visiontrain_hf.options import HfOptions
+
+__all__ = ["build_optimizer"]
+
+_CLASSES: dict[str, Any] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "nadamw": torch.optim.NAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+#: What has no weight decay beside biases and norms: they say where something is, or that it is a token.
+_WITHOUT_DECAY = (
+    "*cls_token",
+    "*mask_token",
+    "*distillation_token",
+    "*position_embeddings",
+    "*relative_position_bias*",
+)
+
+
+def build_optimizer(model: nn.Module, learning_rate: float, options: HfOptions) -> torch.optim.Optimizer:
+    """An optimizer over the parameters that are not frozen."""
+    network: Any = model.network
+    layers = {}
+    if options.layer_decay < 1:
+        layers = {f"network.{name}": number for name, number in layers_of(network, head_of(network)).items()}
+    groups = parameter_groups(model, options, layers=layers, without_decay=_WITHOUT_DECAY)
+    arguments = optimizer_arguments(options)
+    if options.optimizer == "nadamw":
+        arguments["decoupled_weight_decay"] = True
+    optimizer: torch.optim.Optimizer = _CLASSES[options.optimizer](groups, lr=learning_rate, **arguments)
+    return optimizer

@@ -1,0 +1,179 @@
+"""Files with weights into a network: every weight but the classifier's must be there and fit, or it is an error.
+
+transformers brings the names in files to those of its present version while it loads (its own Trainer does not, and
+loses most of a ViT). So files are loaded by it and by nothing else, and what it says of missing weights is heard.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from visiontrain.errors import WeightsError
+from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
+from visiontrain.torchkit.loading import validated_weights
+from visiontrain.torchkit.transforms import ImageConfig
+
+__all__ = ["FileWeights", "load_folder", "load_into", "read_weights"]
+
+State = dict[str, torch.Tensor]
+
+_KINDS = "A safetensors file, a torch state dict (tensors and plain values) or a checkpoint of ours is right."
+
+#: What our checkpoints have before a network's own names.
+_PREFIX = "network."
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class FileWeights:
+    """What a file holds.
+
+    Args:
+        path: The file.
+        state: By transformers' names, of any version.
+        classes: Class names by class index, and
+        images: how it had its images, where the file is a checkpoint of ours.
+    """
+
+    path: Path
+    state: State
+    classes: tuple[str, ...] | None = None
+    images: ImageConfig | None = None
+
+
+def read_weights(path: Path) -> FileWeights:
+    """Read a file without running code that may be in it.
+
+    Raises:
+        WeightsError: it can't be read, or holds no weights by name.
+    """
+    if not path.is_file():
+        raise WeightsError(f"there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return FileWeights(path, dict(load_file(path)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(content, dict) and content.get("format") == FORMAT:
+            return _ours(path)
+    except pickle.UnpicklingError as e:
+        raise WeightsError(f"{path} {_refusal(str(e))}", instruction=_KINDS) from e
+    except (SafetensorError, ValueError) as e:
+        raise WeightsError(f"{path} can't be read: {e}", instruction=_KINDS) from e
+    except Exception as e:  # torch's unpickler raises many kinds on bytes that are not its own
+        raise WeightsError(f"{path} can't be read: {type(e).__name__}: {e}", instruction=_KINDS) from e
+    if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise WeightsError(f"{path} holds no weights by name", instruction=_KINDS)
+    return FileWeights(path, {str(name): value for name, value in content.items()})
+
+
+def _ours(path: Path) -> FileWeights:
+    payload = read_checkpoint(path)
+    said, weights = payload["metadata"], validated_weights(payload)
+    if said["framework"] != "hf":
+        raise ValueError(f"it is a checkpoint of {said['framework']}")
+    if said.get("lora"):
+        raise ValueError("it has LoRA's additions apart: export the run's model first, or train from its first weights")
+    state = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
+    return FileWeights(path, state, tuple(said["classes"]), ImageConfig.from_plain(said["image"]))
+
+
+def load_into(
+    kind: type[Any],
+    config: Any,
+    weights: FileWeights,
+    *,
+    head: str,
+    classes: tuple[str, ...],
+    log: Callable[[str], None],
+) -> nn.Module:
+    """A network with a file's weights; the classifier is begun anew where the file's classes are others.
+
+    Args:
+        kind: transformers' class.
+        config: Its configuration, for the data's classes.
+        weights: From `read_weights`.
+        head: Name of the module that makes class scores.
+        classes: Class names by class index.
+        log: Takes a sentence for the person.
+
+    Raises:
+        WeightsError: a weight is missing or does not fit.
+    """
+    state = dict(weights.state)
+    if weights.classes is not None and weights.classes != classes:
+        state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+    with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
+        config.save_pretrained(folder)
+        save_file({name: value.contiguous() for name, value in state.items()}, Path(folder) / "model.safetensors")
+        return load_folder(kind, config, folder, head=head, log=log, said=str(weights.path))
+
+
+def load_folder(
+    kind: type[Any], config: Any, place: str, *, head: str, log: Callable[[str], None], said: str
+) -> nn.Module:
+    """A network with the weights of a folder, or of the hub's cache.
+
+    Args:
+        kind: transformers' class.
+        config: Its configuration, for the data's classes.
+        place: A folder, or a name on the hub.
+        head: Name of the module that makes class scores.
+        log: Takes a sentence for the person.
+        said: What the person calls the place.
+
+    Raises:
+        WeightsError: a weight but the classifier's is missing or does not fit.
+        OSError: there are no weights in that place.
+    """
+    network, info = kind.from_pretrained(
+        place, config=config, ignore_mismatched_sizes=True, output_loading_info=True, trust_remote_code=False,
+        dtype=torch.float32,
+    )  # fmt: skip
+    missing = sorted(info["missing_keys"])
+    misshapen = {name: (list(found), list(wanted)) for name, found, wanted in info["mismatched_keys"]}
+    wrong = [name for name in missing if not name.startswith(f"{head}.")]
+    wrong += [
+        f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not name.startswith(f"{head}.")
+    ]
+    if wrong or info["error_msgs"]:
+        raise WeightsError(
+            f"{said} does not fit {kind.__name__}: missing or of another shape are "
+            f"{_list(wrong) or '; '.join(info['error_msgs'])}",
+            instruction="Give the model that the file was made with, or --scratch.",
+        )
+    count, anew = len(network.state_dict()), [*missing, *misshapen]
+    log(f"Loaded {count - len(anew)} of {count} weights from {said}.")
+    if anew:
+        log(f"Not loaded, and begun anew: {_list(anew)} (for the data's classes).")
+    if info["unexpected_keys"]:
+        log(f"There and of no use to this model: {_list(sorted(info['unexpected_keys']))}.")
+    loaded: nn.Module = network.eval()
+    return loaded
+
+
+def _refusal(said: str) -> str:
+    """Why torch refused a file, without its advice: to load it nevertheless would run the code in it."""
+    named = re.search(r"(?:GLOBAL|class) ([\w.]+)", said)
+    if named is None:
+        return "can't be read: it is no file of tensors and plain values"
+    return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
