@@ -12,7 +12,7 @@ import nox
 REPO = Path(__file__).parent.resolve()
 #: Environments take minutes to build: one home, shared by all sessions and kept between runs.
 HOME = Path(os.environ.get("VISIONTRAIN_TEST_HOME", REPO / ".cache" / "home")).resolve()
-FRAMEWORKS = ("timm", "yolo")
+FRAMEWORKS = ("timm", "yolo", "hf")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 nox.needs_version = ">=2025.2.9"

@@ -61,6 +61,8 @@ def _device(value: str) -> str:
 
 
 def _model(value: str) -> str:
+    if Path(value).is_absolute():
+        return value  # a folder that describes a model
     if not _MODEL.fullmatch(value) or ".." in value:
         raise ValueError(f"{_clipped(value)} is not a model's name")
     return value
@@ -197,6 +199,10 @@ def make_train_spec(**fields: Any) -> TrainSpec:
     known["data"] = absolute_path("data", known["data"])
     if known.get("weights", "pretrained") not in ("pretrained", "scratch"):
         known["weights"] = str(absolute_path("weights", known["weights"]))
+    if isinstance(known["model"], str) and "/" in known["model"] and ":" not in known["model"]:
+        folder = absolute_path("model", known["model"])
+        if folder.is_dir():  # else it is the name of a model on a hub
+            known["model"] = str(folder)
     try:
         return TrainSpec(**known, options=options)
     except ValidationError as error:

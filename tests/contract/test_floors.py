@@ -31,7 +31,7 @@ SHARED = ("errors", "hyperparameters", "protocol")
 #: What a plugin's worker half may use of visiontrain.
 INSIDE = ("errors", "storage", "painting", "hyperparameters", "protocol", "worker", *READING, "torchkit")
 #: Packages that need an environment: the host has none of them.
-FRAMEWORKS = {"numpy", "safetensors", "timm", "torch", "torchmetrics", "torchvision"}
+FRAMEWORKS = {"numpy", "safetensors", "timm", "torch", "torchmetrics", "torchvision", "transformers", "ultralytics"}
 
 
 def modules_of(parts: tuple[str, ...]) -> list[str]:

@@ -243,8 +243,9 @@ class Manifest(_Declared):
             raise WeightsError(f"the framework {self.name} can't begin with {words}", instruction=f"Give {ways}.")
 
     def answers_to(self, model: str) -> bool:
-        """Whether one of the patterns matches the model's name."""
-        return any(fnmatch.fnmatchcase(model, pattern) for pattern in self.models)
+        """Whether one of the patterns matches the model's name. One with a scheme is matched by those that have one."""
+        patterns = (pattern for pattern in self.models if (":" in pattern) == (":" in model))
+        return any(fnmatch.fnmatchcase(model, pattern) for pattern in patterns)
 
     def is_called(self, framework: str) -> bool:
         """Whether the framework goes by this name or alias."""

@@ -111,8 +111,8 @@ def near_models(model: str, names: Iterable[str]) -> list[str]:
 
 
 def _knows(framework: Framework, model: str, catalog: Catalog | None) -> bool:
-    # Names with a scheme (local-dir:, hf-hub:) point outside the catalogue.
-    if catalog is None or ":" in model:
+    # Names with a scheme (local-dir:, hf-hub:), of a hub (google/vit) and of folders point outside the catalogue.
+    if catalog is None or ":" in model or "/" in model:
         return framework.manifest.answers_to(model)
     return model in catalog.names
 

@@ -31,9 +31,15 @@ class TestManifest:
         assert manifest.answers_to("resnet18")
         assert not manifest.answers_to("Resnet18")
         assert not manifest.answers_to("aresnet")
+        assert not manifest.answers_to("hub:resnet18")
         assert manifest.is_called("frame")
         assert manifest.is_called("other")
         assert not manifest.is_called("fram")
+
+    def test_a_name_with_a_scheme_is_matched_by_patterns_that_have_one(self):
+        everything = Manifest(**{**GOOD, "models": ("*", "hub:*")})
+        assert everything.answers_to("hub:someone/resnet18")
+        assert not everything.answers_to("place:resnet18")
 
     @pytest.mark.parametrize(
         "change",

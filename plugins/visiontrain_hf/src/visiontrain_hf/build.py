@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +17,18 @@ from transformers.utils import cached_file
 
 from visiontrain.errors import SpecError, UnknownModelError, WeightsError
 from visiontrain.protocol.messages import TrainParams
+from visiontrain.torchkit.checkpoint import read_first
 from visiontrain.torchkit.classification.framework import Built
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_hf.classifier import HfClassifier, classifier_class, head_of, interpolates
 from visiontrain_hf.images import PREPROCESSOR, default_image_config, read_image_config, with_size
+from visiontrain_hf.lora import leave_all_but_lora, train_lora_alone
 from visiontrain_hf.names import PRESETS, is_place, preset_of
 from visiontrain_hf.options import HfOptions
 from visiontrain_hf.presets import IMAGE_SIZE, arguments_of, type_of
+from visiontrain_hf.rebuild import plain_config, rebuild
 from visiontrain_hf.weights import load_folder, load_into, read_weights
 
 __all__ = ["build_classifier", "rebuild_classifier"]
@@ -35,59 +38,98 @@ def build_classifier(
     params: TrainParams, options: HfOptions, classes: tuple[str, ...], log: Callable[[str], None]
 ) -> Built:
     """See `ClassifierFramework.build`."""
-    name, source = params.model, params.weights.source
-    resumed = bool(params.resume and params.resume.checkpoints)
-    fetch = source == "pretrained" and not resumed
-    preset = preset_of(name)
-    if preset is not None:
-        if fetch:
-            raise no_weights(
-                f"no pretrained weights of {preset} are published: it is laid out for training from scratch"
-            )
-        config, images = _of_preset(preset, params.image_size)
-    elif is_place(name):
-        config, images = _of_place(name, params.image_size, fetch=source == "pretrained", log=log)
+    checkpoints = [Path(path) for path in params.resume.checkpoints] if params.resume else []
+    found = read_first(checkpoints, warn=lambda _: None)  # told when the run goes on from it
+    if found is not None:  # nothing is fetched, and the folder may be gone
+        built = _again(found[1]["metadata"])
     else:
-        raise UnknownModelError(
-            f"transformers has no model {name!r}",
-            instruction=f"Give {', '.join(PRESETS)}, a name on the hub (google/vit-base-patch16-224) or a folder.",
-        )
+        built = _anew(params, options, classes, log)
+    if options.activation_checkpointing:
+        _checkpoint_activations(built.model.network, params.model)
+    return built
+
+
+def _again(metadata: Mapping[str, Any]) -> Built:
+    """The model of a run that goes on."""
+    model = rebuild(metadata)
+    if metadata["lora"] is not None:
+        leave_all_but_lora(model.network, head_of(model.network))
+    recipe = {name: metadata[name] for name in ("config", "interpolate", "lora")}
+    return Built(model, ImageConfig.from_plain(metadata["image"]), recipe)
+
+
+def _anew(params: TrainParams, options: HfOptions, classes: tuple[str, ...], log: Callable[[str], None]) -> Built:
+    name = params.model
+    config, images = _describe(params, log)
     kind = classifier_class(config)
     if kind is None:
         raise SpecError(
             "model", f"{name} is a {config.model_type}, with which transformers can't classify images",
             instruction="Give another model.",
         )  # fmt: skip
-    _lay_out(config, classes, multi_label=False)
-    made = _make(kind, config, name)
-    head = head_of(made)
-    if not resumed and source == "file":
-        weights = read_weights(Path(params.weights.path or ""))
-        made = load_into(kind, config, weights, head=head, classes=classes, log=log)
-    elif fetch:
-        with network():
-            try:
-                made = load_folder(kind, config, name, head=head, log=log, said=name)
-            except OSError as e:
-                raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
-    model = HfClassifier(made, interpolate=_other_size(config, images) and interpolates(made))
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {label: number for number, label in enumerate(classes)}
+    config.num_labels = len(classes)
+    network = _with_weights(kind, config, params, classes, log)
+    model = HfClassifier(network, interpolate=_other_size(config, images) and interpolates(network))
     images = _adjust(images, options)
     _try(model, name, images)
-    return Built(model, images, {"config": _plain(config), "interpolate": bool(model._arguments)})  # noqa: SLF001
+    recipe = {"config": plain_config(config), "interpolate": model.interpolate, "lora": None}
+    if options.lora_rank > 0:
+        if params.weights.source == "scratch":
+            raise SpecError(
+                "lora_rank",
+                "would keep random weights as they are",
+                instruction="Begin with trained ones: --pretrained, or --weights PATH.",
+            )
+        recipe["lora"] = train_lora_alone(network, head_of(network), options, log)
+    return Built(model, images, recipe)
+
+
+def _describe(params: TrainParams, log: Callable[[str], None]) -> tuple[Any, ImageConfig]:
+    """What the model is like, and how it wants its images."""
+    name, pretrained = params.model, params.weights.source == "pretrained"
+    preset = preset_of(name)
+    if preset is not None:
+        if pretrained:
+            raise no_weights(f"no pretrained weights of {preset} are published: it is for training from scratch")
+        return _of_preset(preset, params.image_size)
+    if is_place(name):
+        return _of_place(name, params.image_size, fetch=pretrained, log=log)
+    raise UnknownModelError(
+        f"transformers has no model {name!r}",
+        instruction=f"Give {', '.join(PRESETS)}, a name on the hub (google/vit-base-patch16-224) or a folder.",
+    )
+
+
+def _with_weights(
+    kind: type[Any], config: Any, params: TrainParams, classes: tuple[str, ...], log: Callable[[str], None]
+) -> nn.Module:
+    name = params.model
+    try:
+        made: nn.Module = kind(config)
+    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as e:
+        raise SpecError("model", f"{name} can't be built: {e}") from e
+    if params.weights.source == "scratch":
+        return made
+    head = head_of(made)
+    if params.weights.source == "file":
+        weights = read_weights(Path(params.weights.path or ""))
+        return load_into(kind, config, weights, head=head, classes=classes, log=log)
+    with network():
+        try:
+            return load_folder(kind, config, name, head=head, log=log, said=name)
+        except OSError as e:
+            raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
 
 
 def rebuild_classifier(saved: SavedModel) -> HfClassifier:
     """See `ClassifierFramework.rebuild`."""
     try:
-        told: dict[str, Any] = dict(saved.metadata["config"])
-        config = AutoConfig.for_model(told.pop("model_type"), **told)
-        kind = classifier_class(config)
-        if kind is None:
-            raise ValueError(f"transformers can't classify with a {config.model_type}")
-        return HfClassifier(_make(kind, config, saved.model), interpolate=bool(saved.metadata["interpolate"]))
-    except (KeyError, TypeError, ValueError, SpecError) as e:
+        return rebuild(saved.metadata)
+    except (KeyError, TypeError, ValueError) as e:
         raise WeightsError(
-            f"the model of {saved.path} can't be built: {e}",
+            f"the model of {saved.path} can't be built: {type(e).__name__}: {e}",
             instruction="Use the environment's generation that the run was trained with.",
         ) from e
 
@@ -123,20 +165,10 @@ def _of_place(name: str, image_size: int | None, *, fetch: bool, log: Callable[[
     return config, images if image_size is None else with_size(images, image_size)
 
 
-def _lay_out(config: Any, classes: tuple[str, ...], *, multi_label: bool) -> None:
-    """Let it tell the data's classes apart."""
-    del multi_label  # scores are the same; what becomes of them is ours
-    config.id2label = dict(enumerate(classes))
-    config.label2id = {label: number for number, label in enumerate(classes)}
-    config.num_labels = len(classes)
-
-
-def _make(kind: type[Any], config: Any, name: str) -> nn.Module:
-    try:
-        network: nn.Module = kind(config)
-    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as e:
-        raise SpecError("model", f"{name} can't be built: {e}") from e
-    return network
+def _checkpoint_activations(network: Any, name: str) -> None:
+    if not network.supports_gradient_checkpointing:
+        raise SpecError("activation_checkpointing", f"can't be had with {name}", instruction="Leave it out.")
+    network.activation_checkpointing_enable()
 
 
 def _other_size(config: Any, images: ImageConfig) -> bool:
@@ -166,11 +198,3 @@ def _try(model: nn.Module, name: str, images: ImageConfig) -> None:
         ) from e  # fmt: skip
     if not isinstance(out, torch.Tensor) or out.ndim != 2:  # noqa: PLR2004 - (batch, classes)
         raise SpecError("model", f"{name} does not give one row of class scores an image: it is no classifier")
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    """A configuration as plain values, without what only describes where it came from."""
-    found: dict[str, Any] = config.to_dict()
-    for name in ("_name_or_path", "transformers_version", "architectures", "dtype"):
-        found.pop(name, None)
-    return found

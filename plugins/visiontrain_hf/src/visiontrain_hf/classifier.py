@@ -23,6 +23,7 @@ class HfClassifier(nn.Module):
     def __init__(self, network: nn.Module, *, interpolate: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.interpolate = interpolate
         self._arguments: dict[str, Any] = {"interpolate_pos_encoding": True} if interpolate else {}
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from visiontrain.worker.context import EvaluateContext, ExportContext, RunContex
 from visiontrain.worker.trainer import Description
 from visiontrain_hf.classifier import head_of
 from visiontrain_hf.layers import stages_of
+from visiontrain_hf.lora import merge_lora
 from visiontrain_hf.names import PRESETS, PUBLISHED
 from visiontrain_hf.optimize import build_optimizer
 from visiontrain_hf.options import HfOptions
@@ -45,6 +46,10 @@ class Transformers:
     def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - all are
         """As the checkpoint says."""
         return rebuild_classifier(saved)
+
+    def make_ready(self, model: nn.Module) -> None:
+        """LoRA's additions become part of the weights."""
+        merge_lora(model.get_submodule("network"))
 
     def parameters_to_freeze(self, model: nn.Module, text: str) -> list[str]:
         """By the network's own lists of layers."""

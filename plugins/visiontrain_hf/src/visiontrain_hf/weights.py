@@ -24,6 +24,8 @@ from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
 from visiontrain.torchkit.loading import validated_weights
 from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain_hf.lora import merge_lora
+from visiontrain_hf.rebuild import rebuild
 
 __all__ = ["FileWeights", "load_folder", "load_into", "read_weights"]
 
@@ -86,8 +88,11 @@ def _ours(path: Path) -> FileWeights:
     said, weights = payload["metadata"], validated_weights(payload)
     if said["framework"] != "hf":
         raise ValueError(f"it is a checkpoint of {said['framework']}")
-    if said.get("lora"):
-        raise ValueError("it has LoRA's additions apart: export the run's model first, or train from its first weights")
+    if said["lora"] is not None:
+        model = rebuild(said)
+        model.load_state_dict(weights, strict=True)
+        merge_lora(model.network)
+        weights = model.state_dict()
     state = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
     return FileWeights(path, state, tuple(said["classes"]), ImageConfig.from_plain(said["image"]))
 

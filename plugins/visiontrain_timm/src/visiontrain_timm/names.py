@@ -18,7 +18,7 @@ _FAMILIES = """
     mnasnet_ mobilenet_edgetpu_ mobilenetv1_ mobilenetv2_ mobilenetv3_ mobilenetv4_ mobilenetv5_ mobileone_ mobilevit_
     mobilevitv2_ mvitv2_ naflexvit_ nasnetalarge nest_ nextvit_ nf_ecaresnet nf_regnet nf_resnet nf_seresnet nfnet_ pit_
     pnasnet poolformer_ poolformerv2_ pvt_v2_ qwen3_vit_ rdnet_ regnetv_ regnetx_ regnety_ regnetz_ repghostnet_ repvgg_
-    repvit_ res2net res2next resmlp_ resnest resnet resnetaa resnetblur resnetrs resnetv2_ resnext rexnet_ rexnetr_
+    repvit_ res2net res2next resmlp_ resnest resnet[0-9] resnetaa resnetblur resnetrs resnetv2_ resnext rexnet_ rexnetr_
     sam2_hiera_ samvit_ sebotnet sedarknet sehalonet selecsls semnasnet_ senet154 sequencer2d_ seresne shvit_ skresne
     spnasnet_ starnet_ swiftformer_ swin_ swinv2_ test_byobnet test_coatnet test_convnext test_efficientnet
     test_mambaout test_maxvit test_nfnet test_resnet test_vit tf_efficientnet tf_mixnet_ tf_mobilenet

@@ -57,6 +57,9 @@ class Timm:
         # timm leaves out what exporters don't know
         return rebuild_model(saved, exportable=True) if exportable else rebuild_model(saved)
 
+    def make_ready(self, model: nn.Module) -> None:
+        """It is."""
+
     def parameters_to_freeze(self, model: nn.Module, text: str) -> list[str]:
         """By timm's stages and names."""
         return parameters_to_freeze(model, text, heads=classifiers(model), stages_of=lambda: stages_of(model))

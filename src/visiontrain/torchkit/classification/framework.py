@@ -80,6 +80,10 @@ class ClassifierFramework(Protocol[O]):
         """
         ...
 
+    def make_ready(self, model: nn.Module) -> None:
+        """Bring a rebuilt model whose weights are there into the form in which it is used; most are in it already."""
+        ...
+
     def parameters_to_freeze(self, model: nn.Module, text: str) -> list[str]:
         """The parameters that the option ``freeze`` means.
 

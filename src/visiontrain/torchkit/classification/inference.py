@@ -64,6 +64,7 @@ class ClassifierInference(Generic[O]):
         saved = read_model(Path(checkpoint), framework=self._framework.name, task=task)
         model = self._framework.rebuild(saved)
         load_strictly(model, saved)
+        self._framework.make_ready(model)
         return saved, model
 
     def evaluate(self, context: EvaluateContext) -> EvaluateResult:
@@ -114,6 +115,7 @@ class ClassifierInference(Generic[O]):
         def exportable() -> nn.Module:
             model = self._framework.rebuild(saved, exportable=True)
             load_strictly(model, saved)
+            self._framework.make_ready(model)
             return model
 
         packages = (self._framework.packages[0], "torch")

@@ -1,0 +1,96 @@
+"""Small generated data and a trainer without a host: these tests run inside the environment."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from visiontrain_hf.trainer import HfTrainer
+
+import visiontrain.torchkit.loop
+from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
+from visiontrain.testing.worker.inprocess import InProcess
+
+COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
+
+#: As small as they get.
+NETWORKS = {
+    "vit": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
+    "deit": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
+    "beit": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
+    "dinov2": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2},
+    "swin": {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 4},
+    "convnext": {"hidden_sizes": [8, 16], "depths": [1, 1], "patch_size": 2},
+    "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"},
+}
+
+
+def make_index(folder, *, train, val, side=36, classes=tuple(COLOURS)):
+    """Discs of one colour on grey each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(folder / "index.sqlite")
+    database.executescript(SCHEMA)
+    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+    splits = {"train": train, "val": val}
+    for split, count in splits.items():
+        rng = random.Random(split)
+        for position in range(count):
+            image = Image.new("RGB", (side, side + position % 3), (rng.randrange(60, 160),) * 3)
+            x, y = rng.randrange(side // 2), rng.randrange(side // 2)
+            label = position % len(classes)
+            ImageDraw.Draw(image).ellipse((x, y, x + 15, y + 15), fill=list(COLOURS.values())[label % 3])
+            image.save(folder / f"{split}{position}.png")
+            row = (split, position, json.dumps(f"{split}{position}.png"), *image.size, label, b"")
+            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    meta = {"fingerprint": f"{train}-{val}-{classes}", "task": "classify", "format": "test"}
+    meta |= {"root": json.dumps(str(folder)), "classes": json.dumps(classes), "splits": json.dumps(splits)}
+    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    database.commit()
+    database.close()
+    return folder / "index.sqlite"
+
+
+@pytest.fixture(name="make_index")
+def make_index_fixture():
+    """For tests that want data of their own: test modules can't import this one."""
+    return make_index
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory):
+    """30 training images: three batches of 8 and one of 6; 12 for validation: two batches."""
+    return make_index(tmp_path_factory.mktemp("discs"), train=30, val=12)
+
+
+@pytest.fixture
+def describe(tmp_path):
+    """Writes a folder as transformers keeps a model in: its configuration, and weights that were never trained."""
+
+    def write(kind, *, labels=("a", "b"), seed=0, name=None, **changes):
+        from transformers import AutoConfig
+        from visiontrain_hf.classifier import classifier_class
+
+        config = AutoConfig.for_model(kind, **{"image_size": 32, "patch_size": 8, **NETWORKS[kind], **changes})
+        config.id2label, config.label2id = dict(enumerate(labels)), {text: place for place, text in enumerate(labels)}
+        config.num_labels = len(labels)
+        torch.manual_seed(seed)
+        network = classifier_class(config)(config)
+        folder = tmp_path / (name or kind)
+        network.save_pretrained(folder)
+        return folder, network
+
+    return write
+
+
+@pytest.fixture
+def harness(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    (tmp_path / "runs").mkdir()
+    yield InProcess(HfTrainer, index, tmp_path / "runs", model="vit-tiny")
+    torch.set_num_threads(before)
