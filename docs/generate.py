@@ -56,6 +56,13 @@ def yolo_options_page() -> str:
     return options_page(MANIFEST)
 
 
+def hf_options_page() -> str:
+    """The options of transformers' models, from their manifest."""
+    from visiontrain_hf.plugin import MANIFEST
+
+    return options_page(MANIFEST)
+
+
 def options_page(manifest: Manifest) -> str:
     """The options of a framework."""
     defaults = manifest.defaults
@@ -83,6 +90,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     REFERENCE / "cli.md": cli_page,
     REFERENCE / "timm-options.md": timm_options_page,
     REFERENCE / "yolo-options.md": yolo_options_page,
+    REFERENCE / "hf-options.md": hf_options_page,
 }
 
 

@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 REPO = Path(__file__).parents[2]
 #: Each plugin's framework with the file that holds its licence.
-LICENCES = {"timm": REPO / "LICENSE", "yolo": REPO / "plugins" / "visiontrain_yolo" / "LICENSE"}
+LICENCES = {"hf": REPO / "LICENSE", "timm": REPO / "LICENSE", "yolo": REPO / "plugins" / "visiontrain_yolo" / "LICENSE"}
 DEFINITIONS = {
     name: {path.name: path.read_text("utf-8") for path in (REPO / "envs" / name).iterdir() if path.is_file()}
     for name in LICENCES
@@ -168,6 +168,7 @@ def test_a_clone_installed_with_pip(clone):
     listed = call(clone / ".venv" / "bin" / "visiontrain", "plugins", "--json")
     said = [framework for line in listed.splitlines() for framework in json.loads(line)["frameworks"]]
     assert {framework["name"]: framework["licence"] for framework in said} == {
+        "hf": "Apache-2.0",
         "timm": "Apache-2.0",
         "yolo": "AGPL-3.0-or-later",
     }

@@ -35,6 +35,7 @@ class KnownPlugin(NamedTuple):
 KNOWN_PLUGINS = (
     KnownPlugin("timm", "visiontrain-timm", frozenset({Task.classify}), (), "Apache-2.0"),
     KnownPlugin("yolo", "visiontrain-yolo", OBJECT_TASKS | {Task.classify}, ("yolo*", "rtdetr*"), "AGPL-3.0-or-later"),
+    KnownPlugin("hf", "visiontrain-hf", frozenset({Task.classify}), ("*/*",), "Apache-2.0"),
 )
 
 
@@ -48,4 +49,6 @@ def installing(plugins: Iterable[KnownPlugin]) -> str:
 
 def knowing(model: str) -> KnownPlugin | None:
     """The plugin whose framework has a model of that name, as far as the name tells."""
+    if ":" in model:  # a scheme, which each framework spells its own way
+        return None
     return next((each for each in KNOWN_PLUGINS if any(fnmatchcase(model, name) for name in each.models)), None)
