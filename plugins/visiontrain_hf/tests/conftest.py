@@ -9,11 +9,11 @@ import sqlite3
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from visiontrain_hf.trainer import HfTrainer
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
 from visiontrain.testing.worker.inprocess import InProcess
+from visiontrain_hf.trainer import HfTrainer
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 
@@ -72,6 +72,7 @@ def describe(tmp_path):
 
     def write(kind, *, labels=("a", "b"), seed=0, name=None, **changes):
         from transformers import AutoConfig
+
         from visiontrain_hf.classifier import classifier_class
 
         config = AutoConfig.for_model(kind, **{"image_size": 32, "patch_size": 8, **NETWORKS[kind], **changes})

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 from transformers import BitImageProcessor, ConvNextImageProcessor, ViTImageProcessor
-from visiontrain_hf.images import read_image_config
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.transforms import EvalTransform, Normalize
+from visiontrain_hf.images import read_image_config
 
 PROCESSORS = {
     "vit": ViTImageProcessor(size={"height": 48, "width": 48}),

@@ -2,15 +2,15 @@
 
 import pytest
 import torch
-from visiontrain_hf.classifier import head_of
-from visiontrain_hf.layers import layers_of, stages_of
-from visiontrain_hf.options import HfOptions
-from visiontrain_hf.trainer import Transformers
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import SpecError
 from visiontrain.protocol.messages import Weights
 from visiontrain.testing.worker.inprocess import at
+from visiontrain_hf.classifier import head_of
+from visiontrain_hf.layers import layers_of, stages_of
+from visiontrain_hf.options import HfOptions
+from visiontrain_hf.trainer import Transformers
 
 
 def state(harness, name="run", file="last.pt"):

@@ -6,11 +6,11 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from visiontrain_hf.classifier import head_of
-from visiontrain_hf.trainer import Transformers
 
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.messages import Weights
+from visiontrain_hf.classifier import head_of
+from visiontrain_hf.trainer import Transformers
 
 KINDS = ("vit", "deit", "beit", "dinov2", "swin", "convnext", "resnet")
 

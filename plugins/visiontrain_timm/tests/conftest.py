@@ -15,9 +15,7 @@ from PIL import Image, ImageDraw
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
-from visiontrain.protocol.inference import EvaluateParams, ExportParams, ImageSource, PredictParams
-from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
-from visiontrain.worker.context import RequestContext, RunContext
+from visiontrain.testing.worker.inprocess import InProcess
 from visiontrain_timm.trainer import TimmTrainer
 
 SHAPES = ("circle", "square", "triangle")
@@ -66,122 +64,17 @@ def make_index(folder: Path, *, train: int, val: int, side: int, classes=SHAPES,
     return path
 
 
-class Context(RunContext):
-    """Tells `interrupt` about every batch; keeps events."""
-
-    def __init__(self, params, interrupt=None):
-        self.events = []
-        super().__init__(params, self.events.append)
-        self._interrupt = interrupt
-
-    def progress(self, phase, **fields):
-        super().progress(phase, **fields)
-        if self._interrupt is not None and self._interrupt(phase, fields["epoch"], fields["step"]):
-            self.request_stop()
-
-    def of(self, kind):
-        return [event for event in self.events if event["type"] == kind]
-
-    @property
-    def logged(self):
-        return "\n".join(event["message"] for event in self.of("log"))
-
-    @property
-    def rows(self):
-        timeless = (
-            {k: v for k, v in event["values"].items() if k != "images_per_second"} for event in self.of("metrics")
-        )
-        return list(timeless)
-
-
-class Asked(RequestContext):
-    """Keeps events, and stops at a step."""
-
-    def __init__(self, params, stop_at=None):
-        self.events = []
-        super().__init__(params, self.events.append)
-        self._stop_at = stop_at
-
-    def progress(self, phase, **fields):
-        super().progress(phase, **fields)
-        if fields["step"] == self._stop_at:
-            self.request_stop()
-
-    @property
-    def logged(self):
-        return "\n".join(event["message"] for event in self.events if event["type"] == "log")
-
-
-class Harness:
-    """Trains in this process, as the worker would, and uses what was trained."""
+class Harness(InProcess):
+    """Trains in this process, and looks into checkpoints."""
 
     def __init__(self, index: Path, folder: Path) -> None:
-        self.index, self.folder = index, folder
-
-    def params(self, name="run", *, model="test_resnet", epochs=2, resume=False, weights=None, **changes):
-        run = self.folder / name
-        run.mkdir(exist_ok=True)
-        checkpoints = [run / "checkpoints" / file for file in ("last.pt", "previous.pt")]
-        found = ResumeFrom(tuple(str(path) for path in checkpoints if path.exists())) if resume else None
-        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {
-            "task": "classify", "batch_size": 8, "learning_rate": None, "image_size": 32, "device": "cpu", "seed": 3,
-            **changes,
-        }  # fmt: skip
-        return TrainParams(
-            run_id=name, run_dir=str(run), model=model, dataset=str(self.index), epochs=epochs, resume=found,
-            weights=weights or Weights("scratch"), options=options, **values,
-        )  # fmt: skip
-
-    def train(self, name="run", *, interrupt=None, before=None, **changes):
-        context = Context(self.params(name, **changes), interrupt)
-        if before is not None:
-            before(context)
-        return TimmTrainer().train(context), context
-
-    def path(self, name="run", file="best.pt"):
-        return self.folder / name / "checkpoints" / file
-
-    def evaluate(self, name="run", *, file="best.pt", splits=("val",), stop_at=None, trainer=None, **changes):
-        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {"task": "classify", "batch_size": 8, "device": "cpu", "dataset": str(self.index), **changes}
-        folder = self.folder / f"{name}-evaluated"
-        folder.mkdir(exist_ok=True)
-        params = EvaluateParams(
-            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name, file)),
-            splits=splits, options=options, **values,
-        )  # fmt: skip
-        context = Asked(params, stop_at)
-        return (trainer or TimmTrainer()).evaluate(context), context
-
-    def predict(self, images, name="run", *, file="best.pt", trainer=None, **changes):
-        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {"task": "classify", "batch_size": 8, "device": "cpu", "confidence": 0.0, **changes}
-        sources = tuple(i if isinstance(i, ImageSource) else ImageSource(str(i)) for i in images)
-        params = PredictParams(
-            model="unused", checkpoint=str(self.path(name, file)), images=sources, options=options, **values
-        )
-        return (trainer or TimmTrainer()).predict(params)
-
-    def exporting(self, format_, name="run", *, file="best.pt", stop_at=None, **changes):
-        values = {"split": "val", "images": 6, "tolerance": 1e-3, "dataset": str(self.index), **changes}
-        folder = self.folder / f"{name}-exported"
-        folder.mkdir(exist_ok=True)
-        params = ExportParams(
-            run_id=name, run_dir=str(folder), task="classify", model="unused", checkpoint=str(self.path(name, file)),
-            format=format_, **values,
-        )  # fmt: skip
-        return Asked(params, stop_at)
-
-    def export(self, format_="onnx", *, context=None, **changes):
-        context = context or self.exporting(format_, **changes)
-        return TimmTrainer().export(context), context
+        super().__init__(TimmTrainer, index, folder, model="test_resnet")
 
     def last(self, name="run"):
-        return torch.load(self.folder / name / "checkpoints" / "last.pt", weights_only=True)
+        return torch.load(self.path(name, "last.pt"), weights_only=True)
 
     def best(self, name="run"):
-        return torch.load(self.folder / name / "checkpoints" / "best.pt", weights_only=True)
+        return torch.load(self.path(name), weights_only=True)
 
 
 @pytest.fixture(name="make_index")

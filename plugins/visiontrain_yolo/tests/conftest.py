@@ -16,10 +16,8 @@ from torch.nn import functional
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
 from visiontrain.datasets.objects import COLUMNS, Keypoint, Object, Skeleton, row_of
-from visiontrain.protocol.inference import EvaluateParams, ExportParams, ImageSource, PredictParams
-from visiontrain.protocol.messages import ResumeFrom, TrainParams, Weights
+from visiontrain.testing.worker.inprocess import InProcess
 from visiontrain.torchkit.checkpoint import write_checkpoint
-from visiontrain.worker.context import RequestContext, RunContext
 from visiontrain_yolo.build import build_model
 from visiontrain_yolo.classifying import class_image_config
 from visiontrain_yolo.inference import image_config
@@ -115,93 +113,20 @@ def make_classes(folder, *, train, val, side=40):
     return folder / "index.sqlite"
 
 
-class Context(RunContext):
-    """Tells `interrupt` about every batch; keeps events."""
-
-    def __init__(self, params, interrupt=None):
-        self.events = []
-        super().__init__(params, self.events.append)
-        self._interrupt = interrupt
-
-    def progress(self, phase, **fields):
-        super().progress(phase, **fields)
-        if self._interrupt is not None and self._interrupt(phase, fields.get("epoch", 0), fields["step"]):
-            self.request_stop()
-
-    def of(self, kind):
-        return [event for event in self.events if event["type"] == kind]
-
-    @property
-    def logged(self):
-        return "\n".join(event["message"] for event in self.of("log"))
-
-    @property
-    def rows(self):
-        timeless = (
-            {k: v for k, v in event["values"].items() if k != "images_per_second"} for event in self.of("metrics")
-        )
-        return list(timeless)
-
-
-class Asked(RequestContext):
-    """Keeps events, and stops at a batch."""
-
-    def __init__(self, params, stop_at=None):
-        self.events = []
-        super().__init__(params, self.events.append)
-        self._stop_at = stop_at
-
-    def progress(self, phase, **fields):
-        super().progress(phase, **fields)
-        if fields["step"] == self._stop_at:
-            self.request_stop()
-
-    def of(self, kind):
-        return [event for event in self.events if event["type"] == kind]
-
-    @property
-    def logged(self):
-        return "\n".join(event["message"] for event in self.of("log"))
-
-
-class Harness:
-    """Trains in this process, as the worker would, and uses what was trained."""
+class Harness(InProcess):
+    """Trains in this process, and looks into checkpoints."""
 
     object_at = staticmethod(object_at)
 
     def __init__(self, index, folder):
-        self.index, self.folder = index, folder
+        defaults = {"task": "detect", "model": "yolo26n", "batch_size": 4, "image_size": 64}
+        super().__init__(YoloTrainer, index, folder, **defaults)
 
-    def params(self, name="run", *, model="yolo26n", epochs=2, resume=False, weights=None, **changes):
-        run = self.folder / name
-        run.mkdir(exist_ok=True)
-        checkpoints = [run / "checkpoints" / file for file in ("last.pt", "previous.pt")]
-        found = ResumeFrom(tuple(str(path) for path in checkpoints if path.exists())) if resume else None
-        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {
-            "task": "detect", "batch_size": 4, "learning_rate": None, "image_size": 64, "device": "cpu", "seed": 3,
-            **changes,
-        }  # fmt: skip
-        return TrainParams(
-            run_id=name, run_dir=str(run), model=model, dataset=str(self.index), epochs=epochs, resume=found,
-            weights=weights or Weights("scratch"), options=options, **values,
-        )  # fmt: skip
+    def predict(self, images, name="run", **changes):
+        return super().predict(images, name, **{"confidence": 0.25, **changes})
 
-    def train(self, name="run", *, interrupt=None, **changes):
-        context = Context(self.params(name, **changes), interrupt)
-        return YoloTrainer().train(context), context
-
-    def evaluate(self, name="run", *, file="best.pt", splits=("val",), stop_at=None, **changes):
-        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {"task": "detect", "batch_size": 4, "device": "cpu", "dataset": str(self.index), **changes}
-        folder = self.folder / f"{name}-evaluated"
-        folder.mkdir(exist_ok=True)
-        params = EvaluateParams(
-            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name, file)), splits=splits,
-            options=options, **values,
-        )  # fmt: skip
-        context = Asked(params, stop_at)
-        return YoloTrainer().evaluate(context), context
+    def exporting(self, format_, name="run", **changes):
+        return super().exporting(format_, name, **{"images": 3, "tolerance": 1e-4, **changes})
 
     def untrained(self, task, model, *, name="run", image_size=64, seed=0):
         """A checkpoint whose weights were never trained; its scores are spread, so that it finds a lot."""
@@ -227,30 +152,6 @@ class Harness:
         payload = {"kind": "best", "metadata": metadata, "epoch": 1, "metrics": {}, "model": dict(built.state_dict())}
         self.path(name).parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self.path(name), payload)
-
-    def predict(self, images, name="run", *, trainer=None, **changes):
-        options = {"workers": 0, "precision": "fp32", **changes.pop("options", {})}
-        values = {"task": "detect", "batch_size": 4, "device": "cpu", "confidence": 0.25, **changes}
-        sources = tuple(i if isinstance(i, ImageSource) else ImageSource(str(i)) for i in images)
-        params = PredictParams(
-            model="unused", checkpoint=str(self.path(name)), images=sources, options=options, **values
-        )
-        return (trainer or YoloTrainer()).predict(params)
-
-    def export(self, format_, name="run", **changes):
-        values = {
-            "task": "detect", "split": "val", "images": 3, "tolerance": 1e-4, "dataset": str(self.index), **changes
-        }  # fmt: skip
-        folder = self.folder / f"{name}-exported"
-        folder.mkdir(exist_ok=True)
-        params = ExportParams(
-            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name)), format=format_, **values
-        )
-        context = Asked(params)
-        return YoloTrainer().export(context), context
-
-    def path(self, name="run", file="best.pt"):
-        return self.folder / name / "checkpoints" / file
 
     def last(self, name="run"):
         return torch.load(self.path(name, "last.pt"), weights_only=True)

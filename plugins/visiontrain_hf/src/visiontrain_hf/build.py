@@ -40,10 +40,8 @@ def build_classifier(
     """See `ClassifierFramework.build`."""
     checkpoints = [Path(path) for path in params.resume.checkpoints] if params.resume else []
     found = read_first(checkpoints, warn=lambda _: None)  # told when the run goes on from it
-    if found is not None:  # nothing is fetched, and the folder may be gone
-        built = _again(found[1]["metadata"])
-    else:
-        built = _anew(params, options, classes, log)
+    # A run that goes on fetches nothing, and the folder that it began with may be gone.
+    built = _anew(params, options, classes, log) if found is None else _again(found[1]["metadata"])
     if options.activation_checkpointing:
         _checkpoint_activations(built.model.network, params.model)
     return built

@@ -21,9 +21,9 @@ from visiontrain.protocol.inference import (
 )
 from visiontrain.protocol.messages import ResumeFrom, TrainParams, TrainResult, Weights
 from visiontrain.protocol.structure import JsonObject
-from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
+from visiontrain.worker.context import EvaluateContext, ExportContext, RequestContext, RunContext
 
-__all__ = ["InProcess", "Interrupt", "Told", "at"]
+__all__ = ["Evaluation", "Export", "InProcess", "Interrupt", "Training", "at"]
 
 #: Takes phase, epoch and step of what is reported; True asks the trainer to stop.
 Interrupt = Callable[[str, int, int], bool]
@@ -34,24 +34,32 @@ def at(phase: str, epoch: int, step: int) -> Interrupt:
     return lambda *seen: seen == (phase, epoch, step)
 
 
-class Told:
-    """What a trainer told of its run.
+class _Watched(RequestContext[Any]):
+    """Keeps what is told, and may ask for a stop when something is."""
 
-    Args:
-        events: As they would go through the pipe.
-    """
+    def __init__(self, params: Any, interrupt: Interrupt | None = None) -> None:
+        self.events: list[JsonObject] = []
+        super().__init__(params, self.events.append)
+        self._interrupt = interrupt
 
-    def __init__(self, events: list[JsonObject]) -> None:
-        self.events = events
+    def progress(self, phase: str, *, epoch: int = 0, step: int = 0, **fields: Any) -> None:
+        """Tell it, and ask for a stop where that is wanted."""
+        super().progress(phase, epoch=epoch, step=step, **fields)
+        if self._interrupt is not None and self._interrupt(phase, epoch, step):
+            self.request_stop()
 
     def of(self, kind: str) -> list[Any]:
-        """The events of one type."""
+        """The events of one type, as they would go through the pipe."""
         return [event for event in self.events if event["type"] == kind]
 
     @property
     def logged(self) -> str:
         """All that was said to the person, a line each."""
         return "\n".join(event["message"] for event in self.of("log"))
+
+
+class Training(_Watched, RunContext):
+    """A training as a test sees it."""
 
     @property
     def rows(self) -> list[dict[str, float]]:
@@ -62,31 +70,36 @@ class Told:
         ]
 
 
-class _Training(RunContext):
-    def __init__(self, params: TrainParams, events: list[JsonObject], interrupt: Interrupt | None) -> None:
-        super().__init__(params, events.append)
-        self._interrupt = interrupt
+class Evaluation(_Watched, EvaluateContext):
+    """An evaluation as a test sees it."""
 
-    def progress(self, phase: str, *, epoch: int = 0, step: int = 0, **fields: Any) -> None:
-        super().progress(phase, epoch=epoch, step=step, **fields)
-        if self._interrupt is not None and self._interrupt(phase, epoch, step):
-            self.request_stop()
+
+class Export(_Watched, ExportContext):
+    """An export as a test sees it."""
 
 
 class InProcess:
-    """Trains in this process, as a worker would, and uses what was trained.
+    """Trains in this process, as a worker would, and uses what was trained. Whatever is used is of the run `name`.
 
     Args:
-        trainer: Makes the trainer.
+        trainer: Makes a trainer: one for each request that brings none.
         index: A dataset's index.
         folder: An empty one: each run gets a folder in it.
-        defaults: Fields of requests and options of the trainer that each request has, unless it says otherwise: such as
-            ``model``, ``image_size`` and ``workers``.
+        options: Options of the trainer that each request has, unless it says otherwise.
+        defaults: Fields of a training's request likewise, such as ``model`` and ``image_size``.
     """
 
-    def __init__(self, trainer: Callable[[], Any], index: Path, folder: Path, **defaults: Any) -> None:
+    def __init__(
+        self,
+        trainer: Callable[[], Any],
+        index: Path,
+        folder: Path,
+        *,
+        options: dict[str, Any] | None = None,
+        **defaults: Any,
+    ) -> None:
         self._trainer, self.index, self.folder = trainer, index, folder
-        self._options = {"precision": "fp32", "workers": 0, **defaults.pop("options", {})}
+        self._options = {"workers": 0, "precision": "fp32"} if options is None else options
         self._defaults: dict[str, Any] = {
             "task": "classify",
             "epochs": 2,
@@ -99,41 +112,56 @@ class InProcess:
             **defaults,
         }
 
-    def train(
-        self, name: str = "run", *, resume: bool = False, interrupt: Interrupt | None = None, **changes: Any
-    ) -> tuple[TrainResult, Told]:
-        """Train; `resume` goes on from the checkpoints that are there, `interrupt` asks for a stop."""
+    def params(self, name: str = "run", *, resume: bool = False, **changes: Any) -> TrainParams:
+        """A training's request; `resume` goes on from the checkpoints that are there."""
         run = self.folder / name
-        run.mkdir(exist_ok=True)
+        run.mkdir(parents=True, exist_ok=True)
         checkpoints = [self.path(name, file) for file in ("last.pt", "previous.pt")]
         found = ResumeFrom(tuple(str(path) for path in checkpoints if path.exists())) if resume else None
         options = {**self._options, **changes.pop("options", {})}
         values = {**self._defaults, **changes}
-        events: list[JsonObject] = []
-        params = TrainParams(
+        return TrainParams(
             run_id=name, run_dir=str(run), dataset=str(self.index), resume=found, options=options, **values
         )
-        result: TrainResult = self._trainer().train(_Training(params, events, interrupt))
-        return result, Told(events)
+
+    def train(
+        self,
+        name: str = "run",
+        *,
+        interrupt: Interrupt | None = None,
+        before: Callable[[Training], None] | None = None,
+        **changes: Any,
+    ) -> tuple[TrainResult, Training]:
+        """Train; `interrupt` asks for a stop, `before` is called with the context first."""
+        context = Training(self.params(name, **changes), interrupt)
+        if before is not None:
+            before(context)
+        result: TrainResult = self._trainer().train(context)
+        return result, context
 
     def evaluate(
-        self, name: str = "run", *, file: str = "best.pt", splits: Sequence[str] = ("val",), **changes: Any
-    ) -> tuple[EvaluateResult, Told]:
-        """Evaluate a checkpoint of a run."""
-        folder = self.folder / f"{name}-evaluated"
-        folder.mkdir(exist_ok=True)
+        self,
+        name: str = "run",
+        *,
+        file: str = "best.pt",
+        splits: Sequence[str] = ("val",),
+        stop_at: int | None = None,
+        trainer: Any = None,
+        **changes: Any,
+    ) -> tuple[EvaluateResult, Evaluation]:
+        """Evaluate a checkpoint; `stop_at` is the batch at which a stop is asked for."""
         options = {**self._options, **changes.pop("options", {})}
         values = {**self._of_use(), "dataset": str(self.index), **changes}
-        events: list[JsonObject] = []
         params = EvaluateParams(
-            run_id=name, run_dir=str(folder), model="unused", checkpoint=str(self.path(name, file)),
-            splits=tuple(splits), options=options, **values,
+            run_id=name, run_dir=str(self._made(f"{name}-evaluated")), model="unused", splits=tuple(splits),
+            checkpoint=str(self.path(name, file)), options=options, **values,
         )  # fmt: skip
-        result: EvaluateResult = self._trainer().evaluate(EvaluateContext(params, events.append))
-        return result, Told(events)
+        context = Evaluation(params, _at_step(stop_at))
+        result: EvaluateResult = (trainer or self._trainer()).evaluate(context)
+        return result, context
 
     def predict(
-        self, images: Sequence[Any], name: str = "run", *, file: str = "best.pt", **changes: Any
+        self, images: Sequence[Any], name: str = "run", *, file: str = "best.pt", trainer: Any = None, **changes: Any
     ) -> PredictResult:
         """Predict images: paths, or sources."""
         options = {**self._options, **changes.pop("options", {})}
@@ -142,27 +170,41 @@ class InProcess:
         params = PredictParams(
             model="unused", checkpoint=str(self.path(name, file)), images=sources, options=options, **values
         )
-        found: PredictResult = self._trainer().predict(params)
+        found: PredictResult = (trainer or self._trainer()).predict(params)
         return found
 
-    def export(
-        self, format_: str, name: str = "run", *, file: str = "best.pt", **changes: Any
-    ) -> tuple[ExportResult, Told]:
-        """Export a checkpoint of a run."""
-        folder = self.folder / f"{name}-exported"
-        folder.mkdir(exist_ok=True)
-        values = {"split": "val", "images": 4, "tolerance": 1e-3, "dataset": str(self.index), **changes}
-        events: list[JsonObject] = []
+    def exporting(
+        self, format_: str, name: str = "run", *, file: str = "best.pt", stop_at: int | None = None, **changes: Any
+    ) -> Export:
+        """An export that has not begun."""
+        values = {"split": "val", "images": 6, "tolerance": 1e-3, "dataset": str(self.index), **changes}
+        values.setdefault("task", self._defaults["task"])
         params = ExportParams(
-            run_id=name, run_dir=str(folder), task=self._defaults["task"], model="unused",
+            run_id=name, run_dir=str(self._made(f"{name}-exported")), model="unused",
             checkpoint=str(self.path(name, file)), format=format_, **values,
         )  # fmt: skip
-        result: ExportResult = self._trainer().export(ExportContext(params, events.append))
-        return result, Told(events)
+        return Export(params, _at_step(stop_at))
+
+    def export(
+        self, format_: str = "onnx", name: str = "run", *, context: Export | None = None, **changes: Any
+    ) -> tuple[ExportResult, Export]:
+        """Export a checkpoint."""
+        context = context or self.exporting(format_, name, **changes)
+        result: ExportResult = self._trainer().export(context)
+        return result, context
 
     def path(self, name: str = "run", file: str = "best.pt") -> Path:
-        """A checkpoint of a run."""
+        """A checkpoint."""
         return self.folder / name / "checkpoints" / file
 
     def _of_use(self) -> dict[str, Any]:
         return {name: self._defaults[name] for name in ("task", "batch_size", "device")}
+
+    def _made(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _at_step(step: int | None) -> Interrupt | None:
+    return None if step is None else lambda _phase, _epoch, seen: seen == step
