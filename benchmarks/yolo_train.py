@@ -108,9 +108,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a YOLO folder whose data.yaml says path: . (default: a sample)")
     parser.add_argument("--model", default="yolo26n")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--seeds", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="visiontrain-benchmark-") as name:

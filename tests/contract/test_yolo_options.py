@@ -56,6 +56,7 @@ def test_the_host_refuses_what_has_no_effect(options):
 @pytest.mark.parametrize(
     ("task", "name", "value"),
     [
+        (Task.detect, "pose", 6.0), (Task.obb, "rle", 0.5), (Task.segment, "angle", 2.0), (Task.classify, "kobj", 2.0),
         (Task.classify, "mosaic", 0.5), (Task.classify, "max_det", 10), (Task.detect, "erasing", 0.0),
         (Task.detect, "copy_paste", 0.5), (Task.pose, "copy_paste", 0.5), (Task.segment, "dropout", 0.1),
     ],

@@ -14,6 +14,7 @@ from visiontrain.datasets.objects import Skeleton
 from visiontrain.errors import DatasetError, SpecError
 from visiontrain.protocol.metrics import is_canonical
 from visiontrain.protocol.tasks import Task
+from visiontrain_yolo.options import YoloOptions
 
 BOXES = ("map50", "map50_95", "precision", "recall")
 HEADS = {"detect": (), "segment": ("box", "mask"), "pose": ("box", "pose"), "obb": ()}
@@ -55,6 +56,31 @@ def test_what_a_run_reports(harness, task):
     metadata = harness.best()["metadata"]
     assert (metadata["task"], metadata["model"], metadata["image"]["size"]) == (task, MODELS[task], [64, 64])
     assert metadata["classes"] == ["green", "red"]
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "options"),
+    [
+        ("pose", "yolo26n-pose", ("pose", "kobj", "rle")),
+        ("obb", "yolo26n-obb", ("angle", "box", "cls")),
+        ("detect", "yolov8n", ("box", "cls", "dfl")),
+    ],
+)
+def test_a_loss_counts_as_much_as_it_is_told_to(harness, task, model, options):
+    """Each part twice as much as it usually does; nothing is learned meanwhile."""
+    given = {"task": task, "model": model, "epochs": 1, "learning_rate": 1e-12}
+    usual = {"weight_decay": 0.0, "warmup_epochs": 0.0, "ema_decay": 0.0}
+    _, once = harness.train("once", options=usual, **given)
+    doubled = {name: 2 * getattr(YoloOptions(), name) for name in options}
+    _, twice = harness.train("twice", options={**usual, **doubled}, **given)
+    for name in options:
+        part = f"train_{name}_loss"
+        assert twice.rows[0][part] == pytest.approx(2 * once.rows[0][part], rel=1e-3), name
+
+
+def test_the_sureness_of_keypoints_is_yolo26_s_alone(harness):
+    with pytest.raises(SpecError, match="no effect with yolo11n-pose"):
+        harness.train(task="pose", model="yolo11n-pose", options={"rle": 0.5})
 
 
 def test_poses_without_mirrored_keypoints_are_not_mirrored(harness, index, tmp_path):

@@ -63,7 +63,7 @@ def test_other_kinds_of_files(harness, tmp_path, kind):
     state = harness.best("first")["model"]
     if kind == "safetensors":
         given = tmp_path / "weights.safetensors"
-        save_file(state, given)
+        save_file({name: value.contiguous() for name, value in state.items()}, given)
     elif kind == "state dict":
         given = tmp_path / "weights.pth"
         torch.save(state, given)

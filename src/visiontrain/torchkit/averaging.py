@@ -26,8 +26,11 @@ class WeightAverage:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._model, self._decay = model, decay
-        self._values = {name: tensor.detach().clone() for name, tensor in self._tensors()}
+        self._decay = decay
+        kept = model.state_dict().keys()
+        everything = [*model.named_parameters(), *model.named_buffers()]
+        self._tensors = [(name, tensor) for name, tensor in everything if name in kept]
+        self._values = {name: tensor.detach().clone() for name, tensor in self._tensors}
 
     def decay(self, step: int) -> float:
         """Share of the average that is kept after optimizer step `step`, counted from 0."""
@@ -37,7 +40,7 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Count the weights as they are after optimizer step `step`, counted from 0."""
         averages, values = [], []
-        for name, tensor in self._tensors():
+        for name, tensor in self._tensors:
             average = self._values[name]
             if average.is_floating_point():
                 averages.append(average)
@@ -56,14 +59,9 @@ class WeightAverage:
             self._swap()
 
     def _swap(self) -> None:
-        for name, tensor in self._tensors():
+        for name, tensor in self._tensors:
             # .data, not a copy: nothing is computed, and optimizer and compiled graphs keep their parameters
             tensor.data, self._values[name] = self._values[name], tensor.data
-
-    def _tensors(self) -> list[tuple[str, torch.Tensor]]:
-        kept = self._model.state_dict().keys()
-        tensors = [*self._model.named_parameters(), *self._model.named_buffers()]
-        return [(name, tensor) for name, tensor in tensors if name in kept]
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The averages by name."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -33,6 +34,9 @@ __all__ = [
 
 #: Batches that each loader process keeps ready.
 _PREFETCHED = 4
+
+#: By how much loader processes stand back where the model computes on the processors, too.
+_NICENESS = 10
 
 #: (epoch, position in the split): a sample's identity, which its random choices are derived from.
 SampleKey = tuple[int, int]
@@ -162,11 +166,17 @@ class EpochSampler(Sampler[list[SampleKey]]):
             yield [(epoch, position) for position in chosen]
 
 
-def _outlive_a_request_to_stop(_worker: int) -> None:
-    """A service manager and a shutdown send SIGTERM to every process: the trainer's to act on, after its checkpoint.
+def _begin_loading(_worker: int, *, niceness: int) -> None:
+    """What a loader process does first.
+
+    Where the model computes on the processors, too, it goes first (`niceness` above 0): all its threads wait for one
+    that a loader process holds up.
+
+    A service manager and a shutdown send SIGTERM to every process: the trainer's to act on, after its checkpoint.
 
     A loader process that died of it would make torch raise in the midst of a batch. It ends with the trainer.
     """
+    os.nice(niceness)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # what came since the process began is ignored, too
 
@@ -230,7 +240,7 @@ class EpochLoader(Generic[L]):
                 "multiprocessing_context": method,
                 "persistent_workers": True,
                 "prefetch_factor": _PREFETCHED,
-                "worker_init_fn": _outlive_a_request_to_stop,
+                "worker_init_fn": partial(_begin_loading, niceness=_NICENESS if device.type == "cpu" else 0),
             }
         self._loader: DataLoader[L] | None = DataLoader(
             dataset,

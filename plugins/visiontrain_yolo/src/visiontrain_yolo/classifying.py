@@ -89,7 +89,7 @@ class ClassLearner:
     def __init__(self, model: nn.Module, classes: tuple[str, ...], device: torch.device) -> None:
         self.model, self._classes, self._device = model, classes, device
         self._scores = ClassScores(model)
-        self._normalize = Normalize(class_image_config(1), device, channels_last=False)
+        self._normalize = Normalize(class_image_config(1), device)
 
     def logits(self, batch: ImageBatch) -> torch.Tensor:
         """Class scores in float32, (batch, classes)."""

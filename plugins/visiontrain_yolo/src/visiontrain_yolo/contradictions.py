@@ -21,6 +21,9 @@ _OF_OBJECTS = (
     "mixup", "cutmix", "copy_paste", "close_mosaic", "multi_scale", "nms", "iou", "max_det",
 )  # fmt: skip
 
+#: Options of losses that only one task's models have.
+_OF_ONE_TASK = {Task.pose: ("pose", "kobj", "rle"), Task.obb: ("angle",)}
+
 #: Options that RT-DETR does not heed: it has a loss of its own, and boxes that need not be suppressed.
 _NOT_OF_RTDETR = ("box", "cls", "dfl", "class_weights_power", "iou")
 
@@ -67,6 +70,7 @@ def refuse_for_task(options: YoloOptions, task: Task) -> None:
     idle = _OF_OBJECTS if task is Task.classify else _OF_CLASSIFIERS
     if task not in _WITH_OUTLINES:
         idle = (*idle, "copy_paste")
+    idle = (*idle, *(name for other, names in _OF_ONE_TASK.items() if other is not task for name in names))
     for field in fields(options):
         if field.name in idle and getattr(options, field.name) != field.default:
             raise _without_effect(field.name, f"the task {task}", "Leave it out.")
@@ -98,6 +102,8 @@ def refuse_for_model(options: YoloOptions, name: str) -> None:
     """
     if not options.nms and not has_two_heads(name):
         raise _without_effect("nms", name, "Leave it out.")
+    if options.rle != type(options).rle and not has_two_heads(name):  # the same family has both
+        raise _without_effect("rle", name, "Leave it out.")
     if not is_rtdetr(name):
         return
     for field in fields(options):

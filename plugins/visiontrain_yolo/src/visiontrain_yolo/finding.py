@@ -26,6 +26,7 @@ from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.predicting import Size
 from visiontrain_yolo.evaluation import select
 from visiontrain_yolo.heads import ends_in_rows
+from visiontrain_yolo.layout import as_input
 from visiontrain_yolo.letterbox import Letterbox, Placement
 
 __all__ = ["Limits", "ObjectFinder", "objects_of"]
@@ -89,7 +90,7 @@ class ObjectFinder:
 
     def _find(self, pixels: torch.Tensor, sizes: Sequence[Size], limits: Limits) -> list[ImagePrediction]:
         with torch.inference_mode():
-            images = pixels.to(self._device).permute(0, 3, 1, 2).contiguous().float() / 255
+            images = as_input(pixels.to(self._device).permute(0, 3, 1, 2))
             with autocast(self._device, self._precision):
                 found, _ = self._model(images)
             rows, prototypes = found if isinstance(found, tuple) else (found, None)

@@ -29,6 +29,7 @@ from visiontrain_yolo.classifying import ClassLearner
 from visiontrain_yolo.contradictions import refuse_for_model
 from visiontrain_yolo.dataset import IndexedObjects, ObjectBatches, shape_for
 from visiontrain_yolo.heads import choose_head
+from visiontrain_yolo.layout import place
 from visiontrain_yolo.learner import ObjectLearner
 from visiontrain_yolo.names import is_rtdetr
 from visiontrain_yolo.options import YoloOptions
@@ -113,7 +114,7 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
     saved, model = load(params.checkpoint, params.task)
     settings = EvaluateSettings(device, precision, saved.epoch)
     if params.task == Task.classify:
-        classifier = ClassLearner(model.to(device), saved.classes, device)
+        classifier = ClassLearner(place(model, device), saved.classes, device)
         images = SplitBatches(
             data, params.splits, EvalTransform(saved.image), batch_size=params.batch_size, workers=workers,
             device=device,
@@ -122,7 +123,7 @@ def evaluate_checkpoint(context: EvaluateContext) -> EvaluateResult:
     refuse_for_model(options, saved.model)
     image_size, stretch = saved.image.size[0], is_stretched(saved)
     _check_skeleton(data, saved)
-    built: Any = model.to(device)
+    built: Any = place(model, device)
     built.args = settings_of(options, task=params.task, epochs=1, image_size=image_size)
     weights = saved.metadata.get("class_weights")
     built.class_weights = None if weights is None else torch.tensor(weights, device=device)

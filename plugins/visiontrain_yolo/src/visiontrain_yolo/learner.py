@@ -19,6 +19,7 @@ from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.evaluation import DetectionEvaluation
 from visiontrain_yolo.float32 import in_float32
 from visiontrain_yolo.heads import ends_in_rows
+from visiontrain_yolo.layout import as_input
 from visiontrain_yolo.oriented import OrientedEvaluation
 from visiontrain_yolo.posing import PoseEvaluation
 from visiontrain_yolo.segmenting import SegmentEvaluation
@@ -141,8 +142,7 @@ class ObjectLearner:
         )
 
     def _normalized(self, batch: ObjectBatch) -> torch.Tensor:
-        pixels: torch.Tensor = batch.values["img"]
-        return pixels.float() / 255
+        return as_input(batch.values["img"])
 
     def _size_of(self, batch: ObjectBatch) -> tuple[int, int] | None:
         """The size that a training batch is computed at where it is another one: a function of seed and batch."""

@@ -31,7 +31,7 @@ AUGMENTATIONS = (
 )  # fmt: skip
 
 #: Options that Ultralytics' losses read by the same names.
-GAINS = ("box", "cls", "dfl")
+GAINS = ("box", "cls", "dfl", "pose", "kobj", "rle", "angle")
 
 #: What changes neither the weights nor which of them are the best ones.
 _NO_CONDITION = ("workers", "checkpoint_minutes", "patience")
@@ -67,6 +67,10 @@ class YoloOptions:
     box: float = 7.5
     cls: float = 0.5
     dfl: float = 1.5
+    pose: float = 12.0
+    kobj: float = 1.0
+    rle: float = 1.0
+    angle: float = 1.0
     class_weights_power: float = 0.0
     hsv_h: float = 0.015
     hsv_s: float = 0.7

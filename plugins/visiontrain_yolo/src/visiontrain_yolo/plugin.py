@@ -76,6 +76,22 @@ _LOSSES = (
         help="What the loss of the distances to a box's sides counts.",
     ),
     Option(
+        name="pose", type="float", default=_DEFAULT.pose, minimum=0,
+        help="Of pose: what the loss of where keypoints are counts.",
+    ),
+    Option(
+        name="kobj", type="float", default=_DEFAULT.kobj, minimum=0,
+        help="Of pose: what the loss of which keypoints are there counts.",
+    ),
+    Option(
+        name="rle", type="float", default=_DEFAULT.rle, minimum=0,
+        help="Of YOLO26's pose: what the loss of how sure a keypoint's place is counts.",
+    ),
+    Option(
+        name="angle", type="float", default=_DEFAULT.angle, minimum=0,
+        help="Of obb: what the loss of how boxes are turned counts.",
+    ),
+    Option(
         name="class_weights_power", type="float", default=_DEFAULT.class_weights_power, minimum=0, maximum=1,
         help="How much more rare classes count in the loss: 0 the same, 1 as they are rarer.",
     ),

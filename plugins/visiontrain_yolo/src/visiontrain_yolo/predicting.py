@@ -23,6 +23,7 @@ from visiontrain_yolo.contradictions import refuse_for_model
 from visiontrain_yolo.finding import Limits, ObjectFinder
 from visiontrain_yolo.heads import for_inference
 from visiontrain_yolo.inference import is_stretched, load, skeleton_of
+from visiontrain_yolo.layout import place
 from visiontrain_yolo.letterbox import Letterbox
 from visiontrain_yolo.options import YoloOptions
 
@@ -88,11 +89,11 @@ class Inference:
         def make() -> _Detector | _Classifier:
             saved, model = load(params.checkpoint, task)
             if task is Task.classify:
-                normalize = Normalize(saved.image, device, channels_last=False)
-                scores = ClassScores(model).to(device)
+                normalize = Normalize(saved.image, device)
+                scores = ClassScores(place(model, device))
                 return _Classifier(saved, Scorer(scores, normalize, device, precision, multi_label=False))
             refuse_for_model(options, saved.model)
-            model = for_inference(model, nms=options.nms, max_det=options.max_det).to(device)
+            model = place(for_inference(model, nms=options.nms, max_det=options.max_det), device)
             letterbox = Letterbox(saved.image.size[0], stride_of(model), stretch=is_stretched(saved))
             finder = ObjectFinder(model, letterbox, device, precision, task=task, classes=len(saved.classes))
             return _Detector(saved, letterbox, finder)

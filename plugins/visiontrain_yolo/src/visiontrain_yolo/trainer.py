@@ -29,6 +29,7 @@ from visiontrain_yolo.build import build_model, check_image_size, stride_of
 from visiontrain_yolo.contradictions import refuse_flips, refuse_for_epochs, refuse_for_model, refuse_for_task
 from visiontrain_yolo.exporting import export_checkpoint
 from visiontrain_yolo.inference import FRAMEWORK, evaluate_checkpoint
+from visiontrain_yolo.layout import place
 from visiontrain_yolo.names import DEFAULT_MODEL, ModelName, all_models, is_rtdetr, resolve_model
 from visiontrain_yolo.optimize import YoloAverage, YoloUpdates, build_optimizer, choose
 from visiontrain_yolo.options import YoloOptions
@@ -110,7 +111,7 @@ class YoloTrainer:
         precision = resolve_precision(options.precision, device)
         seed_everything(params.seed)
         model, head_classes = _build(context, chosen, data)
-        model = model.to(device)
+        model = place(model, device)
         check_image_size(image_size, stride_of(model))
         _freeze(model, options, params, context.log)
         make = class_parts if task is Task.classify else object_parts
