@@ -124,6 +124,6 @@ def _ignored(survey: Survey) -> Iterator[Problem]:
             severity="warning" if max(shares.values()) > _MUCH else "note",
             code="ignored-pixels",
             message=f"pixels that are ignored, neither trained on nor counted: {', '.join(told)} "
-            f"(the values {_ranges(survey.staging.masks.meaning.ignored)})",
+            f"(of value {_ranges(survey.staging.masks.meaning.ignored)})",
             count=len(told),
         )

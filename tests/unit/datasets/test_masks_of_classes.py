@@ -130,7 +130,7 @@ def test_the_values_of_ade20k(tmp_path, read, problems):
     assert (index.pixel_classes.values, index.pixel_classes.ignored) == ((1, 2), (0, 255))
     found = problems(root)
     assert "unlabeled (0)" in found["ignored-classes"].message
-    assert "33.3% of train, 33.3% of val (the values 0, 255)" in found["ignored-pixels"].message
+    assert "33.3% of train, 33.3% of val (of value 0, 255)" in found["ignored-pixels"].message
 
 
 def test_values_become_class_indices():

@@ -167,7 +167,7 @@ def _check(params: TrainParams, data: DatasetIndex) -> None:
             raise DatasetError(f"a classifier needs two classes or more; the data has {len(data.classes)}")
     elif not data.has_objects:
         raise DatasetError(
-            f"the data's images have labels, and the task {params.task} needs objects",
+            f"the data's images have {'masks' if data.has_masks else 'labels'}, and the task {params.task} needs objects",
             instruction="Give data with boxes, or train a classifier.",
         )
     for split in ("train", "val"):
