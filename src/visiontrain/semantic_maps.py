@@ -7,6 +7,7 @@ import sys
 import warnings
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SemanticMap"]
+__all__ = ["SemanticMap", "values_of"]
 
 #: Classes of this name are not painted, lower case.
 _BACKGROUND = frozenset({"background", "_background_"})
@@ -55,7 +56,7 @@ class SemanticMap:
             image = _open(png)
         except Exception as error:  # decoders raise what they like
             raise ValueError(f"a class map that can't be read: {error}") from error
-        counts = Counter(_words(image)) if png[_DEPTH] == _WORD else dict(enumerate(image.histogram()))
+        counts = Counter(values_of(image)) if png[_DEPTH] == _WORD else dict(enumerate(image.histogram()))
         found = {index: count for index, count in counts.items() if count}
         if max(found) >= len(classes):
             raise ValueError(f"a class map with the class {max(found)}, where there are {len(classes)}, counted from 0")
@@ -81,6 +82,10 @@ class SemanticMap:
         """
         return _open(self.png)
 
+    def indices(self) -> Sequence[int]:
+        """The class index of each pixel, row by row from the top."""
+        return values_of(self.image())
+
     def mask(self, label: str) -> Image:
         """One class as a PIL image of the mode L: 255 where the image shows it, 0 elsewhere.
 
@@ -95,7 +100,7 @@ class SemanticMap:
         image = self.image()
         if self.png[_DEPTH] == _BYTE:
             return image.point([255 if value == index else 0 for value in range(256)])
-        data = bytes(255 if value == index else 0 for value in _words(image))
+        data = bytes(255 if value == index else 0 for value in values_of(image))
         return Image.frombytes("L", image.size, data)
 
     def coloured(self) -> Image:
@@ -104,7 +109,7 @@ class SemanticMap:
 
         image = self.image()
         if self.png[_DEPTH] == _WORD:
-            image = Image.frombytes("L", image.size, bytes(value % _PALETTE for value in _words(image)))
+            image = Image.frombytes("L", image.size, bytes(value % _PALETTE for value in values_of(image)))
         image.putpalette([part for index in range(_PALETTE) for part in self.colour(index)])
         return image
 
@@ -140,10 +145,20 @@ def _open(png: bytes) -> Image:
     return image
 
 
-def _words(image: Image) -> array[int]:
-    """The numbers of pixels of 16 bits, which some Pillows read as 32."""
-    if image.mode == "I":
+def values_of(image: Image) -> Sequence[int]:
+    """The values of pixels, row by row from the top, of an image of one number a pixel; of 1 bit they are 0 and 1.
+
+    Raises:
+        ValueError: it has several.
+    """
+    if image.mode in ("L", "P"):
+        return image.tobytes()
+    if image.mode == "1":
+        return image.convert("L").point([0] + [1] * 255).tobytes()
+    if image.mode == "I":  # as some Pillows read 16 bits
         return array("i", image.tobytes())
+    if image.mode not in ("I;16", "I;16L", "I;16B"):
+        raise ValueError(f"pixels of the mode {image.mode} are several numbers each")
     numbers = array("H", image.tobytes())
     if (image.mode == "I;16B") != (sys.byteorder == "big"):
         numbers.byteswap()
