@@ -40,6 +40,7 @@ MASK_FORMATS = frozenset({"PNG", "BMP", "TIFF", "GIF"})
 _WIDE_MODES = {"I;16": "H", "I;16L": "H", "I;16B": "H", "I": "i"}
 _NARROW_MODES = ("L", "P")
 
+_LARGEST_VALUE = 65535
 _MOST_VALUES = 4096  # of a mask: more are no class indices
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED = (5, 6, 7, 8)  # its values that turn the image by a quarter
@@ -175,6 +176,8 @@ def _counted(image: PillowImage.Image) -> Answer:
     else:
         return {**answer, "pixels": None}
     found = {value: count for value, count in sorted(counts.items()) if count}
+    if min(found) < 0 or max(found) > _LARGEST_VALUE:
+        return _bad(f"it has the values {min(found):,} to {max(found):,}, and those of classes are 0 to 65,535")
     if len(found) > _MOST_VALUES:
         return _bad(f"it has {len(found):,} different values, which are no class indices")
     return {**answer, "pixels": json.dumps(found)}

@@ -118,6 +118,24 @@ def test_masks_beside_their_images(tmp_path, read):
     assert index.image("train", 0).mask == str(root / "train/1_mask.png")
 
 
+def test_masks_in_a_tree_of_their_own_by_a_longer_name(data, read, problems):
+    root = data()
+    for mask in sorted((root / "masks").rglob("*.png")):
+        mask.rename(mask.with_name(f"{mask.stem}_mask.png"))
+    save(root / "masks/train/2.png", mask_of(0))
+    assert read(root).splits == {"train": 2, "val": 1}
+    assert problems(root)["labels-without-image"].files == ("masks/train/2.png",)
+
+
+def test_folders_of_classes_that_hold_masks_are_folders_of_classes(tmp_path, read):
+    root = tmp_path / "data"
+    for number, name in enumerate(("benign", "malignant")):
+        for each in range(5):
+            save(root / name / f"{each}.png", Image.new("RGB", SIZE, (number * 90, each * 9, 0)))
+            save(root / name / f"{each}_mask.png", mask_of(0, each, number + 7))
+    assert read(root).task == "classify"
+
+
 def test_the_values_of_ade20k(tmp_path, read, problems):
     root = tmp_path / "data"
     for split in ("training", "validation"):
@@ -200,6 +218,27 @@ def test_a_description(described, read, whole):
     assert index.classes == ("sky", "car")
     assert (index.pixel_classes.values, index.pixel_classes.ignored) == ((0, 2), (1, 9))
     assert index.image("val", 0).mask == str(file.parent / "b/val/3.png")
+
+
+def test_a_description_without_names_takes_those_beside(described, read):
+    file = described(TREES + "ignore_value: 9\n")
+    (file.parent / "classes.txt").write_text("a\nb\nc\n", encoding="utf-8")
+    assert read(file).classes == ("a", "b", "c")
+
+
+def test_of_several_descriptions_one_is_to_be_given(described, read):
+    file = described(TREES + "classes: [a, b, c]\nignore_value: 9\n")
+    shutil.copy(file, file.with_name("other.yaml"))
+    with pytest.raises(DatasetError, match=r"several descriptions of masks: data\.yaml, other\.yaml"):
+        read(file.parent)
+    (file.with_name("other.yaml")).write_text(TREES.replace("b/val", "gone"), encoding="utf-8")
+    assert read(file.parent).classes == ("a", "b", "c")
+
+
+def test_the_only_description_that_can_not_be_used_says_why(described, read):
+    file = described(TREES.replace("b/val", "gone"))
+    with pytest.raises(DatasetError, match=r"data\.yaml names gone for `masks` of `val`"):
+        read(file.parent)
 
 
 def test_a_description_of_elsewhere_still_names_the_classes(data, read):
@@ -309,6 +348,14 @@ def test_a_mask_that_can_not_be_read(data, read, problems, spoil, reason):
     with pytest.raises(DatasetError, match="skip-unreadable"):
         read(root)
     assert read(root, skip_unreadable=True).splits == {"train": 1, "val": 1}
+
+
+def test_values_that_no_class_may_have(data, problems):
+    root = data()
+    mask = Image.new("I", SIZE, 70000)
+    mask.save(root / "masks/train/1.tif")
+    (root / "masks/train/1.png").unlink()
+    assert "it has the values 70,000 to 70,000" in problems(root)["unreadable"].reasons[0]
 
 
 def test_a_file_of_very_many_values_is_no_mask(data, problems):

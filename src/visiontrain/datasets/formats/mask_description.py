@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from visiontrain.datasets.formats.mask_places import Pair
 from visiontrain.datasets.formats.places import place
 from visiontrain.errors import DatasetError
 
-__all__ = ["MaskDescription", "describes_masks", "description_in", "read_mask_description"]
+__all__ = ["MaskDescription", "describes_masks", "descriptions_in", "read_mask_description", "usable"]
 
 _SPLITS: tuple[tuple[Split, tuple[str, ...]], ...] = (
     ("train", ("train", "training")),
@@ -59,23 +60,20 @@ def describes_masks(file: str) -> bool:
     )
 
 
-def description_in(folder: str, *, whole: bool = True) -> str | None:
-    """The name of the first file in a folder that describes masks.
-
-    Args:
-        folder: Where to look.
-        whole: Only one whose folders are there, and not one that merely names the classes.
-    """
+def descriptions_in(folder: str) -> list[str]:
+    """The YAML files in a folder that name masks, sorted."""
     names = sorted(name for extension in (".yaml", ".yml") for name in names_in(folder, extension))
-    for name in names:
-        file = os.path.join(folder, name)
-        if describes_masks(file):
-            try:
-                read_mask_description(file, names_alone=not whole)
-            except DatasetError:  # as published with paths of its author's machine
-                continue
-            return name
-    return None
+    return [file for file in (os.path.join(folder, name) for name in names) if describes_masks(file)]
+
+
+def usable(files: Sequence[str]) -> list[str]:
+    """Those that can be read, and whose folders are there: some are published with paths of another machine."""
+    found = []
+    for file in files:
+        with contextlib.suppress(DatasetError):
+            read_mask_description(file)
+            found.append(file)
+    return found
 
 
 def read_mask_description(file: str, *, names_alone: bool = False) -> MaskDescription:

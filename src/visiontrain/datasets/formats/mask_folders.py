@@ -9,7 +9,12 @@ from typing import ClassVar
 
 from visiontrain.datasets.formats.base import Listing, MaskFile
 from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS, folders_in, printable, walk
-from visiontrain.datasets.formats.mask_description import describes_masks, description_in, read_mask_description
+from visiontrain.datasets.formats.mask_description import (
+    describes_masks,
+    descriptions_in,
+    read_mask_description,
+    usable,
+)
 from visiontrain.datasets.formats.mask_names import meaning_of, names_beside
 from visiontrain.datasets.formats.mask_places import Pair, mask_finder, pairs_in, split_of
 from visiontrain.datasets.formats.places import Finder
@@ -40,7 +45,7 @@ class MaskFolders:
         if not os.path.isdir(source):
             return source.lower().endswith((".yaml", ".yml")) and describes_masks(source)
         try:
-            return description_in(source) is not None or bool(pairs_in(source))
+            return bool(descriptions_in(source)) or bool(pairs_in(source))
         except DatasetError:  # there is more than one of something: whoever reads it is told
             return True
 
@@ -52,9 +57,17 @@ class MaskFolders:
         """
         if not os.path.isdir(source):
             return source, read_mask_description(source).root
-        if pairs_in(source):
+        described = descriptions_in(source)
+        whole = usable(described)
+        if len(whole) > 1:
+            raise DatasetError(
+                f"{printable(source)} has several descriptions of masks: "
+                f"{', '.join(printable(os.path.basename(file)) for file in whole)}",
+                instruction=f"Give the one that counts, such as {printable(whole[0])}.",
+            )
+        if not whole and pairs_in(source):
             return source, source
-        file = os.path.join(source, description_in(source) or "")
+        file = (whole or described)[0]  # one that can't be used says why
         return file, read_mask_description(file).root
 
     def read(self, source: str, task: Task | None, listing: Listing) -> None:  # noqa: ARG002 - one task only
@@ -70,7 +83,8 @@ class MaskFolders:
         else:
             described = read_mask_description(source)
             pairs, root = described.pairs, described.root
-            note_meaning(listing, described.names, source, described.ignored, described.ignore_value)
+            names, file = (described.names, source) if described.names else names_beside(root) or (None, source)
+            note_meaning(listing, names, file, described.ignored, described.ignore_value)
         splits = {pair.split for pair in pairs}
         if listing.for_training and "train" not in splits and splits != {None}:
             there = ", ".join(sorted(split for split in splits if split))
@@ -119,11 +133,11 @@ def note_meaning(
 
 
 def _take_names(root: str, pairs: Sequence[Pair], listing: Listing) -> None:
-    file = description_in(root, whole=False)
-    if file is not None:
-        described = read_mask_description(os.path.join(root, file), names_alone=True)
-        note_meaning(listing, described.names, os.path.join(root, file), described.ignored, described.ignore_value)
-        return
+    for file in descriptions_in(root):
+        described = read_mask_description(file, names_alone=True)
+        if described.names is not None:
+            note_meaning(listing, described.names, file, described.ignored, described.ignore_value)
+            return
     folders = dict.fromkeys(["", *(pair.masks for pair in pairs), *(os.path.dirname(pair.masks) for pair in pairs)])
     for folder in folders:
         found = names_beside(os.path.join(root, folder))
@@ -136,6 +150,7 @@ def _take_names(root: str, pairs: Sequence[Pair], listing: Listing) -> None:
 def _read_pair(root: str, pair: Pair, listing: Listing) -> int:
     """List the images of two folders; give how many have masks."""
     masks = mask_finder(root)
+    beside = pair.images == pair.masks
     count = 0
     for file in walk(root, pair.images):
         stem = os.path.splitext(os.path.relpath(file.path, pair.images or "."))[0]
@@ -143,8 +158,8 @@ def _read_pair(root: str, pair: Pair, listing: Listing) -> int:
             if not _says_classes(file.path):
                 listing.leave_out(file.path, file.kind)
             continue
-        if pair.suffix and stem.endswith(pair.suffix):
-            continue  # a mask, which lies beside
+        if beside and stem.endswith(pair.suffix):
+            continue  # a mask
         found = masks.find([pair.masks], stem + pair.suffix)
         if found is None:
             listing.leave_out(file.path, "unlabelled", "there is no mask of its name")
@@ -156,9 +171,10 @@ def _read_pair(root: str, pair: Pair, listing: Listing) -> int:
     images = Finder(root)
     for file in walk(root, pair.masks):
         stem, extension = os.path.splitext(os.path.relpath(file.path, pair.masks or "."))
-        if extension.lower() not in IMAGE_EXTENSIONS or not stem.endswith(pair.suffix):
+        is_mask = stem.endswith(pair.suffix)
+        if extension.lower() not in IMAGE_EXTENSIONS or (beside and not is_mask):
             continue
-        if images.find([pair.images], stem[: len(stem) - len(pair.suffix)]) is None:
+        if not is_mask or images.find([pair.images], stem[: len(stem) - len(pair.suffix)]) is None:
             listing.leave_out(file.path, "labels")
     return count
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from visiontrain.datasets.formats.base import Split
 from visiontrain.datasets.formats.class_folders import SPLIT_NAMES
-from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS, folders_in, printable, walk
+from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS, files_in, folders_in, printable, walk
 from visiontrain.datasets.formats.places import Finder
 from visiontrain.errors import DatasetError
 
@@ -23,9 +23,9 @@ _IMAGES = frozenset({"images", "image", "imgs", "img", "jpegimages", "leftimg8bi
 _MASKS = re.compile(
     r"(masks?|annotations?|labels?|segmentations?|segmentationclass|semantic|gt|gtfine|groundtruth)([-_ ]?\w+)*"
 )
-_BESIDE = "_mask"  # how names of masks end that lie beside their images
+_SUFFIX = "_mask"  # how names of masks go on where they are not their images', as where both lie in one folder
 _LOOKED_AT = 20  # files of a folder: one is as good a sign as a thousand
-_YEAR = re.compile(r"[-_ ]?\d+")
+_YEAR = re.compile(r"[-_ ]?\d+$")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,11 @@ def _trees(root: str, folder: str, split: Split | None) -> list[Pair]:
     found = {}
     for mask in masks:
         for image in images:
-            pairs = [pair for pair in _parallel(root, image, mask, split) if _fits(root, pair)]
+            pairs = [
+                fitting
+                for pair in _parallel(root, image, mask, split)
+                for fitting in [one for one in (pair, replace(pair, suffix=_SUFFIX)) if _fits(root, one)][:1]
+            ]
             if pairs:
                 found[mask] = pairs
                 break
@@ -115,14 +119,18 @@ def _parallel(root: str, images: str, masks: str, split: Split | None) -> Iterat
 
 
 def _beside(root: str, folder: str, split: Split | None) -> list[Pair]:
-    pair = Pair(split, folder, folder, _BESIDE)
+    pair = Pair(split, folder, folder, _SUFFIX)
     return [pair] if _fits(root, pair) else []
 
 
 def _fits(root: str, pair: Pair) -> bool:
-    """Whether one of a few files is a mask of an image that is there."""
+    """Whether one of a few files is a mask of an image that is there.
+
+    Where both lie in one folder, those below it don't count: they may be folders of classes, with masks or without.
+    """
     finder = Finder(root)
-    for file in islice(walk(root, pair.masks), _LOOKED_AT):
+    files = files_in(root, pair.masks) if pair.masks == pair.images else walk(root, pair.masks)
+    for file in islice(files, _LOOKED_AT):
         stem, extension = os.path.splitext(os.path.relpath(file.path, pair.masks or "."))
         if extension.lower() in MASK_EXTENSIONS and stem.endswith(pair.suffix):
             of = stem[: len(stem) - len(pair.suffix)]
