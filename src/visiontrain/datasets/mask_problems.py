@@ -55,8 +55,12 @@ def _known(survey: Survey) -> tuple[Known, ...]:
             "with several numbers a pixel, such as colours, where one is due, that of its class:",
         ),
         ("mask-sizes-differ", "error", "mask", "of another size than their images:"),
-        ("unknown-values", "error", "mask", f"with pixels that are of no class; {values}{ignored}:"),
-        ("bad-annotations", "error", "annotation", "can't be understood:"),
+        (
+            "unknown-values",
+            "error",
+            "mask",
+            f"with pixels that are of no class; {values}{ignored}; name the others, or call them void to ignore them:",
+        ),
         ("empty-masks", "warning", "mask", "without a pixel that is of a class: nothing is learnt from these images"),
     )
 

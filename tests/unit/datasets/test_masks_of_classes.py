@@ -538,6 +538,14 @@ def test_masks_beside_boxes_of_the_same_images(voc, read):
         choose_format(str(root), Task.classify)
 
 
+def test_masks_beside_a_list_of_labels(data, read):
+    root = data()
+    rows = ["path,label,split", "images/train/1.jpg,day,train", "images/train/2.jpg,night,train"]
+    (root / "labels.csv").write_text("\n".join([*rows, "images/val/3.jpg,day,val"]), encoding="utf-8")
+    assert read(root).task == "classify"
+    assert read(root, task=Task.semantic).class_pixels["val"] == (16, 16, 16)
+
+
 def test_masks_serve_no_other_task(data, read):
     with pytest.raises(UnservedTaskError, match="holds data to semantic, not to detect"):
         read(data(), task=Task.detect)

@@ -29,10 +29,10 @@ FORMATS: tuple[Format, ...] = (
     CocoJson(),
     PascalVoc(),
     VocMasks(),
-    MaskFolders(),
     MmocrJson(),
     QuadFolders(),
     LabelFile(),
+    MaskFolders(),
     ClassFolders(),
 )
 

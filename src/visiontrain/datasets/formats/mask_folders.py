@@ -114,10 +114,11 @@ def note_meaning(
     meaning = meaning_of(names, file, ignored, ignore_value)
     listing.set_mask_classes(meaning)
     if meaning.names is None or names is None:
+        nowhere = ", ".join(map(str, meaning.ignored))
         listing.add_note(
             "classes-unnamed",
-            "nothing names the classes: each value of the masks is one, and 255 is ignored; to name them, write "
-            "classes.txt beside the folders, one name a line from value 0 on",
+            f"nothing names the classes: each value of the masks is one, but for {nowhere}, which is ignored; to name "
+            "them, write classes.txt beside the folders, one name a line from value 0 on",
         )
         return
     left = [f"{names[value]} ({value})" for value in meaning.ignored if value in names]
