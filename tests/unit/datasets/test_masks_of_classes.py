@@ -122,9 +122,9 @@ def test_masks_in_a_tree_of_their_own_by_a_longer_name(data, read, problems):
     root = data()
     for mask in sorted((root / "masks").rglob("*.png")):
         mask.rename(mask.with_name(f"{mask.stem}_mask.png"))
-    save(root / "masks/train/2.png", mask_of(0))
+    save(root / "masks/train/stray.png", mask_of(0))
     assert read(root).splits == {"train": 2, "val": 1}
-    assert problems(root)["labels-without-image"].files == ("masks/train/2.png",)
+    assert problems(root)["labels-without-image"].files == ("masks/train/stray.png",)
 
 
 def test_folders_of_classes_that_hold_masks_are_folders_of_classes(tmp_path, read):
