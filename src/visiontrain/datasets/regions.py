@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from visiontrain.datasets.figures import SHAPES, Drawn, Scene, draw_scene, scenes_of
 from visiontrain.datasets.shapes import QUALITY
-from visiontrain.painting import colour_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,6 +58,8 @@ def _mask_of(scene: Scene) -> PurePath:
 def _mask(drawn: list[Drawn], image_size: int) -> Image:
     """With a palette, so that it can be looked at."""
     from PIL import Image, ImageDraw
+
+    from visiontrain.painting import colour_of
 
     mask = Image.new("L", (image_size, image_size))
     draw = ImageDraw.Draw(mask)
