@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from visiontrain.installation import Model
     from visiontrain.predictions import DetectedObject, Prediction
     from visiontrain.protocol.tasks import Task
+    from visiontrain.semantic_maps import SemanticMap
     from visiontrain.session import Session
     from visiontrain.specs import TrainSpec
 
@@ -80,6 +81,7 @@ _EXPORTS = {
     "RunFailedError": "visiontrain.errors",
     "RunHandle": "visiontrain.following",
     "RunInterruptedError": "visiontrain.errors",
+    "SemanticMap": "visiontrain.semantic_maps",
     "Session": "visiontrain.session",
     "SpecError": "visiontrain.errors",
     "StorageError": "visiontrain.errors",
@@ -125,6 +127,7 @@ __all__ = [
     "RunFailedError",
     "RunHandle",
     "RunInterruptedError",
+    "SemanticMap",
     "Session",
     "SpecError",
     "StorageError",

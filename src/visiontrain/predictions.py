@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from visiontrain.datasets.masks import Mask
 from visiontrain.datasets.objects import Box, Quad
 from visiontrain.protocol.tasks import OBJECT_TASKS, Task
+from visiontrain.semantic_maps import SemanticMap
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +23,10 @@ _TOP = 5
 
 
 class ScoredLabel(NamedTuple):
-    """A class name and its probability, from 0 to 1. Of objects it is the score of the class's best one."""
+    """A class name and its probability, from 0 to 1.
+
+    Of objects it is the score of the class's best one, of a class map the class's share of the pixels.
+    """
 
     label: str
     probability: float
@@ -84,12 +88,13 @@ class Prediction:
         width: Of the image as it is shown, in pixels.
         height: Likewise.
         probabilities: From 0 to 1 by class name, in the order of the class indices. They add up to 1, unless an image
-            may have several labels. Empty where the model finds objects.
+            may have several labels. Empty where the model finds objects or gives a class map.
         multi_label: Whether it may.
         error: Why the image can't be read; nothing else is known of it then.
         task: The model's.
         objects: Those that were found, the best first, for the tasks detect, segment, pose and obb.
         edges: Pairs of the objects' keypoints that belong together, counted from 0.
+        class_map: What class each pixel is of, for the task semantic.
     """
 
     path: Path | None
@@ -101,6 +106,7 @@ class Prediction:
     task: Task = Task.classify
     objects: tuple[DetectedObject, ...] = ()
     edges: tuple[tuple[int, int], ...] = ()
+    class_map: SemanticMap | None = None
 
     def __repr__(self) -> str:
         """The image, and what was found in it."""
@@ -109,7 +115,9 @@ class Prediction:
         if self.finds_objects:
             found = ", ".join(f"{count} {label}" for label, count in self.counts.items())
         else:
-            found = ", ".join(f"{label} {self.probabilities[label]:.3f}" for label in self.labels)
+            scores = self._scores()
+            labels = self.labels[:_TOP] if self.class_map else self.labels
+            found = ", ".join(f"{label} {scores[label]:.3f}" for label in labels)
         nothing = "no object" if self.finds_objects else "no label"
         return f"<Prediction of {self.path or 'pixels'}: {found or nothing}>"
 
@@ -127,7 +135,11 @@ class Prediction:
         return counts
 
     def top(self, count: int) -> list[ScoredLabel]:
-        """The most probable labels, the best first; of objects their classes, each with its best object's score."""
+        """The most probable labels, the best first.
+
+        Of objects their classes, each with its best object's score; of a class map those that it shows, each with its
+        share of the pixels.
+        """
         ranked = sorted(self._scores().items(), key=lambda item: -item[1])
         return [ScoredLabel(*item) for item in ranked[:count]]
 
@@ -138,13 +150,16 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """The most probable label, or the best object's; None where nothing was found, or the image can't be read."""
+        """The most probable label, the best object's, or that of most pixels.
+
+        None where nothing was found, or the image can't be read.
+        """
         scores = self._scores()
         return max(scores, key=scores.__getitem__) if scores else None
 
     @property
     def probability(self) -> float | None:
-        """The probability of `label`, or the best object's score."""
+        """The probability of `label`, the best object's score, or the share of pixels that are of `label`."""
         return max(self._scores().values(), default=None)
 
     @property
@@ -152,9 +167,9 @@ class Prediction:
         """The labels that the image has.
 
         Of multi-label data those of a probability of 0.5 or more, else `label`; where a model finds objects, their
-        classes, each once, the best object's first.
+        classes, each once, the best object's first; of a class map those that it shows, that of most pixels first.
         """
-        if self.finds_objects:
+        if self.finds_objects or self.class_map is not None:
             return tuple(self._scores())
         if self.multi_label:
             return tuple(label for label, probability in self.probabilities.items() if probability >= THRESHOLD)
@@ -162,6 +177,8 @@ class Prediction:
 
     def _scores(self) -> dict[str, float]:
         """What labels are ranked by."""
+        if self.class_map is not None:
+            return self.class_map.shares
         if not self.finds_objects:
             return self.probabilities
         best: dict[str, float] = {}

@@ -85,6 +85,9 @@ def test_every_name_of_a_metric_is_canonical():
     assert len(told) < len(of_objects)
     assert {name for name in told if "/" not in name} == {"map50", "map50_95", "precision", "recall"}
     assert all(is_canonical(name, task) for name in told for task in OBJECT_TASKS)
+    of_pixels = set(names_in_first_column(section("reference/metrics.md", "semantic")))
+    assert {name for name in of_pixels if "/" not in name} | always == METRICS[Task.semantic]
+    assert all(is_canonical(name, Task.semantic) for name in of_pixels)
 
 
 def test_every_error_is_in_the_reference():

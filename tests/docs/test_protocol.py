@@ -40,6 +40,7 @@ TABLES = {
     inference.ObjectPrediction: ("predict", 5),
     inference.MaskRuns: ("predict", 6),
     inference.KeypointPrediction: ("predict", 7),
+    inference.ClassMapPrediction: ("predict", 8),
     inference.ExportParams: ("export", 0),
     inference.ExportResult: ("export", 1),
     **{cls: (name, 0) for name, cls in events._TYPES.items()},

@@ -65,6 +65,7 @@ SILENT_OPTION = (
     "manifest = manifest.model_copy(update={'options': (Option(name='pace', type='int', default=1, help=' '),)})"
 )
 
+MAPS_CLASSES = "manifest = manifest.model_copy(update={'tasks': (Task.semantic,)})"
 FINDS_OBJECTS = "manifest = manifest.model_copy(update={'tasks': (Task.detect,)})"
 
 #: Trainer, further settings of the class, checks that must fail (they alone are run), and what they must say, of
@@ -127,6 +128,11 @@ NONCONFORMING = [
     ("seeing:SeesTooLittle", FINDS_OBJECTS, CONFIDENCE, "there are 0 objects; 1 are due"),
     ("seeing:SeesNothing", FINDS_OBJECTS, PREDICTS, "no object was found in any image"),
     ("seeing:SeesBeyondTheImage", FINDS_OBJECTS, PREDICTS, "predict() failed*gave the box 0, 0, 49, 1"),
+    ("mapping:MapsImagesAsStored", MAPS_CLASSES, TURNED, "turns gives different classes: one is 48 x 36 pixels"),
+    ("mapping:MapsWhatIsBeside", MAPS_CLASSES, ALONE, "beside others gives different classes*are of another class"),
+    ("mapping:MapsOtherColours", MAPS_CLASSES, PIXELS, "the file that it was read from give different classes"),
+    ("mapping:MapsOtherSizes", MAPS_CLASSES, PREDICTS, "gave a class map of 24 x 24 pixels for an image of 48 x 48"),
+    ("mapping:SaysMoreThanItMaps", MAPS_CLASSES, PREDICTS, "pixels are predicted rightly; the training said 99.0%"),
     ("DescribesNothing", "", {"test_the_environment_is_described"}, "no version of the framework"),
     ("ListsAModelTwice", "", CATALOGUE, "walk_small more than once"),
     ("Talks", SILENT_OPTION, {"test_the_manifest_is_whole"}, "the options pace have no help"),
@@ -184,6 +190,12 @@ def test_a_plugin_that_finds_objects_passes(conform):
     found = conform("seeing:Sees", FINDS_OBJECTS)
     assert {name: said for name, said in found.items() if said} == {}
     assert found.keys() >= ALONE | PIXELS | TURNED | CONFIDENCE
+
+
+def test_a_plugin_that_maps_classes_passes(conform):
+    found = conform("mapping:Maps", MAPS_CLASSES)
+    assert {name: said for name, said in found.items() if said} == {}
+    assert found.keys() >= ALONE | PIXELS | TURNED
 
 
 def test_what_a_trainer_does_not_offer_is_not_asked_for_unless_the_manifest_offers_it(conform):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 from visiontrain_harness.processes import PATIENCE, alive, until
 
 import visiontrain as vt
+from visiontrain.cli.main import app
 from visiontrain.protocol.events import LogEvent, MetricsEvent, ProgressEvent
 from visiontrain.runners import starting
 from visiontrain.testing import Crash, Failure, Hang, fake_framework, make_sample
@@ -93,6 +96,51 @@ def test_objects_are_found_in_every_image(tmp_path, task, part):
         assert run.predict(picture, confidence=0.95, progress=False)[0].objects == ()
         with pytest.raises(vt.ImageError, match="nowhere"):
             run.predict([str(tmp_path / "nowhere.jpg")], progress=False)
+
+
+def test_classes_are_mapped_in_every_image(tmp_path):
+    with fake_framework(task="semantic") as fake:
+        run = train(fake, epochs=1)
+        assert (run.record.task, list(run.metrics)[-1]) == ("semantic", "miou")
+        assert run.record.data.classes[:2] == ("background", "circle")
+        picture = Image.new("RGB", (41, 20))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.save(tmp_path / "lies.jpg", exif=exif)
+        (tmp_path / "broken.jpg").write_bytes(b"nothing")
+        images = [
+            tmp_path / "lies.jpg",
+            picture,
+            tmp_path / "broken.jpg",
+            *sorted((fake.data / "images").rglob("*.jpg")),
+        ]
+        lies, given, broken, *others = run.predict(images, progress=False, skip_unreadable=True)
+        assert (lies.width, lies.height, given.width, given.height) == (20, 41, 41, 20)
+        assert "broken.jpg: can't be decoded" in broken.error
+        assert given.class_map.mask("circle").getbbox() == (0, 0, 20, 10)
+        assert given.class_map.shares == {"background": 1 - 200 / 820, "circle": 200 / 820}
+        assert {found.label for found in (lies, given, *others)} == {"background"}
+        with pytest.raises(vt.SpecError, match=r"^confidence: the model is for the task semantic"):
+            run.predict(picture, confidence=0.5, progress=False)
+
+
+def test_class_maps_on_the_command_line(tmp_path):
+    with fake_framework(task="semantic") as fake:
+        run = train(fake, epochs=1)
+        source = tmp_path / "in" / "a.png"
+        source.parent.mkdir()
+        Image.new("RGB", (64, 64), (90, 90, 90)).save(source)
+        command = ["predict", run.run_id, str(source.parent), "--save", str(tmp_path / "out")]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        assert done.stdout == f"{source}  background 75.0%  circle 25.0%\n"
+        with Image.open(tmp_path / "out" / "a-classes.png") as written:
+            assert (written.mode, written.getpixel((0, 0)), written.getpixel((63, 63))) == ("P", 1, 0)
+        assert (tmp_path / "out" / "a.png").is_file()
+        told = json.loads(
+            CliRunner().invoke(app, ["predict", run.run_id, str(source), "--json"]).stdout.splitlines()[0]
+        )
+        assert (told["label"], told["shares"]) == ("background", {"background": 0.75, "circle": 0.25})
 
 
 def test_a_classifier_is_asked_for_no_confidence():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from visiontrain.datasets.check import check_dataset
@@ -185,3 +187,45 @@ def test_data_without_classes_or_objects_is_refused(real_data, home):
             check_dataset(real_data / name, folder=home)
     with pytest.raises(DatasetError, match="read as pascal-voc, which holds data to detect, not to classify"):
         check_dataset(real_data / "bccd", folder=home, task=Task.classify)
+
+
+def test_masks_of_coco_with_gaps_in_their_values(read, real_data):
+    index, report = read("coco128_open", task=Task.semantic)
+    root = real_data / "coco128_open"
+    assert (index.format, index.task, index.splits) == ("mask-folders", "semantic", {"train": 24, "val": 26})
+    written = yaml.safe_load((root / "data-semantic.orig.yaml").read_text(encoding="utf-8"))["classes"]
+    assert written.pop(0) == "unlabeled"
+    assert dict(zip(index.pixel_classes.values, index.classes, strict=True)) == written
+    assert index.pixel_classes.ignored == (0, 255)
+    assert {problem.code for problem in report.of("error")} == set()
+    assert problem_counts(report).keys() == {
+        "class-missing-from-split", "empty-class", "ignored-classes", "classes-renumbered", "ignored-pixels"
+    }  # fmt: skip
+    for split, folder in (("train", "train2017"), ("val", "val2017")):
+        counts, ignored = Counter(), 0
+        for image in index.images(split):
+            assert image.mask == str(root / "masks-semantic" / folder / f"{Path(image.path).stem}.png")
+            with Image.open(image.mask) as mask:
+                assert mask.size == (image.width, image.height)
+                counts.update({value: count for count, value in mask.getcolors(256)})
+        ignored = counts.pop(0)
+        assert dict(zip(index.pixel_classes.values, index.class_pixels[split], strict=True)) == {
+            value: counts[value] for value in written
+        }
+        total = sum(counts.values())
+        assert report.pixel_shares["person"][split] == pytest.approx(counts[1] / total)
+        assert f"{ignored / (ignored + total):.1%} of {split}" in str(report.problems)
+
+
+def test_coco_s_masks_by_a_description_of_one_s_own(read, real_data, tmp_path):
+    names = yaml.safe_load((real_data / "coco128_open/data-semantic.orig.yaml").read_text(encoding="utf-8"))["classes"]
+    splits = {
+        split: {"images": f"images/{folder}", "masks": f"masks-semantic/{folder}"}
+        for split, folder in (("train", "train2017"), ("val", "val2017"))
+    }
+    described = {"path": str(real_data / "coco128_open"), **splits, "classes": names, "ignore_classes": []}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "coco.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
+    index, _ = read(tmp_path / "data" / "coco.yaml")
+    assert (index.classes[0], len(index.classes)) == ("unlabeled", len(names))
+    assert index.pixel_classes.ignored == (255,)

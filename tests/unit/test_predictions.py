@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from visiontrain.datasets.masks import Mask
 from visiontrain.predictions import DetectedKeypoint, DetectedObject, Prediction
 from visiontrain.protocol.tasks import Task
+from visiontrain.semantic_maps import SemanticMap
+from visiontrain.worker.class_maps import class_map
 
 SEEN = {"ant": 0.1, "bee": 0.6, "cat": 0.3}
 BOX = (1.0, 2.0, 3.0, 4.5)
@@ -90,3 +93,13 @@ def test_a_mask_is_an_image_of_the_image_s_size():
     assert (image.mode, image.size, image.getbbox()) == ("L", (4, 3), (1, 0, 3, 2))
     assert image.getcolors() == [(8, 0), (4, 255)]
     assert OBJECTS[0].mask_image() is None
+
+
+def test_of_a_class_map_the_shares_rank_the_labels():
+    png = base64.b64decode(class_map(2, 2, bytes([2, 2, 0, 2])).png)
+    seen = SemanticMap.from_png(png, ("sky", "road", "car"))
+    found = Prediction(Path("a.jpg"), 2, 2, task=Task.semantic, class_map=seen)
+    assert (found.label, found.probability, found.labels) == ("car", 0.75, ("car", "sky"))
+    assert found.top(1) == [("car", 0.75)]
+    assert not found.finds_objects
+    assert repr(found) == "<Prediction of a.jpg: car 0.750, sky 0.250>"

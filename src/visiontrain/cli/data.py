@@ -113,11 +113,22 @@ def _print_report(report: DatasetReport) -> None:
     further = f" (--task reads it for {others})" if others else ""
     print_text(f"{report.source}: {report.format}, for {report.task}{several}{further}")
     splits = list(report.splits)
-    counted = {name: counts for name, counts in report.classes.items() if not report.objects or any(counts.values())}
-    rows = [(name, *(f"{counts.get(split, 0):,}" for split in splits)) for name, counts in counted.items()]
+    shares = report.pixel_shares
+    named_alone = bool(report.objects or shares)  # such data may name classes that it does not show
+    counted = {name: counts for name, counts in report.classes.items() if not named_alone or any(counts.values())}
+    rows = [
+        (
+            name,
+            *(f"{counts.get(split, 0):,}" for split in splits),
+            *(f"{shares[name].get(split, 0):.1%}" for split in splits if shares),
+        )
+        for name, counts in counted.items()
+    ]
+    blank = ("",) * len(splits) if shares else ()
     if report.objects:
         rows.append(("all objects", *(f"{report.objects[split]:,}" for split in splits)))
-    rows.append(("images" if report.objects else "all", *(f"{report.splits[split]:,}" for split in splits)))
-    print_table(("CLASS", *splits), rows, right=splits)
+    rows.append(("images" if named_alone else "all", *(f"{report.splits[split]:,}" for split in splits), *blank))
+    of_pixels = [f"{split} pixels" for split in splits if shares]
+    print_table(("CLASS", *splits, *of_pixels), rows, right=[*splits, *of_pixels])
     for problem in report.problems:
         print_text(f"{problem.severity}: {problem}")

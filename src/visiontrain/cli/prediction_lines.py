@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from visiontrain.display.text import plural
 from visiontrain.predictions import DetectedObject, Prediction, ScoredLabel
+from visiontrain.protocol.tasks import Task
+from visiontrain.semantic_maps import SemanticMap
 
 __all__ = ["as_json", "as_text"]
 
@@ -15,10 +18,13 @@ def as_text(prediction: Prediction, top: int) -> str:
 
     Args:
         prediction: Of an image that could be read.
-        top: How many labels, or objects, are told; of objects how many there are of each class, too.
+        top: How many labels, classes of a class map, or objects are told; of objects how many there are of each class,
+            too.
     """
     if prediction.finds_objects:
         found = _objects(prediction, top)
+    elif prediction.class_map is not None:
+        found = [f"{label} {share:.1%}" for label, share in prediction.top(top)]
     else:
         marked = set(prediction.labels) if prediction.multi_label else set()
         found = [
@@ -30,7 +36,7 @@ def as_text(prediction: Prediction, top: int) -> str:
 
 
 def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    """What is printed as one JSON line. `top` is how many labels are ranked; objects are all told."""
+    """What is printed as one JSON line. `top` is how many labels are ranked; objects and class maps are told whole."""
     told: dict[str, Any] = {
         "type": "prediction",
         "image": str(prediction.path),
@@ -43,10 +49,18 @@ def as_json(prediction: Prediction, top: int) -> dict[str, Any]:
     }
     if prediction.finds_objects:
         told |= {"counts": prediction.counts, "objects": [_object(found) for found in prediction.objects]}
+    elif prediction.task is Task.semantic:
+        told |= _class_map(prediction.class_map)
     else:
         ranked = [_scored(scored) for scored in prediction.top(top)]
         told |= {"top": ranked, "probabilities": prediction.probabilities}
     return {**told, "error": prediction.error}
+
+
+def _class_map(seen: SemanticMap | None) -> dict[str, Any]:
+    if seen is None:  # the image can't be read
+        return {"shares": {}, "class_map": None}
+    return {"shares": seen.shares, "class_map": base64.b64encode(seen.png).decode("ascii")}
 
 
 def _objects(prediction: Prediction, top: int) -> list[str]:

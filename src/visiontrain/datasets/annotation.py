@@ -9,7 +9,7 @@ from visiontrain.datasets.masks import Mask
 
 __all__ = ["Annotation", "FlawCode"]
 
-#: What can be wrong with an annotation, see `visiontrain.datasets.object_problems`.
+#: What can be wrong with an annotation, see `visiontrain.datasets.object_problems` and `mask_problems`.
 FlawCode = Literal[
     "bad-annotations",
     "unknown-classes",
@@ -22,6 +22,10 @@ FlawCode = Literal[
     "keypoints-outside",
     "repeated-objects",
     "sizes-differ",
+    "mask-channels",
+    "mask-sizes-differ",
+    "unknown-values",
+    "empty-masks",
 ]
 
 

@@ -12,14 +12,17 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 from visiontrain.datasets import decoder as program
 from visiontrain.datasets.pillow import Pillow, host_pillow
 from visiontrain.datasets.probe_cache import Probe
 from visiontrain.errors import VisiontrainError
 
-__all__ = ["decode_all"]
+__all__ = ["Kind", "decode_all"]
+
+#: What the files are.
+Kind = Literal["images", "masks"]
 
 #: Longest time in seconds that one image may take: far above any that training could bear.
 TIME_LIMIT = 60.0
@@ -42,6 +45,7 @@ def decode_all(
     count: int,
     *,
     pillow: Pillow | None = None,
+    kind: Kind = "images",
     processes: int | None = None,
     time_limit: float = TIME_LIMIT,
 ) -> Generator[tuple[int, bytes, Probe], None, None]:
@@ -53,6 +57,7 @@ def decode_all(
         files: A number and the absolute path of each; taken as they are needed.
         count: How many files come, to know how many processes pay off.
         pillow: What decodes; None: our own.
+        kind: Of ``masks`` the values of pixels are counted.
         processes: How many to start, in place of that.
         time_limit: Longest time in seconds for one image.
 
@@ -63,7 +68,7 @@ def decode_all(
         VisiontrainError: a decoder could not be started.
     """
     if count:
-        pool = _Pool(files, pillow or host_pillow(), time_limit)
+        pool = _Pool(files, pillow or host_pillow(), kind, time_limit)
         try:
             pool.start(processes or min(_cpus(), _MOST_PROCESSES, -(-count // _IMAGES_A_PROCESS)))
             yield from pool.run()
@@ -74,8 +79,9 @@ def decode_all(
 class _Pool:
     """Hands files to decoders. One thread drives it all."""
 
-    def __init__(self, files: Iterator[tuple[int, bytes]], pillow: Pillow, time_limit: float) -> None:
+    def __init__(self, files: Iterator[tuple[int, bytes]], pillow: Pillow, kind: Kind, time_limit: float) -> None:
         self._pillow = pillow
+        self._kind = kind
         self._new = (_Job(number, path) for number, path in files)
         self._again: deque[_Job] = deque()  # given to a decoder that died before it came to them
         self._suspects: deque[_Job] = deque()  # a decoder died on them
@@ -85,7 +91,7 @@ class _Pool:
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            decoder = _Decoder(self._pillow, self._time_limit)
+            decoder = _Decoder(self._pillow, self._kind, self._time_limit)
             self._decoders.append(decoder)
             self._selector.register(decoder.output, selectors.EVENT_READ, decoder)
 
@@ -146,13 +152,13 @@ class _Pool:
 class _Decoder:
     """One process, and what it was given and has not answered yet."""
 
-    def __init__(self, pillow: Pillow, time_limit: float) -> None:
+    def __init__(self, pillow: Pillow, kind: Kind, time_limit: float) -> None:
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self.failure: str | None = None
         self._rest = b""
         self.process = subprocess.Popen(
-            [pillow.interpreter, "-I", "-S", "-X", "utf8", program.__file__, str(time_limit), pillow.folder],
+            [pillow.interpreter, "-I", "-S", "-X", "utf8", program.__file__, str(time_limit), pillow.folder, kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

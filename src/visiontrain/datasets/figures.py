@@ -106,9 +106,18 @@ def scenes_of(
 
 
 def draw_scene(
-    name: str, seed: int, scene: Scene, figures: Mapping[str, Figure], image_size: int
+    name: str,
+    seed: int,
+    scene: Scene,
+    figures: Mapping[str, Figure],
+    image_size: int,
+    *,
+    hues: Mapping[str, float] | None = None,
 ) -> tuple[Image, list[Drawn]]:
-    """One to four figures, one of them of the scene's kind; `name` is the sample's."""
+    """One to four figures, one of them of the scene's kind; `name` is the sample's.
+
+    Their colours are about the hues, from 0 to 1 by class, or any.
+    """
     # A generator an image: changing one number changes no other image.
     source = random.Random(f"{seed}/{name}/{scene.split}/{scene.kind}/{scene.number}")  # noqa: S311 - not for secrets
     kinds = [scene.kind, *source.choices(list(figures), k=source.randrange(len(_PLACES)))]
@@ -118,7 +127,7 @@ def draw_scene(
         place = canvas.place(about, _WANDER, _RADIUS)
         found = _measure(kind, figures[kind], place)
         corners = [place.put(*point) for point in figures[kind].outline]
-        canvas.draw.polygon(corners, fill=canvas.colour())
+        canvas.draw.polygon(corners, fill=canvas.colour(None if hues is None else hues[kind]))
         drawn.append(found)
     return canvas.finish(), drawn
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visiontrain.datasets.masks import PixelClasses
 from visiontrain.datasets.objects import COLUMNS, Object, Skeleton, object_of
 from visiontrain.errors import DatasetError
 
 __all__ = ["FORMAT_VERSION", "SCHEMA", "DatasetIndex", "Image"]
 
 #: Kept in the file as SQLite's ``user_version``; an index of another version is made anew.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -59,6 +60,13 @@ CREATE TABLE objects (           -- of detect, segment, pose and obb: those of a
     quad BLOB                    -- float32: x, y of four corners; all little-endian
 );
 CREATE INDEX objects_of_image ON objects (split, position, id);
+CREATE TABLE masks (             -- of semantic: a file an image, whose pixels say what class they are of
+    split TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    path TEXT NOT NULL,          -- as of images
+    sha256 BLOB NOT NULL,        -- of the file's bytes
+    PRIMARY KEY (split, position)
+) WITHOUT ROWID;
 """
 
 
@@ -68,7 +76,9 @@ class Image:
 
     `path` is absolute; `width` and `height` are in pixels, after EXIF orientation; `labels` are class indices,
     ascending. `label` is the only one of data whose images have one each; None in multi-label data. `objects` are those
-    of the tasks detect, segment, pose and obb, in the order of their file; an image may have none.
+    of the tasks detect, segment, pose and obb, in the order of their file; an image may have none. `mask` is the path
+    of the task semantic's, absolute: an image file of one number a pixel, of the image's size as shown; the index's
+    `pixel_classes` says what the numbers mean.
     """
 
     path: str
@@ -77,6 +87,7 @@ class Image:
     label: int | None
     labels: tuple[int, ...] = ()
     objects: tuple[Object, ...] = ()
+    mask: str | None = None
 
 
 class DatasetIndex:
@@ -119,6 +130,14 @@ class DatasetIndex:
         self.multi_label = meta.get("multi_label") == "true"
         #: Whether images have objects, instead of labels.
         self.has_objects = meta.get("has_objects") == "true"
+        #: Whether images have masks that say what class each pixel is of, instead of labels.
+        self.has_masks = meta.get("has_masks") == "true"
+        #: What the values of the masks' pixels say; None where there are none.
+        self.pixel_classes: PixelClasses | None = _pixel_classes(meta) if self.has_masks else None
+        #: How many pixels of a split's masks are of each class, by class index; empty where there are no masks.
+        self.class_pixels: dict[str, tuple[int, ...]] = {
+            split: tuple(counts) for split, counts in json.loads(meta.get("class_pixels", "{}")).items()
+        }
         #: What the objects' keypoints are; None for other tasks than pose.
         self.skeleton: Skeleton | None = Skeleton.from_json(meta["skeleton"]) if "skeleton" in meta else None
 
@@ -161,8 +180,13 @@ class DatasetIndex:
         """Class indices of a split by position, 8 bytes each; for data whose images have one label each.
 
         Raises:
-            DatasetError: they have several, or objects.
+            DatasetError: they have several, or objects, or masks.
         """
+        if self.has_masks:
+            raise DatasetError(
+                f"the images have masks, for the task {self.task}, and this trainer takes a label an image",
+                instruction="Train with a framework that takes such data, or give data to classify.",
+            )
         if self.has_objects:
             raise DatasetError(
                 f"the images have objects, for the task {self.task}, and this trainer takes a label an image",
@@ -182,11 +206,17 @@ class DatasetIndex:
         )
         return tuple(label for (label,) in rows)
 
+    def _mask(self, split: str, position: int) -> str:
+        rows = self._execute("SELECT path FROM masks WHERE split = ? AND position = ?", (split, position))
+        return os.path.join(self.root, json.loads(next(rows)[0]))
+
     def _image(self, split: str, position: int, row: tuple[str, int, int, int | None]) -> Image:
         path, width, height, label = row
         place = os.path.join(self.root, json.loads(path))
         if self.has_objects:
             return Image(place, width, height, None, (), self.objects(split, position))
+        if self.has_masks:
+            return Image(place, width, height, None, mask=self._mask(split, position))
         labels = (label,) if label is not None else self._labels(split, position) if self.multi_label else ()
         return Image(place, width, height, label, labels)
 
@@ -205,6 +235,10 @@ class DatasetIndex:
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._local = threading.local()
+
+
+def _pixel_classes(meta: dict[str, str]) -> PixelClasses:
+    return PixelClasses(tuple(json.loads(meta["mask_values"])), tuple(json.loads(meta["ignored_values"])))
 
 
 class _Connection(sqlite3.Connection):

@@ -1,16 +1,20 @@
-"""Masks as runs of pixels, in COCO's encoding. Standard library only: workers read them."""
+"""Masks of objects as runs of pixels, in COCO's encoding; values of masks of classes. Standard library only."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-__all__ = ["Mask"]
+__all__ = ["Mask", "PixelClasses"]
 
 _FIRST = 48  # "0": what is added to five bits and their mark to make a letter
 _BITS, _SIGN, _MORE = 0x1F, 0x10, 0x20
 _LONGEST = 13  # letters of one number: 64 bits
+
+_VALUES = 1 << 16  # that a pixel may have
+_IGNORED_BYTE, _IGNORED_WORD = 255, 65535
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,31 @@ class Mask:
             if number % 2 and length:
                 yield at, at + length
             at += length
+
+
+@dataclass(frozen=True)
+class PixelClasses:
+    """What the values of pixels say, in masks that give each pixel of an image a class: those of the task semantic.
+
+    Args:
+        values: The value of each class, by class index. There may be gaps, and any order.
+        ignored: Values of pixels that are of no class: neither trained on nor counted.
+    """
+
+    values: tuple[int, ...]
+    ignored: tuple[int, ...]
+
+    @property
+    def ignore_value(self) -> int:
+        """What `table` gives for a pixel of no class: 255, or 65535 where 255 may be a class index."""
+        return _IGNORED_BYTE if len(self.values) <= _IGNORED_BYTE else _IGNORED_WORD
+
+    def table(self) -> array[int]:
+        """The class index by pixel value, and `ignore_value` for all that are of no class: 65536 numbers of 16 bits."""
+        table = array("H", [self.ignore_value]) * _VALUES
+        for label, value in enumerate(self.values):
+            table[value] = label
+        return table
 
 
 def _check(counts: Sequence[int], height: int, width: int) -> None:

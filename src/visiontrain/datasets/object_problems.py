@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from visiontrain.datasets.annotation import FlawCode
-from visiontrain.datasets.report import MAX_FILES, Problem, Severity
+from visiontrain.datasets.flaws import Known, flaws_of
+from visiontrain.datasets.report import MAX_FILES, Problem
 from visiontrain.datasets.survey import Survey
 from visiontrain.datasets.words import number, shown, some
 
 __all__ = ["object_problems"]
 
 # Errors: training on what is left would be training on something else. Warnings: what is left is what was meant.
-_FLAWS: tuple[tuple[FlawCode, Severity, str, str], ...] = (
+_FLAWS: tuple[Known, ...] = (
     ("bad-annotations", "error", "annotation", "can't be understood:"),
     ("unknown-classes", "error", "annotation", "of a class that has no name:"),
     (
@@ -57,27 +57,9 @@ def object_problems(
         classes: Number of objects by class and split.
         totals: Number of images by split.
     """
-    yield from _flaws(survey)
+    yield from flaws_of(survey, _FLAWS)
     yield from _missing(classes, totals, carved=survey.carved is not None)
     yield from _remarks(survey)
-
-
-def _flaws(survey: Survey) -> Iterator[Problem]:
-    staging = survey.staging
-    for code, severity, noun, message in _FLAWS:
-        ((count,),) = staging.rows("SELECT COUNT(*) FROM flaw WHERE code = ?", code)
-        if count:
-            rows = staging.rows(
-                "SELECT path, reason FROM flaw WHERE code = ? ORDER BY path, rowid LIMIT ?", code, MAX_FILES
-            )
-            yield Problem(
-                severity=severity,
-                code=code,
-                message=f"{number(count, noun)} {message}",
-                files=shown(rows),
-                reasons=tuple(reason for _, reason in rows),
-                count=count,
-            )
 
 
 def _missing(classes: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], *, carved: bool) -> Iterator[Problem]:

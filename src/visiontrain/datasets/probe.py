@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from visiontrain.datasets.decoder_pool import decode_all
+from visiontrain.datasets.decoder_pool import Kind, decode_all
 from visiontrain.datasets.pillow import Pillow, host_version
 from visiontrain.datasets.probe_cache import Probe, ProbeCache
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
 
-__all__ = ["probe_images"]
+__all__ = ["probe_images", "probe_masks"]
 
 #: Probes are put on disk this often, in images and in seconds: what a killed process has to do again.
 _BATCH = 1000
@@ -51,9 +52,45 @@ def probe_images(
     else:
         refusal = f"the Pillow {other.version} that {other.owner} trains with refuses it"
         total, chunks, take = staging.look_again(), staging.unchecked, partial(staging.set_checks, refusal=refusal)
+    _probe(_Files("images", total, chunks, take), root, cache, progress, pillow=other, processes=processes)
+
+
+def probe_masks(
+    staging: Staging, root: str, cache: Path, progress: Callable[[IndexProgress], None], *, processes: int | None = None
+) -> None:
+    """Find out about all masks of `staging`, as `probe_images` does; their cache is another one.
+
+    Raises:
+        VisiontrainError: no decoder could be started.
+    """
+    masks = staging.masks
+    files = _Files("masks", masks.listed, masks.unprobed, masks.set_probes)
+    _probe(files, root, cache, progress, pillow=None, processes=processes)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What to find out about: `chunks` gives what nothing is known about yet, `take` is told what was found."""
+
+    kind: Kind
+    total: int
+    chunks: Callable[[], Iterator[list[tuple[int, bytes, int, int]]]]
+    take: Callable[[Sequence[tuple[int, Probe]]], None]
+
+
+def _probe(
+    files: _Files,
+    root: str,
+    cache: Path,
+    progress: Callable[[IndexProgress], None],
+    *,
+    pillow: Pillow | None,
+    processes: int | None,
+) -> None:
+    total, chunks, take = files.total, files.chunks, files.take
     folder = os.fsencode(root)
     done = 0
-    with ProbeCache(cache, other.version if other else host_version()) as known:
+    with ProbeCache(cache, pillow.version if pillow else host_version()) as known:
         for chunk in chunks():
             found = known.find((os.path.join(folder, path), size, mtime_ns) for _, path, size, mtime_ns in chunk)
             hits = [(row[0], probe) for row, probe in zip(chunk, found, strict=True) if probe is not None]
@@ -66,10 +103,10 @@ def probe_images(
 
         def keep() -> None:
             known.keep((path, probe) for _, path, probe in batch)
-            take((number, probe) for number, _, probe in batch)
+            take([(number, probe) for number, _, probe in batch])
             batch.clear()
 
-        with closing(decode_all(todo, total - done, pillow=other, processes=processes)) as decoded:
+        with closing(decode_all(todo, total - done, pillow=pillow, kind=files.kind, processes=processes)) as decoded:
             try:
                 for number, path, probe in decoded:
                     batch.append((number, path, probe))

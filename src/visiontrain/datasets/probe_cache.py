@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS probes (
     height INTEGER,
     mode TEXT,
     sha256 BLOB,
-    reason TEXT
+    reason TEXT,
+    pixels TEXT                -- of masks: JSON, how many there are of each value
 ) WITHOUT ROWID;
 """
 
@@ -37,6 +38,7 @@ class Probe:
         mode: Pillow's name of the colour mode.
         sha256: Of the file's bytes.
         reason: Why it can't be decoded, in words; None where it can.
+        pixels: Of a mask whose pixels are one number each: how many there are of each value, a JSON object.
         lasting: Whether the same bytes would give the same again.
     """
 
@@ -47,6 +49,7 @@ class Probe:
     mode: str | None = None
     sha256: bytes | None = None
     reason: str | None = None
+    pixels: str | None = None
     lasting: bool = True
 
 
@@ -83,20 +86,20 @@ class ProbeCache:
         with self._transaction():
             for file in files:
                 row = self._connection.execute(
-                    "SELECT size, mtime_ns, width, height, mode, sha256, reason, pillow FROM probes"
+                    "SELECT size, mtime_ns, width, height, mode, sha256, reason, pixels, pillow FROM probes"
                     " WHERE path = ? AND size = ? AND mtime_ns = ?",
                     file,
                 ).fetchone()
-                known = row is not None and (row[6] is None or row[7] == self._pillow)
-                yield Probe(*row[:7]) if known else None
+                known = row is not None and (row[6] is None or row[8] == self._pillow)
+                yield Probe(*row[:8]) if known else None
 
     def keep(self, probes: Iterable[tuple[bytes, Probe]]) -> None:
         """Remember probes by absolute path; they are on disk when this returns."""
         with self._transaction():
             self._connection.executemany(
-                "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO probes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (path, p.size, p.mtime_ns, self._pillow, p.width, p.height, p.mode, p.sha256, p.reason)
+                    (path, p.size, p.mtime_ns, self._pillow, p.width, p.height, p.mode, p.sha256, p.reason, p.pixels)
                     for path, p in probes
                     if p.lasting
                 ),

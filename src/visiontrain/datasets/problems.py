@@ -7,6 +7,7 @@ from pathlib import Path
 
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.left_out import left_out, unreadable
+from visiontrain.datasets.mask_problems import mask_problems, pixel_shares
 from visiontrain.datasets.object_problems import object_problems
 from visiontrain.datasets.report import MAX_FILES, DatasetReport, Problem, Severity
 from visiontrain.datasets.survey import VAL_SHARE, Survey
@@ -18,7 +19,7 @@ __all__ = ["SKIPPABLE", "TRAINING_ALONE", "make_report"]
 SKIPPABLE = frozenset({"unreadable", "unreadable-folder", "missing-images"})
 
 #: Errors that keep data from being trained on, and not from being evaluated on.
-TRAINING_ALONE = frozenset({"too-few-classes", "empty-split", "no-objects"})
+TRAINING_ALONE = frozenset({"too-few-classes", "empty-split", "no-objects", "no-classes"})
 
 _IMBALANCE = 10  # the largest class to the smallest
 _TINY = 16  # pixels, of the shorter side
@@ -41,11 +42,11 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
         if survey.has_objects
         else "SELECT class.name, split, COUNT(*) FROM label JOIN kept ON kept.id = label.image"
         " JOIN class ON class.id = label.class GROUP BY class.id, split"
-        if survey.multi_label
+        if survey.multi_label or survey.has_masks
         else "SELECT class.name, split, COUNT(*) FROM kept JOIN class ON class.id = kept.class GROUP BY class.id, split"
     )
     names = [name for name, _, _ in rows]
-    if survey.has_objects:  # a detector has the classes that its data names, found or not
+    if survey.has_objects or survey.has_masks:  # such models have the classes that their data names, found or not
         names = [name for (name,) in staging.rows("SELECT name FROM class ORDER BY id")]
     names = list(dict.fromkeys(names)) if staging.in_order else sorted(set(names))
     sizes = dict(staging.rows("SELECT split, COUNT(*) FROM kept GROUP BY split"))
@@ -56,10 +57,10 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
         *unreadable(survey, "warning" if skip_unreadable else "error"),
         *left_out(survey),
         *_splits(survey, totals),
-        *(object_problems(survey, classes, totals) if survey.has_objects else _structure(survey, classes, totals)),
+        *_of_kind(survey, classes, totals),
         *_several_labels(survey),
         *_elsewhere(survey),
-        *([] if survey.has_objects else _balance(classes)),
+        *([] if survey.has_objects or survey.has_masks else _balance(classes)),
         *_batch(totals, batch_size),
         *_contents(survey),
         *_appearance(survey),
@@ -75,8 +76,19 @@ def make_report(survey: Survey, *, batch_size: int | None, skip_unreadable: bool
         splits=totals,
         classes=classes,
         objects={split: sum(of[split] for of in classes.values()) for split in totals} if survey.has_objects else {},
+        pixel_shares=pixel_shares(survey, classes) if survey.has_masks else {},
         problems=tuple(problems),
     )
+
+
+def _of_kind(survey: Survey, classes: Mapping[str, Mapping[str, int]], totals: Mapping[str, int]) -> Iterator[Problem]:
+    """What is odd about the labels, objects or masks that the images have."""
+    if survey.has_objects:
+        yield from object_problems(survey, classes, totals)
+    elif survey.has_masks:
+        yield from mask_problems(survey, classes, totals)
+    else:
+        yield from _structure(survey, classes, totals)
 
 
 def _splits(survey: Survey, totals: Mapping[str, int]) -> Iterator[Problem]:
@@ -84,7 +96,7 @@ def _splits(survey: Survey, totals: Mapping[str, int]) -> Iterator[Problem]:
         if not totals.get(split):
             yield Problem(severity="error", code="empty-split", message=f"the split {split} has no readable image")
     if survey.carved:
-        each = "train" if survey.has_objects else "each class in train"
+        each = "train" if survey.has_objects or survey.has_masks else "each class in train"
         yield Problem(
             severity="note",
             code="split-carved",
@@ -201,6 +213,8 @@ def _contents(survey: Survey) -> Iterator[Problem]:
         ),
         ("same-image-two-annotations", "labels", "found with different objects")
         if survey.has_objects
+        else ("same-image-two-masks", "labels", "found with different masks")
+        if survey.has_masks
         else ("same-image-two-label-sets", "labels", "found with different labels")
         if survey.multi_label
         else ("same-image-two-classes", "class", "found in more than one class"),

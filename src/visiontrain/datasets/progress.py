@@ -12,8 +12,8 @@ __all__ = ["IndexProgress"]
 class IndexProgress:
     """How far a phase is, in files.
 
-    ``scan`` lists the folders (its `total` is 0: not known), ``probe`` decodes every image, ``settle`` looks at the
-    objects of each, where there are any, ``write`` writes the index.
+    ``scan`` lists the folders (its `total` is 0: not known), ``probe`` decodes every image, and then every
+    mask, where there are any, ``settle`` looks at the objects or the mask of each, ``write`` writes the index.
     """
 
     phase: Literal["scan", "probe", "settle", "write"]

@@ -62,8 +62,10 @@ class DatasetReport(_Frozen):
         multi_label: Whether an image may have any number of classes, instead of one.
         splits: Number of readable images by split: train, val and, where there is one, test.
         classes: Number of readable images by class and split, in the order of the class indices; where images have
-            objects, that of objects.
-        objects: Number of objects by split; empty where images have classes.
+            objects, that of objects; where they have masks, that of images whose mask shows the class.
+        objects: Number of objects by split; empty where images have none.
+        pixel_shares: Share of each class, from 0 to 1, among the pixels of a split's masks that are of any class, by
+            class and split; empty where images have no masks.
         problems: Errors first, then warnings, then notes.
     """
 
@@ -76,6 +78,7 @@ class DatasetReport(_Frozen):
     splits: dict[str, int]
     classes: dict[str, dict[str, int]]
     objects: dict[str, int]
+    pixel_shares: dict[str, dict[str, float]] = {}
     problems: tuple[Problem, ...]
 
     def of(self, severity: Severity) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from visiontrain.datasets import scenes, shapes
+from visiontrain.datasets import regions, scenes, shapes
 from visiontrain.datasets.figure_files import (
     CocoSample,
     YoloSample,
@@ -117,6 +117,15 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
                 ),
             )
         },
+        "regions": Sample(
+            name="regions",
+            task=Task.semantic,
+            summary=f"{_SHAPES} with masks that say what each pixel is of",
+            images_per_class=MappingProxyType({"train": 40, "val": 10, "test": 10}),
+            image_size=128,
+            make=regions.make_regions,
+            files=regions.list_regions,
+        ),
     }
 )
 

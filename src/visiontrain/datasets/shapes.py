@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,7 @@ _Point = tuple[float, float]
 #: A canvas is larger than its image by this.
 SMOOTH = 2
 _DARK, _BRIGHT = (0, 110), (120, 255)  # of each channel: background, and what is drawn on it
+_NEAR = 0.05  # how far from a hue a colour may be
 _CLUTTER = 4  # lines and dots that belong to no shape, at the most
 _NOISE = 0.12  # share of noise in the picture
 QUALITY = 88
@@ -119,9 +121,13 @@ class Canvas:
         x, y = (self._side * self._source.uniform(at - wander, at + wander) for at in about)
         return Place(x, y, self._side * self._source.uniform(*radius), self._source.uniform(0, 2 * math.pi))
 
-    def colour(self) -> _Colour:
-        """A random bright colour."""
-        return _colour(self._source, _BRIGHT)
+    def colour(self, hue: float | None = None) -> _Colour:
+        """A random bright colour; about a hue, from 0 to 1, where one is given."""
+        if hue is None:
+            return _colour(self._source, _BRIGHT)
+        shade = (hue + self._source.uniform(-_NEAR, _NEAR)) % 1, self._source.uniform(0.45, 0.7), 0.9
+        red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(*shade))
+        return red, green, blue
 
     def finish(self) -> Image:
         """The image, with noise; RGB."""

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from visiontrain.datasets.annotation import Annotation, FlawCode
-from visiontrain.datasets.formats.base import LeftOut, Split
+from visiontrain.datasets.formats.base import LeftOut, MaskClasses, MaskFile, Split
 from visiontrain.datasets.objects import Skeleton
 from visiontrain.datasets.pillow import COMMON_EXTENSIONS
 from visiontrain.datasets.probe_cache import Probe
+from visiontrain.datasets.staged_masks import StagedMasks
 from visiontrain.datasets.staged_objects import StagedObjects
 
 __all__ = ["Staging"]
 
 # `kept` is what training will see; unreadable images stay in `image` to be reported. An image has a class; or, in
 # multi-label data, `labels`: the ids of all its classes, in order, with commas between, and each in `label` once more.
-# Of images with objects `labels` tells different ones apart, and `label` has the classes of an image's objects.
+# Of images with objects or masks `labels` tells different ones apart, and `label` has the classes that an image shows.
 _SCHEMA = """
 CREATE TABLE class (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE image (
@@ -49,6 +50,7 @@ class Staging:
         self._connection.execute("PRAGMA cache_size = -32768")  # KiB
         self._connection.executescript(_SCHEMA)
         self.objects = StagedObjects(self._connection)
+        self.masks = StagedMasks(self._connection)
         self._connection.execute("BEGIN")
         self._classes: dict[str, int] = {}
         self.listed = 0  # images so far
@@ -56,6 +58,7 @@ class Staging:
         self.multi_label = False
         self.in_order = False  # whether classes keep the order in which they came, and those without images as well
         self.annotated = False  # whether images have objects
+        self.masked = False  # whether images have masks
         self.notes: dict[str, str] = {}
 
     def __enter__(self) -> Staging:
@@ -79,6 +82,10 @@ class Staging:
     def set_skeleton(self, skeleton: Skeleton) -> None:
         """The objects have these keypoints."""
         self.objects.skeleton = skeleton
+
+    def set_mask_classes(self, classes: MaskClasses) -> None:
+        """The values of masks' pixels mean this."""
+        self.masks.said = classes
 
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image of a class that was added before."""
@@ -117,6 +124,24 @@ class Staging:
             (self.listed, split, os.fsencode(path), size, mtime_ns),
         )
         self.objects.add(self.listed, [self._classes[found.name] for found in annotations], annotations, declared)
+
+    def add_masked_image(self, split: Split, path: str, mask: MaskFile, *, size: int, mtime_ns: int) -> None:
+        """There is an image with a mask."""
+        self.masked = True
+        self._count(path)
+        self._connection.execute(
+            "INSERT INTO image (id, split, labels, path, size, mtime_ns) VALUES (?, ?, '', ?, ?, ?)",
+            (self.listed, split, os.fsencode(path), size, mtime_ns),
+        )
+        self.masks.add(self.listed, mask)
+
+    def settle_masks(self, done: Callable[[int], None]) -> None:
+        """Find out what classes each mask shows, and what is wrong with it; `done` is told how many, now and then."""
+        self.masks.settle(self._number_classes, self.objects.add_flaw, done)
+
+    def _number_classes(self, names: Sequence[str]) -> list[int]:
+        self.add_classes(names)
+        return [self._classes[name] for name in names]
 
     def _count(self, path: str) -> None:
         self.listed += 1
@@ -188,13 +213,13 @@ class Staging:
 
         In multi-label data the rarest class comes first: it gets its share, and what then lies on either side stays
         there when the next class gets its own, so that rare ones are not left to chance. Images without any label come
-        last. Images with objects are dealt with in the same way: they have the classes of their objects.
+        last. Images with objects or masks are dealt with in the same way: they have the classes that these show.
         """
         self._connection.create_function(
             "shuffled", 1, lambda content: hashlib.sha256(b"%d:" % seed + content).digest()
         )
         self._connection.execute("CREATE TABLE moved (sha256 BLOB PRIMARY KEY) WITHOUT ROWID")
-        if self.multi_label or self.annotated:
+        if self.multi_label or self.annotated or self.masked:
             self._carve_labelled(share)
             return
         for number in self._classes.values():

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from visiontrain.datasets import decoder
 from visiontrain.datasets.annotation import Annotation
 from visiontrain.datasets.formats import choose_format
-from visiontrain.datasets.formats.base import Split
+from visiontrain.datasets.formats.base import MaskFile, Split
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.pillow import Pillow, host_version
-from visiontrain.datasets.probe import probe_images
+from visiontrain.datasets.probe import probe_images, probe_masks
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.datasets.staging import Staging
 from visiontrain.datasets.tasks import choose_task
@@ -65,6 +65,11 @@ class Survey:
     def has_objects(self) -> bool:
         """Whether images have objects, instead of classes."""
         return self.staging.annotated
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether images have masks that say what class each pixel is of, instead of classes."""
+        return self.staging.masked
 
 
 @contextlib.contextmanager
@@ -120,6 +125,10 @@ def survey_dataset(
                 chosen, tasks = choose_task(staging.objects, layout.tasks, task, among, what)
                 staging.objects.settle(chosen, lambda done: tell(IndexProgress("settle", done, staging.listed)))
                 tell(IndexProgress("settle", staging.listed, staging.listed))
+            if staging.masked:
+                probe_masks(staging, root, folder / f"masks-{decoder.VERSION}.sqlite", tell)
+                staging.settle_masks(lambda done: tell(IndexProgress("settle", done, staging.listed)))
+                tell(IndexProgress("settle", staging.listed, staging.listed))
             staging.index_contents()
             carved = None
             if not staging.rows("SELECT 1 FROM image WHERE split = 'val' LIMIT 1"):
@@ -172,6 +181,7 @@ class _Telling:
         self.add_class = staging.add_class
         self.add_classes = staging.add_classes
         self.set_skeleton = staging.set_skeleton
+        self.set_mask_classes = staging.set_mask_classes
         self.add_flaw = staging.add_flaw
         self.add_note = staging.add_note
         self.leave_out = staging.leave_out
@@ -199,6 +209,10 @@ class _Telling:
         declared: tuple[int, int] | None = None,
     ) -> None:
         self._staging.add_annotated_image(split, path, annotations, size=size, mtime_ns=mtime_ns, declared=declared)
+        self._listed()
+
+    def add_masked_image(self, split: Split, path: str, mask: MaskFile, *, size: int, mtime_ns: int) -> None:
+        self._staging.add_masked_image(split, path, mask, size=size, mtime_ns=mtime_ns)
         self._listed()
 
     def _listed(self) -> None:

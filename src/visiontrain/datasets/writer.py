@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
-from visiontrain.datasets.objects import COLUMNS, Row
+from visiontrain.datasets.indexed_images import fingerprint_of, images_of
+from visiontrain.datasets.objects import COLUMNS
 from visiontrain.datasets.pillow import Pillow
 from visiontrain.datasets.problems import SKIPPABLE, TRAINING_ALONE, make_report
 from visiontrain.datasets.progress import IndexProgress
@@ -74,7 +74,7 @@ def index_dataset(
         report = make_report(survey, batch_size=batch_size, skip_unreadable=skip_unreadable)
         _refuse_errors(report, for_training=for_training)
         classes = tuple(report.classes)
-        fingerprint = _fingerprint(survey, classes)
+        fingerprint = fingerprint_of(survey, classes)
         # The index holds the root: the same data in two places has two.
         place = hashlib.sha256(os.fsencode(survey.root)).hexdigest()
         path = folder.absolute() / f"{fingerprint[:16]}-{place[:8]}" / "index.sqlite"
@@ -125,58 +125,6 @@ def _refuse_errors(report: DatasetReport, *, for_training: bool) -> None:
         )
 
 
-def _fingerprint(survey: Survey, classes: tuple[str, ...]) -> str:
-    """SHA-256 over all images in order (path, content, split, label or objects), class names, skeleton and task."""
-    skeleton = survey.staging.objects.skeleton
-    what = [str(survey.task), classes]
-    if survey.multi_label:
-        what.append("multi-label")
-    if survey.has_objects:
-        what += ["objects", skeleton.to_json() if skeleton and survey.task is Task.pose else ""]
-    digest = hashlib.sha256(json.dumps(what).encode())
-    for image in _images(survey, classes):
-        labels = b",".join(b"%d" % label for label in image.labels)
-        head = b"%s\0%s\0%d\0" % (image.split.encode(), labels, len(image.path))
-        digest.update(b"%s%s%s" % (head, image.path, image.sha256))
-        if image.objects:
-            digest.update(repr(image.objects).encode())
-    return digest.hexdigest()
-
-
-class _Image(NamedTuple):
-    """A row of the index; made a million times."""
-
-    split: str
-    position: int
-    path: bytes
-    width: int
-    height: int
-    labels: tuple[int, ...]
-    sha256: bytes
-    objects: tuple[tuple[int, Row], ...]
-
-
-def _images(survey: Survey, classes: tuple[str, ...]) -> Iterator[_Image]:
-    """All images, in an order that depends on paths alone."""
-    of_name = {name: label for label, name in enumerate(classes)}
-    rows = survey.staging.rows("SELECT id, name FROM class")
-    of_class = {number: of_name[name] for number, name in rows if name in of_name}
-    position, last = 0, ""
-    for number, split, path, width, height, held, sha256 in survey.staging.stream(
-        "SELECT id, split, path, width, height, COALESCE(labels, CAST(class AS TEXT)), sha256 FROM kept"
-        " ORDER BY split, path"
-    ):
-        position = position + 1 if split == last else 0
-        last = split
-        labels: tuple[int, ...] = ()
-        objects: tuple[tuple[int, Row], ...] = ()
-        if survey.has_objects:
-            objects = tuple((of_class[kind], row) for kind, row in survey.staging.objects.of_image(number))
-        elif held:
-            labels = tuple(sorted(of_class[int(kind)] for kind in held.split(",")))
-        yield _Image(split, position, path, width, height, labels, sha256, objects)
-
-
 def _is_written(path: Path, fingerprint: str, root: str) -> bool:
     if not path.exists():
         return False
@@ -212,13 +160,14 @@ def _fill(
     total = sum(report.splits.values())
     classes = tuple(report.classes)
     skeleton = survey.staging.objects.skeleton
+    one_label = not (survey.multi_label or survey.has_objects or survey.has_masks)
 
     def told() -> Iterator[tuple[str, int, str, int, int, int | None, bytes]]:
-        for done, image in enumerate(_images(survey, classes)):
+        for done, image in enumerate(images_of(survey, classes)):
             if done % _TOLD_EVERY == 0:
                 progress(IndexProgress("write", done, total))
             name = json.dumps(os.fsdecode(image.path))
-            label = None if survey.multi_label or survey.has_objects else image.labels[0]
+            label = image.labels[0] if one_label else None
             yield image.split, image.position, name, image.width, image.height, label, image.sha256
 
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -240,6 +189,8 @@ def _fill(
                 "carved": json.dumps(survey.carved),
                 "multi_label": json.dumps(survey.multi_label),
                 "has_objects": json.dumps(survey.has_objects),
+                "has_masks": json.dumps(survey.has_masks),
+                **(_mask_meta(survey) if survey.has_masks else {}),
                 "tasks": json.dumps(survey.tasks),
                 **({"skeleton": skeleton.to_json()} if skeleton is not None and survey.task is Task.pose else {}),
                 "warnings": json.dumps([str(problem) for problem in report.of("warning")]),
@@ -249,18 +200,42 @@ def _fill(
         if survey.multi_label:
             connection.executemany(
                 "INSERT INTO labels VALUES (?, ?, ?)",
-                ((image.split, image.position, label) for image in _images(survey, classes) for label in image.labels),
+                (
+                    (image.split, image.position, label)
+                    for image in images_of(survey, classes)
+                    for label in image.labels
+                ),
             )
         if survey.has_objects:
             connection.executemany(
                 f"INSERT INTO objects (split, position, label, {COLUMNS}) VALUES ({', '.join('?' * 12)})",  # noqa: S608
                 (
                     (image.split, image.position, label, *row)
-                    for image in _images(survey, classes)
+                    for image in images_of(survey, classes)
                     for label, row in image.objects
                 ),
             )
+        if survey.has_masks:
+            connection.executemany(
+                "INSERT INTO masks VALUES (?, ?, ?, ?)",
+                (
+                    (image.split, image.position, json.dumps(os.fsdecode(image.mask[0])), image.mask[1])
+                    for image in images_of(survey, classes)
+                    if image.mask
+                ),
+            )
         connection.execute("COMMIT")
+
+
+def _mask_meta(survey: Survey) -> dict[str, str]:
+    masks = survey.staging.masks
+    ids = [number for (number,) in survey.staging.rows("SELECT id FROM class ORDER BY id")]  # all, in their order
+    pixels = {split: [counts.get(number, 0) for number in ids] for split, counts in masks.pixels().items()}
+    return {
+        "mask_values": json.dumps(masks.meaning.values),
+        "ignored_values": json.dumps(masks.meaning.ignored),
+        "class_pixels": json.dumps(pixels),
+    }
 
 
 def _sync(path: Path) -> None:

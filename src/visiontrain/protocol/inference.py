@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = [
+    "ClassMapPrediction",
     "ClassifyPrediction",
     "EvaluateParams",
     "EvaluateResult",
@@ -99,6 +100,16 @@ class ClassifyPrediction:
 
 
 @dataclass(frozen=True)
+class ClassMapPrediction:
+    """The class index of each pixel of an image as it is shown: a grey PNG of 8 or 16 bits in base64.
+
+    `visiontrain.worker.class_maps` makes one.
+    """
+
+    png: str
+
+
+@dataclass(frozen=True)
 class MaskRuns:
     """Pixels of an image as COCO's compressed runs: down each column from the left, `data` in COCO's ASCII letters."""
 
@@ -138,7 +149,7 @@ class ImagePrediction:
     """What was found in one image. `width` and `height` are in pixels, as it is shown; `error` is why it can't be read.
 
     Of the others, the field of the request's task is set: `classify`, or `objects`, the best first, for detect,
-    segment, pose and obb.
+    segment, pose and obb, or `class_map` for semantic.
     """
 
     width: int = 0
@@ -146,6 +157,7 @@ class ImagePrediction:
     error: str | None = None
     classify: ClassifyPrediction | None = None
     objects: tuple[ObjectPrediction, ...] | None = None
+    class_map: ClassMapPrediction | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +165,8 @@ class PredictResult:
     """The answer to ``predict``: the checkpoint's class names by class index, and a prediction an image, in order.
 
     `keypoints` names those of the task pose, and `edges` says which of them belong together, counted from 0. `left_out`
-    is how many of the last images have no prediction, because a line has no room for all objects: the host asks for
-    them again. The worker's own half of visiontrain sets it; a trainer leaves it alone.
+    is how many of the last images have no prediction, because a line has no room for all objects and class maps: the
+    host asks for them again. The worker's own half of visiontrain sets it; a trainer leaves it alone.
     """
 
     classes: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 from visiontrain.datasets.masks import Mask
@@ -9,6 +10,7 @@ from visiontrain.errors import PluginError
 from visiontrain.predictions import DetectedKeypoint, DetectedObject, Prediction
 from visiontrain.protocol.inference import ImagePrediction, ObjectPrediction, PredictResult
 from visiontrain.protocol.tasks import OBJECT_TASKS, Task
+from visiontrain.semantic_maps import SemanticMap
 
 __all__ = ["read_answer"]
 
@@ -60,13 +62,14 @@ class _Reader:
             task=self.task,
             objects=self._objects(found),
             edges=self.answer.edges,
+            class_map=self._class_map(found),
         )
         if seen.finds_objects and not (found.width > 0 and found.height > 0):
             raise ValueError(f"a prediction for an image of {found.width} x {found.height} pixels")
         return seen
 
     def _probabilities(self, found: ImagePrediction) -> dict[str, float]:
-        if self.task in OBJECT_TASKS:
+        if self.task in OBJECT_TASKS or self.task is Task.semantic:
             if found.classify is not None:
                 raise ValueError(f"probabilities for the task {self.task}")
             return {}
@@ -89,6 +92,25 @@ class _Reader:
         if sorted(scores, reverse=True) != scores:
             raise ValueError("objects that are not in the order of their scores, the best first")
         return tuple(self._object(each, found) for each in found.objects)
+
+    def _class_map(self, found: ImagePrediction) -> SemanticMap | None:
+        given = found.class_map
+        if self.task is not Task.semantic:
+            if given is not None:
+                raise ValueError(f"a class map for the task {self.task}")
+            return None
+        if given is None:
+            raise ValueError(f"a prediction with neither a class map nor an error for the task {self.task}")
+        try:
+            png = base64.b64decode(given.png, validate=True)
+        except ValueError as error:
+            raise ValueError(f"a class map that is no base64: {error}") from error
+        seen = SemanticMap.from_png(png, self.answer.classes)
+        if (seen.width, seen.height) != (found.width, found.height):
+            raise ValueError(
+                f"a class map of {seen.width} x {seen.height} pixels for an image of {found.width} x {found.height}"
+            )
+        return seen
 
     def _object(self, given: ObjectPrediction, of: ImagePrediction) -> DetectedObject:
         classes = self.answer.classes

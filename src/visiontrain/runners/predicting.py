@@ -27,10 +27,11 @@ __all__ = ["predict"]
 #: Images of one request, at the most: what is held in memory at once, and how often a person sees it go on.
 CHUNK = 256
 
-#: The same for models that find objects, so that an answer is some megabytes where each image has 300 of them: a box
-#: takes 0.2 kB, a turned one 0.4 kB, 17 keypoints 2 kB, and a mask 4 bytes for each of the columns that it covers. With
-#: more than that the worker leaves images out of its answer, which are computed twice then.
-_CHUNKS = {Task.detect: 64, Task.obb: 64, Task.segment: 16, Task.pose: 16}
+#: The same for models that say more of an image, so that an answer is some megabytes where each has 300 objects: a box
+#: takes 0.2 kB, a turned one 0.4 kB, 17 keypoints 2 kB, and a mask 4 bytes for each of the columns that it covers. A
+#: class map takes some 20 kB for a million pixels in even areas, and hundreds in ragged ones. With more than a line
+#: holds the worker leaves images out of its answer, which are computed twice then.
+_CHUNKS = {Task.detect: 64, Task.obb: 64, Task.segment: 16, Task.pose: 16, Task.semantic: 16}
 
 #: Bytes of pixels from which on a request is full.
 PIXELS = 64 << 20

@@ -54,7 +54,7 @@ class FakeFramework:
         """A dataset of a few generated images for the fake's task, to train on."""
         task = Task(self._script.task)
         name = next((name for name, sample in SAMPLES.items() if sample.task is task), "shapes")
-        size = 64 if task in OBJECT_TASKS else 16  # objects need some room
+        size = 64 if task in OBJECT_TASKS or task is Task.semantic else 16  # what is drawn needs some room
         return make_sample(name, self._folder / name, images_per_class={"train": 2, "val": 1}, image_size=size)
 
     @property
@@ -127,7 +127,8 @@ def fake_framework(
         models: The names of its models, or the name of its only one.
         name: The framework's name.
         task: What its models are trained for. Where that is to find objects, two are found in every image: of the
-            score 0.9 in its middle, and of 0.4 in its upper left quarter.
+            score 0.9 in its middle, and of 0.4 in its upper left quarter. Where it is semantic, that quarter is of the
+            second class, and the rest of the first.
         like: An installed framework whose name, aliases, options and defaults the fake takes over.
         metrics: A row an epoch, by canonical names; the last one again for further epochs. None: made up, better each
             epoch.

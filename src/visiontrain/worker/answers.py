@@ -12,7 +12,7 @@ from visiontrain.protocol.inference import ImagePrediction, ImageSource, ObjectP
 
 __all__ = ["LONGEST", "fitted"]
 
-#: Bytes of objects in one answer, at the most.
+#: Bytes of objects and class maps in one answer, at the most.
 LONGEST = MAX_LINE // 2
 
 # Bytes in JSON, at the most: of a number with its comma, and of the names of all fields.
@@ -20,9 +20,9 @@ _NUMBER, _OBJECT, _KEYPOINT, _MASK = 25, 85, 24, 50
 
 
 def fitted(answer: PredictResult, images: Sequence[ImageSource]) -> PredictResult:
-    """The answer, or its beginning where it holds more objects than a line: `left_out` says how many images are not in.
+    """The answer, or its beginning where it holds more than a line: `left_out` says how many images are not in.
 
-    An image whose own objects are too many for a line gets an `error` in their place.
+    An image whose own objects, or whose class map, are too much for a line gets an `error` in their place.
 
     Args:
         answer: The trainer's.
@@ -39,11 +39,9 @@ def fitted(answer: PredictResult, images: Sequence[ImageSource]) -> PredictResul
                 f"the trainer's prediction for {source.path} has a number that is not finite",
                 instruction="Its weights may be damaged: try --checkpoint last. Else tell the plugin's author.",
             )
-        size = sum(map(_size, found.objects or ()))
+        size = sum(map(_size, found.objects or ())) + (len(found.class_map.png) if found.class_map else 0)
         if size > LONGEST:
-            count = len(found.objects or ())
-            reason = f"{source.path}: {count:,} objects are more than an answer holds: ask for a higher confidence"
-            kept.append(ImagePrediction(error=reason))
+            kept.append(ImagePrediction(error=f"{source.path}: {_too_much(found)}"))
             continue
         if size > room:
             break
@@ -52,6 +50,12 @@ def fitted(answer: PredictResult, images: Sequence[ImageSource]) -> PredictResul
     else:
         kept += answer.predictions[len(kept) :]
     return replace(answer, predictions=tuple(kept), left_out=len(answer.predictions) - len(kept))
+
+
+def _too_much(found: ImagePrediction) -> str:
+    if found.class_map is not None:
+        return f"its class map of {found.width} x {found.height} pixels is more than an answer holds: make it smaller"
+    return f"{len(found.objects or ()):,} objects are more than an answer holds: ask for a higher confidence"
 
 
 def _numbers(found: ImagePrediction) -> Iterator[float]:

@@ -2,6 +2,8 @@ import shutil
 
 from visiontrain_harness.json_lines import lines_of
 
+from visiontrain.datasets.samples import make_sample
+
 
 def test_a_sample_is_made_and_the_next_step_told(run, tmp_path):
     done = run("sample", "shapes", tmp_path / "shapes")
@@ -97,3 +99,18 @@ def test_a_sample_of_objects_names_no_classifier(run, tmp_path):
     done = run("sample", "boxes", tmp_path / "boxes")
     assert f"  visiontrain dataset check {tmp_path / 'boxes'}" in done.stderr
     assert "resnet18" not in done.stderr
+
+
+def test_of_masks_images_and_shares_of_pixels_are_told(run, tmp_path):
+    data = make_sample("regions", tmp_path / "regions", images_per_class={"train": 2, "val": 1}, image_size=32)
+    done = run("dataset", "check", data)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{data}: mask-folders, for semantic"
+    assert lines[1].split("  ")[0] == "CLASS"
+    assert lines[1].split()[1:] == ["train", "val", "train", "pixels", "val", "pixels"]
+    assert lines[2].split()[:3] == ["background", "10", "5"]
+    assert [cell[-1] for cell in lines[2].split()[3:]] == ["%", "%"]
+    assert lines[8].split() == ["images", "10", "5"]
+    (told,) = lines_of(run("dataset", "check", data, "--json").stdout)
+    assert sum(shares["val"] for shares in told["pixel_shares"].values()) > 0.999

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from visiontrain.datasets.masks import Mask
 from visiontrain.predictions import DetectedKeypoint, DetectedObject, Prediction
 from visiontrain.protocol.codec import dumps
 from visiontrain.protocol.tasks import Task
+from visiontrain.semantic_maps import SemanticMap
+from visiontrain.worker.class_maps import class_map
 
 BOX = (1.0, 0.0, 3.0, 2.0)
 
@@ -76,3 +79,29 @@ def test_of_an_image_that_can_not_be_read_the_error_is_told(task):
     told = read(Prediction(Path("/d/a.png"), error="/d/a.png: is torn", task=task))
     assert (told["error"], told["label"], told["labels"]) == ("/d/a.png: is torn", None, [])
     assert not told.get("objects") and not told.get("probabilities")  # noqa: PT018
+
+
+def mapped(**fields):
+    png = base64.b64decode(class_map(4, 3, bytes([1] * 9 + [0] * 3)).png)
+    seen = SemanticMap.from_png(png, ("sky", "road", "car"))
+    return Prediction(Path("/d/a.png"), 4, 3, task=Task.semantic, class_map=seen, **fields)
+
+
+def test_of_a_class_map_the_largest_shares_are_told():
+    assert as_text(mapped(), 1) == "/d/a.png  road 75.0%"
+    assert as_text(mapped(), 3) == "/d/a.png  road 75.0%  sky 25.0%"
+
+
+def test_a_class_map_is_told_whole():
+    told = read(mapped())
+    assert (told["task"], told["label"], told["labels"], told["probability"]) == (
+        "semantic", "road", ["road", "sky"], 0.75
+    )  # fmt: skip
+    assert told["shares"] == {"road": 0.75, "sky": 0.25}
+    assert base64.b64decode(told["class_map"]) == mapped().class_map.png
+    assert not told.keys() & {"top", "probabilities", "objects", "counts"}
+
+
+def test_a_class_map_of_an_image_that_can_not_be_read_is_nothing():
+    told = read(Prediction(Path("/d/a.png"), task=Task.semantic, error="/d/a.png: is torn"))
+    assert (told["shares"], told["class_map"], told["label"], told["error"]) == ({}, None, None, "/d/a.png: is torn")

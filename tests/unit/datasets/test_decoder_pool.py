@@ -159,7 +159,7 @@ def test_processes_are_gone_when_the_reader_stops(image, tmp_path):
 
 
 def test_a_decoder_ends_when_the_host_is_gone(image, tmp_path):
-    command = [sys.executable, "-I", "-S", decoder.__file__, "60", host_pillow().folder]
+    command = [sys.executable, "-I", "-S", decoder.__file__, "60", host_pillow().folder, "images"]
     paths = os.fsencode(image(tmp_path / "a.png")) + b"\0"
     done = subprocess.run(command, input=paths, capture_output=True, timeout=60, check=True)
     assert len(done.stdout.splitlines()) == 2

@@ -35,7 +35,7 @@ def data(tmp_path_factory):
 def _known(monkeypatch):
     """Decoders are processes: what they find is known beforehand."""
 
-    def decode_all(files, _count, *, pillow=None, processes=None):
+    def decode_all(files, _count, *, pillow=None, kind="images", processes=None):
         for number, path in files:
             yield number, path, Probe(size=1, mtime_ns=1, width=4, height=4, mode="RGB", sha256=path[-32:].ljust(32))
 

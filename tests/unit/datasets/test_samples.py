@@ -8,6 +8,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 from visiontrain.datasets.check import check_dataset
 from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.masks import PixelClasses
 from visiontrain.datasets.samples import SAMPLES, holds_sample, make_sample
 from visiontrain.datasets.shapes import CLASSES
 from visiontrain.datasets.writer import index_dataset
@@ -221,3 +222,28 @@ def test_a_list_that_was_changed_is_not_the_sample(tmp_path):
     changed.write_text(changed.read_text().replace('"id": 3,', '"id": 4,', 1))
     with pytest.raises(InputError, match="is not empty"):
         make_sample("coco", tmp_path, **options)
+
+
+def test_regions_are_data_whose_only_remark_is_their_borders(tmp_path, home):
+    folder = make_sample("regions", tmp_path / "regions", images_per_class=FEW, image_size=64)
+    found = index_dataset(folder, folder=home)
+    assert [problem.code for problem in found.report.problems] == ["ignored-pixels"]
+    assert (found.format, found.task, SAMPLES["regions"].task) == ("mask-folders", Task.semantic, Task.semantic)
+    assert found.classes == ("background", "circle", "cross", "square", "star", "triangle")
+    assert found.splits == {split: 5 * count for split, count in FEW.items()}
+    index = DatasetIndex(found.path)
+    assert index.pixel_classes == PixelClasses((0, 1, 2, 3, 4, 5), (255,))
+    for image in index.images("train"):
+        with Image.open(image.mask) as mask:
+            shown = index.classes[max(value for _, value in mask.getcolors() if value not in (0, 255))]
+            assert mask.size == (64, 64)
+        assert shown >= Path(image.path).stem.split("-")[0]  # the classes are in the order of their names
+    assert make_sample("regions", folder, images_per_class=FEW, image_size=64) == folder
+
+
+def test_regions_with_more_images_begin_with_the_same(tmp_path):
+    few = files(make_sample("regions", tmp_path / "1", images_per_class=FEW))
+    more = files(make_sample("regions", tmp_path / "2", images_per_class={**FEW, "train": 5}))
+    assert few.items() <= more.items()
+    other = files(make_sample("regions", tmp_path / "3", images_per_class=FEW, seed=1))
+    assert not {few[path] for path in few if path.suffix == ".jpg"} & set(other.values())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import csv
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from visiontrain.drawing.folder import PredictionFolder
 from visiontrain.errors import SpecError, StorageError
 from visiontrain.predictions import DetectedObject, Prediction
 from visiontrain.protocol.tasks import Task
+from visiontrain.semantic_maps import SemanticMap
+from visiontrain.worker.class_maps import class_map
 
 
 @pytest.fixture
@@ -136,3 +139,63 @@ def test_a_disk_that_refuses_is_told_with_another_folder_as_the_mend(image, tmp_
     with pytest.raises(StorageError, match="No space left") as caught:
         folder.add(seen(source), below=None, top=1)
     assert "--save" in caught.value.instruction
+
+
+def mapped(path, size=(200, 100), **fields):
+    wide, high = size
+    indices = bytes([0] * (wide // 2) + [1] * (wide - wide // 2)) * high
+    png = base64.b64decode(class_map(wide, high, indices).png)
+    return Prediction(path, wide, high, task=Task.semantic, class_map=SemanticMap.from_png(png, CLASSES), **fields)
+
+
+CLASSES = ("background", "road", "car")
+
+
+def test_a_class_map_is_painted_and_written(image, tmp_path):
+    source = image("in/deep/a.jpg")
+    with PredictionFolder(tmp_path / "out") as folder:
+        assert folder.add(mapped(source), below=tmp_path / "in", top=2) is None
+    with Image.open(tmp_path / "out/deep/a-classes.png") as written:
+        assert (written.mode, written.size) == ("P", (200, 100))
+        assert [written.getpixel((x, 50)) for x in (10, 190)] == [0, 1]
+    with Image.open(tmp_path / "out/deep/a.jpg") as drawn:
+        assert drawn.size == (400, 200)
+        plain, painted = (drawn.getpixel((x, 190)) for x in (150, 390))
+        apart = [max(abs(a - b) for a, b in zip(pixel, (90, 0, 0), strict=True)) for pixel in (plain, painted)]
+        assert apart[0] < 8  # a background stays as it is
+        assert apart[1] > 40
+    told = {"image": str(source), "drawn": "deep/a.jpg", "class_map": "deep/a-classes.png", "error": ""}
+    assert rows(tmp_path / "out") == [
+        {**told, "label": "background", "share": "0.5"}, {**told, "label": "road", "share": "0.5"}
+    ]  # fmt: skip
+
+
+def test_class_maps_overwrite_nothing(image, tmp_path):
+    source = image("a.png")
+    mine = image("a-classes.png")
+    with PredictionFolder(tmp_path) as folder:
+        folder.add(mapped(source), below=None, top=5)
+        folder.add(mapped(mine), below=None, top=5)
+    told = rows(tmp_path)[::2]
+    assert [row["class_map"] for row in told] == ["a-classes-2.png", "a-classes-classes.png"]
+    assert [row["drawn"] for row in told] == ["a-2.png", "a-classes-3.png"]
+    with Image.open(mine) as still:
+        assert still.mode == "RGB"
+
+
+def test_an_image_that_can_not_be_read_has_a_row_of_its_own_kind(tmp_path):
+    with PredictionFolder(tmp_path / "out") as folder:
+        torn = Prediction(Path("/torn.jpg"), task=Task.semantic, error="/torn.jpg: is torn")
+        assert folder.add(torn, below=None, top=1) is None
+    nothing = {"label": "", "share": "", "drawn": "", "class_map": ""}
+    assert rows(tmp_path / "out") == [{"image": "/torn.jpg", **nothing, "error": "/torn.jpg: is torn"}]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (700, 500)])
+def test_class_maps_of_any_size_are_painted(image, tmp_path, size):
+    with PredictionFolder(tmp_path / "out") as folder:
+        folder.add(mapped(image("a.png", size), size), below=None, top=3)
+    with Image.open(tmp_path / "out/a.png") as drawn:
+        assert drawn.width % size[0] == 0
+    with Image.open(tmp_path / "out/a-classes.png") as written:
+        assert written.size == size

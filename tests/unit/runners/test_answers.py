@@ -8,6 +8,7 @@ from visiontrain.datasets.masks import Mask
 from visiontrain.errors import PluginError
 from visiontrain.protocol.inference import (
     ClassifyPrediction,
+    ClassMapPrediction,
     ImagePrediction,
     KeypointPrediction,
     MaskRuns,
@@ -16,6 +17,7 @@ from visiontrain.protocol.inference import (
 )
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.answers import read_answer
+from visiontrain.worker.class_maps import class_map
 
 RUNS = MaskRuns(3, 4, "32103")
 POINTS = (KeypointPrediction(0.5, 9.0, 0.75), KeypointPrediction(-1.0, 2.0, 0.0))
@@ -127,3 +129,36 @@ def test_an_answer_that_does_not_fit_is_the_plugin_s_fault(task, given, says):
     with pytest.raises(PluginError, match=f"^the framework frame gave .*{says}") as caught:
         read(given, task)
     assert caught.value.instruction == "Tell the plugin's author."
+
+
+def mapped(*indices, size=(4, 3), classes=("cat", "dog"), **changes):
+    given = ImagePrediction(4, 3, class_map=class_map(*size, bytes(indices or [0, 1] * 6)))
+    return PredictResult(classes, False, (replace(given, **changes),))
+
+
+def test_a_class_map_gets_its_names():
+    (found,) = read(mapped(), Task.semantic)
+    assert (found.width, found.height, found.task, found.probabilities, found.objects) == (4, 3, Task.semantic, {}, ())
+    assert (found.class_map.classes, found.class_map.pixels) == (("cat", "dog"), (6, 6))
+    (torn,) = read(mapped(error="a.png: is torn"), Task.semantic)
+    assert (torn.class_map, torn.error, torn.task) == (None, "a.png: is torn", Task.semantic)
+
+
+@pytest.mark.parametrize(
+    ("given", "task", "says"),
+    [
+        (mapped(*[0, 1, 2] * 4), Task.semantic, "a class map with the class 2, where there are 2, counted from 0"),
+        (mapped(*[0] * 12, size=(3, 4)), Task.semantic, "a class map of 3 x 4 pixels for an image of 4 x 3"),
+        (mapped(class_map=ClassMapPrediction("?")), Task.semantic, "a class map that is no base64"),
+        (mapped(class_map=ClassMapPrediction("AAAA")), Task.semantic, "a class map that is no grey PNG"),
+        (mapped(class_map=None), Task.semantic, "neither a class map nor an error"),
+        (mapped(classify=ClassifyPrediction((0.5, 0.5))), Task.semantic, "probabilities for the task semantic"),
+        (mapped(objects=()), Task.semantic, "objects for the task semantic"),
+        (mapped(), Task.classify, "a prediction with neither probabilities nor an error"),
+        (mapped(classify=ClassifyPrediction((0.5, 0.5))), Task.classify, "a class map for the task classify"),
+        (mapped(objects=()), Task.detect, "a class map for the task detect"),
+    ],
+)
+def test_a_class_map_that_does_not_fit_is_refused(given, task, says):
+    with pytest.raises(PluginError, match=f"the framework frame gave .*{says}"):
+        read(given, task)

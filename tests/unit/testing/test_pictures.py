@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,13 @@ import pytest
 from PIL import Image, ImageChops, ImageOps
 
 from visiontrain.datasets import index
+from visiontrain.datasets.samples import make_sample
+from visiontrain.datasets.writer import index_dataset
 from visiontrain.predictions import DetectedObject, Prediction
 from visiontrain.protocol.tasks import Task
-from visiontrain.testing.checks.pictures import differing, make_pictures
+from visiontrain.semantic_maps import SemanticMap
+from visiontrain.testing.checks.pictures import differing, make_pictures, pixel_accuracy
+from visiontrain.worker.class_maps import class_map
 
 FOUND = tuple(
     DetectedObject("cat", score, (10.0 * number, 0.0, 10.0 * number + 8, 8.0), 0)
@@ -84,3 +89,42 @@ def test_what_rounding_changes_is_the_same(other):
 def test_what_is_another_picture_is_told(other, says):
     found = differing(seen(*FOUND), other)
     assert found is None if says is None else says in found
+
+
+def mapped(*indices, width=5, high=20):
+    png = base64.b64decode(class_map(width, high, bytes(indices)).png)
+    found = SemanticMap.from_png(png, ("sky", "road", "car"))
+    return Prediction(None, width, high, task=Task.semantic, class_map=found)
+
+
+@pytest.mark.parametrize(
+    ("other", "turned", "says"),
+    [
+        (mapped(*[0] * 50, *[1] * 50), False, None),
+        (mapped(*[0] * 48, *[1] * 52), False, None),  # as rounding moves a border
+        (mapped(*[0] * 45, *[1] * 55), False, "5.0% of the pixels are of another class"),
+        (mapped(*[0] * 45, *[1] * 55), True, None),
+        (mapped(*[0] * 30, *[1] * 70), True, "20.0% of the pixels"),
+        (mapped(*[0] * 50, *[1] * 50, width=20, high=5), False, "one is 5 x 20 pixels, the other one 20 x 5"),
+    ],
+)
+def test_class_maps_of_one_picture_agree_in_nearly_all_pixels(other, turned, says):
+    found = differing(mapped(*[0] * 50, *[1] * 50), other, turned=turned)
+    assert found == says if says is None else says in found
+
+
+def test_how_many_pixels_are_predicted_rightly(tmp_path):
+    root = make_sample("regions", tmp_path / "data", images_per_class={"train": 1, "val": 1}, image_size=32)
+    data = index.DatasetIndex(index_dataset(root, folder=tmp_path / "home").path)
+    images = tuple(data.images("val"))
+    found = []
+    for image in images:
+        with Image.open(image.mask) as mask:
+            right = bytes(value if value < 6 else 3 for value in mask.tobytes())
+        png = base64.b64decode(class_map(32, 32, right).png)
+        found.append(Prediction(None, 32, 32, task=Task.semantic, class_map=SemanticMap.from_png(png, data.classes)))
+    assert pixel_accuracy(data, images, found) == 1
+    background = SemanticMap.from_png(base64.b64decode(class_map(32, 32, bytes(1024)).png), data.classes)
+    found = [replace(each, class_map=background) for each in found]
+    share = data.class_pixels["val"][0] / sum(data.class_pixels["val"])
+    assert pixel_accuracy(data, images, found) == pytest.approx(share)

@@ -9,6 +9,7 @@ from visiontrain.errors import PluginError
 from visiontrain.protocol.codec import MAX_LINE, dumps
 from visiontrain.protocol.inference import (
     ClassifyPrediction,
+    ClassMapPrediction,
     ImagePrediction,
     ImageSource,
     KeypointPrediction,
@@ -94,3 +95,18 @@ def test_a_number_that_is_not_finite_is_told_with_its_image(spoil, bad):
     with pytest.raises(PluginError, match=r"prediction for /1\.jpg has a number that is not finite") as caught:
         fitted(result(image(THING), spoil(bad)), sources(2))
     assert "--checkpoint last" in caught.value.instruction
+
+
+def test_class_maps_that_are_too_much_for_a_line_are_left_out():
+    each = ImagePrediction(9, 9, class_map=ClassMapPrediction("o" * (LONGEST // 3)))
+    found = fitted(result(*[each] * 5), sources(5))
+    assert (len(found.predictions), found.left_out) == (3, 2)
+    assert len(dumps(unstructure(found))) < MAX_LINE
+
+
+def test_a_class_map_that_no_line_holds_is_an_error_of_its_image():
+    huge = ImagePrediction(9, 8, class_map=ClassMapPrediction("o" * (LONGEST + 1)))
+    fine = ImagePrediction(9, 9, class_map=ClassMapPrediction("o"))
+    found = fitted(result(huge, fine), sources(2))
+    assert found.predictions[0].error.startswith("/0.jpg: its class map of 9 x 8 pixels is more than an answer holds")
+    assert (found.predictions[1], found.left_out) == (fine, 0)

@@ -167,8 +167,9 @@ def _check(params: TrainParams, data: DatasetIndex) -> None:
         if len(data.classes) < 2:  # noqa: PLR2004
             raise DatasetError(f"a classifier needs two classes or more; the data has {len(data.classes)}")
     elif not data.has_objects:
+        there = "masks" if data.has_masks else "labels"
         raise DatasetError(
-            f"the data's images have labels, and the task {params.task} needs objects",
+            f"the data's images have {there}, and the task {params.task} needs objects",
             instruction="Give data with boxes, or train a classifier.",
         )
     for split in ("train", "val"):

@@ -11,9 +11,11 @@ from visiontrain.datasets.formats.class_folders import ClassFolders
 from visiontrain.datasets.formats.coco import CocoJson
 from visiontrain.datasets.formats.files import printable
 from visiontrain.datasets.formats.label_file import LabelFile
+from visiontrain.datasets.formats.mask_folders import MaskFolders
 from visiontrain.datasets.formats.mmocr import MmocrJson
 from visiontrain.datasets.formats.quads import QuadFolders
 from visiontrain.datasets.formats.voc import PascalVoc
+from visiontrain.datasets.formats.voc_masks import VocMasks
 from visiontrain.datasets.formats.yolo import YoloFolder
 from visiontrain.datasets.tasks import UnservedTaskError
 from visiontrain.errors import DatasetError
@@ -26,9 +28,11 @@ FORMATS: tuple[Format, ...] = (
     YoloFolder(),
     CocoJson(),
     PascalVoc(),
+    VocMasks(),
     MmocrJson(),
     QuadFolders(),
     LabelFile(),
+    MaskFolders(),
     ClassFolders(),
 )
 
@@ -45,12 +49,16 @@ def choose_format(source: str, task: Task | None, among: Collection[Task] | None
         UnservedTaskError: it never holds data for these tasks.
         DatasetError: no reader is there for the layout.
     """
+    wanted = among if task is None else (task,)
+    other: Format | None = None
     for candidate in FORMATS:
-        if candidate.recognises(source):
-            wanted = among if task is None else (task,)
-            if wanted is not None and not set(wanted) & set(candidate.tasks):
-                raise UnservedTaskError(f"{printable(source)} is read as {candidate.name}", candidate.tasks, wanted)
-            return candidate
+        # Masks may lie beside boxes of the same images; what else fits after the surest is mistaken for something.
+        if (other is None or Task.semantic in candidate.tasks) and candidate.recognises(source):
+            if wanted is None or set(wanted) & set(candidate.tasks):
+                return candidate
+            other = other or candidate
+    if other is not None and wanted is not None:
+        raise UnservedTaskError(f"{printable(source)} is read as {other.name}", other.tasks, wanted)
     known = f"What can be read: {', '.join(f'{known.name} ({known.summary})' for known in FORMATS)}."
     if not os.path.isdir(source):
         raise DatasetError(

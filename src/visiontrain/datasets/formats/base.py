@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from visiontrain.datasets.annotation import Annotation, FlawCode
 from visiontrain.datasets.objects import Skeleton
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["Format", "LeftOut", "Listing", "Split"]
+__all__ = ["Format", "LeftOut", "Listing", "MaskClasses", "MaskFile", "Split"]
 
 Split = Literal["train", "val", "test"]
 
@@ -34,12 +35,34 @@ LeftOut = Literal[
 ]
 
 
+@dataclass(frozen=True)
+class MaskClasses:
+    """What the values of masks' pixels mean, from 0 to 65535.
+
+    Args:
+        names: Class names by value, in the order of the classes; None: every value found is a class, named like it.
+        ignored: Values of pixels that are of no class, none of them in `names`.
+    """
+
+    names: Mapping[int, str] | None
+    ignored: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask; `path` is as of an image, `size` in bytes, -1 where the file can't be looked at."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
 class Listing(Protocol):
     """Takes what a format finds, a file at a time and in any order, so that a million files need little memory.
 
     All paths are relative to the data's folder, with ``/``, as `os.fsdecode` gives them; those of images that lie
     elsewhere are absolute. Either all images have one class, or all have labels: any number of classes; or all have
-    objects.
+    objects; or all have masks.
     """
 
     @property
@@ -58,6 +81,9 @@ class Listing(Protocol):
     def set_skeleton(self, skeleton: Skeleton) -> None:
         """The objects have these keypoints."""
 
+    def set_mask_classes(self, classes: MaskClasses) -> None:
+        """The values of masks' pixels mean this."""
+
     def add_image(self, split: Split, name: str, path: str, *, size: int, mtime_ns: int) -> None:
         """There is an image of class `name`; `size` is in bytes, -1 where the file can't be looked at."""
 
@@ -75,6 +101,9 @@ class Listing(Protocol):
         declared: tuple[int, int] | None = None,
     ) -> None:
         """There is an image with these objects, or with none; `declared` is its width and height as a file has it."""
+
+    def add_masked_image(self, split: Split, path: str, mask: MaskFile, *, size: int, mtime_ns: int) -> None:
+        """There is an image whose mask says what class each pixel is of."""
 
     def add_flaw(self, path: str, code: FlawCode, reason: str) -> None:
         """There is something wrong with an annotation in the file at `path`, which is not read."""

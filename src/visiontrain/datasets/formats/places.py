@@ -55,12 +55,17 @@ def _spellings(root: str, path: str, written: str) -> Iterator[str]:
 
 
 class Finder:
-    """Finds images by their names without the extension."""
+    """Finds images by their names without the extension.
 
-    def __init__(self, root: str) -> None:
+    Args:
+        root: The data's folder.
+        extensions: Those to look for, the likeliest first; None: all that images have.
+    """
+
+    def __init__(self, root: str, extensions: Iterable[str] | None = None) -> None:
         self._root = root
         # The one that was found last comes first: most data has but one.
-        self._extensions = [".jpg", *sorted(IMAGE_EXTENSIONS - {".jpg"})]
+        self._extensions = list(extensions or (".jpg", *sorted(IMAGE_EXTENSIONS - {".jpg"})))
 
     def find(self, folders: Iterable[str], stem: str) -> tuple[str, os.stat_result] | None:
         """Path and state of the image in one of the folders, which are relative to the root; None where none has it."""
@@ -100,10 +105,14 @@ class Named:
         done = self._connection.execute("INSERT OR IGNORE INTO named VALUES (?, ?)", (os.fsencode(path), split))
         return done.rowcount > 0
 
+    def has(self, path: str) -> bool:
+        """Whether a split has the image."""
+        known = self._connection.execute("SELECT 1 FROM named WHERE path = ? LIMIT 1", (os.fsencode(path),))
+        return known.fetchone() is not None
+
     def leave_out_others(self, root: str, listing: Listing, why: LeftOut = "unlisted") -> None:
         """Tell the listing of images that lie beside those that are named."""
         for folder in self._folders:
             for file in files_in(root, folder):
-                known = self._connection.execute("SELECT 1 FROM named WHERE path = ?", (os.fsencode(file.path),))
-                if file.kind == "image" and known.fetchone() is None:
+                if file.kind == "image" and not self.has(file.path):
                     listing.leave_out(file.path, why)

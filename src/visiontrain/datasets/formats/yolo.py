@@ -14,6 +14,7 @@ from visiontrain.datasets.formats.base import Listing, Split
 from visiontrain.datasets.formats.documents import BadDocument, read_document
 from visiontrain.datasets.formats.files import IMAGE_EXTENSIONS, names_in, printable, walk
 from visiontrain.datasets.formats.lines import read_lines
+from visiontrain.datasets.formats.mask_description import describes_masks
 from visiontrain.datasets.formats.places import Named, look, place
 from visiontrain.datasets.formats.yolo_description import Description, read_description
 from visiontrain.datasets.formats.yolo_labels import BadLine, Columns, read_labels
@@ -40,8 +41,10 @@ class YoloFolder:
     tasks: ClassVar[tuple[Task, ...]] = (Task.detect, Task.segment, Task.pose, Task.obb)
 
     def recognises(self, source: str) -> bool:
-        """A YAML file; a folder by one inside that has names, and images to train on or to validate with."""
-        return bool(_descriptions_in(source)) if os.path.isdir(source) else source.lower().endswith(_EXTENSIONS)
+        """A YAML file that names no masks; a folder by one inside that has names, and images to train on or to test."""
+        if os.path.isdir(source):
+            return bool(_descriptions_in(source))
+        return source.lower().endswith(_EXTENSIONS) and not describes_masks(source)
 
     def locate(self, source: str) -> tuple[str, str]:
         """The YAML file, and the folder that its paths are relative to.

@@ -1,4 +1,4 @@
-"""One picture in several forms, in all of which a model must find the same objects."""
+"""One picture in several forms, in all of which a model must find the same objects, or the same classes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from visiontrain.datasets import index
 from visiontrain.predictions import DetectedObject, Prediction
+from visiontrain.semantic_maps import values_of
 
-__all__ = ["Pictures", "differing", "make_pictures"]
+__all__ = ["Pictures", "differing", "make_pictures", "pixel_accuracy"]
 
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = 6  # shown after a turn by 90 degrees clockwise
@@ -23,6 +24,10 @@ _COMPARED, _AMONG = 3, 10
 #: How much of two boxes must be common for them to be the same, and how far their scores may lie apart: rounding in
 #: bfloat16, and JPEG's where an image is stored on its side.
 _OVERLAP, _APART = 0.8, 0.03
+
+
+#: Share of pixels that may be of another class, for the same reasons; more where the picture is stored on its side.
+_PIXELS, _PIXELS_TURNED = 0.02, 0.1
 
 
 @dataclass(frozen=True)
@@ -84,19 +89,53 @@ def make_pictures(images: Sequence[index.Image], folder: Path, image_format: str
     return Pictures(upright, turned, (small, Path(images[-1].path)))
 
 
-def differing(one: Prediction, other: Prediction) -> str | None:
-    """Why two predictions are not of the same picture, in words; None where the best objects agree."""
+def differing(one: Prediction, other: Prediction, *, turned: bool = False) -> str | None:
+    """Why two predictions are not of the same picture, in words; None where the best objects, or the pixels, agree.
+
+    Args:
+        one: What a model says of a picture.
+        other: What it says of that picture in another form.
+        turned: Whether that is stored on its side.
+    """
     for prediction in (one, other):
         if prediction.error is not None:
             return f"one can't be read: {prediction.error}"
     sizes = [f"{prediction.width} x {prediction.height}" for prediction in (one, other)]
     if sizes[0] != sizes[1]:
         return f"one is {sizes[0]} pixels, the other one {sizes[1]}"
+    if one.class_map is not None and other.class_map is not None:
+        pairs = zip(one.class_map.indices(), other.class_map.indices(), strict=True)
+        apart = sum(a != b for a, b in pairs) / (one.width * one.height)
+        limit = _PIXELS_TURNED if turned else _PIXELS
+        return f"{apart:.1%} of the pixels are of another class" if apart > limit else None
     for seen, among in ((one, other), (other, one)):
         for found in seen.objects[:_COMPARED]:
             if not any(_same(found, candidate) for candidate in among.objects[:_AMONG]):
                 return f"{found!r} has no equal among {list(among.objects[:_COMPARED])}"
     return None
+
+
+def pixel_accuracy(data: index.DatasetIndex, images: Sequence[index.Image], found: Sequence[Prediction]) -> float:
+    """Share of the pixels of a class that predictions give that class.
+
+    Args:
+        data: Its images have masks.
+        images: Some of them.
+        found: Their predictions, each with a class map.
+    """
+    right = total = 0
+    if data.pixel_classes is None:
+        return 0.0
+    table, ignored = data.pixel_classes.table(), data.pixel_classes.ignore_value
+    for image, prediction in zip(images, found, strict=True):
+        if image.mask is None or prediction.class_map is None:
+            continue
+        with Image.open(image.mask) as opened:
+            truth = [table[value] for value in values_of(ImageOps.exif_transpose(opened) or opened)]
+        pairs = zip(truth, prediction.class_map.indices(), strict=True)
+        right += sum(one == other for one, other in pairs)
+        total += sum(one != ignored for one in truth)
+    return right / total if total else 0.0
 
 
 def _same(one: DetectedObject, other: DetectedObject) -> bool:

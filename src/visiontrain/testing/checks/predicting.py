@@ -14,7 +14,7 @@ from visiontrain.errors import VisiontrainError
 from visiontrain.predictions import Prediction
 from visiontrain.protocol.tasks import OBJECT_TASKS, Task
 from visiontrain.testing.checks.case import expect
-from visiontrain.testing.checks.pictures import Pictures, differing, make_pictures
+from visiontrain.testing.checks.pictures import Pictures, differing, make_pictures, pixel_accuracy
 from visiontrain.testing.checks.training import Finished, Training, finish
 from visiontrain.testing.laboratory import Laboratory, read_findings
 from visiontrain.testing.worker.guard import REQUESTS
@@ -23,6 +23,9 @@ __all__ = ["Predicting"]
 
 #: How far from 1 probabilities may add up to: float32, a thousand classes.
 _SUM = 1e-3
+
+#: How far the share of pixels that are predicted rightly may be off: a training may measure it on smaller images.
+_PIXELS_RIGHT = 0.1
 
 #: How far a score that was computed a second time may be off.
 _SCORE = 1e-4
@@ -33,7 +36,7 @@ class Predicted:
     """Images that were predicted twice: those of val, and in between one that can't be read.
 
     `requests` is what was asked of the worker: its process id, and how often it read the checkpoint. `seen` is what a
-    model that finds objects said of `Pictures`, by their names.
+    model that finds objects or maps classes said of `Pictures`, by their names.
     """
 
     images: tuple[Image, ...]
@@ -65,7 +68,7 @@ class Predicting(Training):
         place = len(paths) // 2
         paths.insert(place, broken)
         pictures = None
-        if cls.the_task() in OBJECT_TASKS:
+        if cls.the_task() in OBJECT_TASKS or cls.the_task() is Task.semantic:
             pictures = make_pictures(images, tmp_path_factory.mktemp("pictures"), cls.image_format)
         before = laboratory.files(data)
         said, seen = None, {}
@@ -95,6 +98,10 @@ class Predicting(Training):
         """All objects, also those of a model that has hardly learnt anything."""
         return {"confidence": 0.0} if cls.the_task() in OBJECT_TASKS else {}
 
+    @classmethod
+    def _what(cls) -> str:
+        return "classes" if cls.the_task() is Task.semantic else "objects"
+
     def test_predictions_are_the_images_in_their_order(self, predicted: Predicted | None, finished: Finished) -> None:
         """One an image; that of an image that can't be read has an error, and the others go on."""
         if predicted is None:
@@ -115,6 +122,21 @@ class Predicting(Training):
         elif self.the_task() in OBJECT_TASKS:
             there = any(prediction.objects for prediction in found)
             expect(there, "with the confidence 0 no object was found in any image of val")
+        elif self.the_task() is Task.semantic:
+            self._maps_fit(predicted, found, finished)
+
+    def _maps_fit(self, predicted: Predicted, found: list[Prediction], finished: Finished) -> None:
+        record = finished.run.record
+        for prediction in found:
+            names = prediction.class_map.classes if prediction.class_map is not None else ()
+            expect(names == record.data.classes, f"the classes of a class map are {names}, the training's differ")
+        told = finished.run.metrics.get("pixel_accuracy")
+        if told is not None:
+            right = pixel_accuracy(DatasetIndex(record.data.index), predicted.images, found)
+            expect(
+                abs(right - told) <= _PIXELS_RIGHT,
+                f"of val, {right:.1%} of the pixels are predicted rightly; the training said {told:.1%}",
+            )
 
     def _classes_fit(self, predicted: Predicted, found: list[Prediction], finished: Finished) -> None:
         classes = finished.run.record.data.classes
@@ -148,22 +170,23 @@ class Predicting(Training):
         expect(not again, "the second prediction read the checkpoint again: keep the model for the next request")
 
     def test_objects_do_not_depend_on_the_images_beside(self, predicted: Predicted | None) -> None:
-        """Alone and among others of other sizes, an image's best objects are the same within a tolerance."""
+        """Alone and among others of other sizes, an image's best objects, or classes, are the same, or nearly so."""
         if predicted is not None and predicted.seen:
             why = differing(predicted.seen["alone"], predicted.seen["among others"])
-            expect(why is None, f"an image predicted alone and beside others gives different objects: {why}")
+            expect(why is None, f"an image predicted alone and beside others gives different {self._what()}: {why}")
 
     def test_objects_of_pixels_are_those_of_the_file(self, predicted: Predicted | None) -> None:
         """Channels in the same order, and the same preprocessing."""
         if predicted is not None and predicted.seen:
             why = differing(predicted.seen["alone"], predicted.seen["pixels"])
-            expect(why is None, f"a PIL image and the file that it was read from give different objects: {why}")
+            what = self._what()
+            expect(why is None, f"a PIL image and the file that it was read from give different {what}: {why}")
 
     def test_objects_lie_where_a_turned_image_shows_them(self, predicted: Predicted | None) -> None:
         """A photo that is stored on its side, with an EXIF orientation, is predicted as it is shown."""
         if predicted is not None and "turned" in predicted.seen:
-            why = differing(predicted.seen["alone"], predicted.seen["turned"])
-            expect(why is None, f"an image that its EXIF orientation turns gives different objects: {why}")
+            why = differing(predicted.seen["alone"], predicted.seen["turned"], turned=True)
+            expect(why is None, f"an image that its EXIF orientation turns gives different {self._what()}: {why}")
 
     def test_a_confidence_leaves_objects_out(self, predicted: Predicted | None) -> None:
         """Those of a lower score, and no others."""

@@ -18,7 +18,7 @@ from visiontrain.protocol.inference import EvaluateResult, ExportResult, Predict
 from visiontrain.protocol.messages import Device, ModelInfo, TrainResult
 from visiontrain.protocol.tasks import OBJECT_TASKS, PRIMARY_METRIC, Task
 from visiontrain.testing.worker.script import Crash, Failure, Hang, Script, read_script
-from visiontrain.testing.worker.seeing import Knowledge, classify, find_objects
+from visiontrain.testing.worker.seeing import Knowledge, classify, find_objects, map_classes
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 
@@ -86,6 +86,8 @@ class ScriptedTrainer:
         known = Knowledge(Task(params.task), tuple(state["classes"]), tuple(state["keypoints"]), script.packages)
         if known.task in OBJECT_TASKS:
             found = tuple(find_objects(source, known, params.confidence) for source in params.images)
+        elif known.task is Task.semantic:
+            found = tuple(map_classes(source, known) for source in params.images)
         else:
             found = tuple(classify(source, known) for source in params.images)
         edges = tuple((one, other) for one, other in state["edges"])

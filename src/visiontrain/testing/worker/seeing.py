@@ -18,8 +18,9 @@ from visiontrain.protocol.inference import (
     ObjectPrediction,
 )
 from visiontrain.protocol.tasks import Task
+from visiontrain.worker.class_maps import class_map
 
-__all__ = ["Knowledge", "classify", "find_objects"]
+__all__ = ["Knowledge", "classify", "find_objects", "map_classes"]
 
 #: What image files begin with.
 _IMAGES = (b"\xff\xd8", b"\x89P", b"II", b"MM", b"BM", b"GI", b"RI", b"P5", b"P6")
@@ -78,6 +79,19 @@ def find_objects(source: ImageSource, known: Knowledge, confidence: float) -> Im
         _object((seen + 1) % len(known.classes), _UNSURE, corner, (width, height), known),
     )
     return ImagePrediction(width, height, objects=tuple(each for each in found if each.score >= confidence))
+
+
+def map_classes(source: ImageSource, known: Knowledge) -> ImagePrediction:
+    """The upper left quarter is of the second class, the rest of the first."""
+    try:
+        width, height = _size(source, known.packages)
+    except OSError as error:
+        return _unreadable(source, error)
+    corner, across, down = 1 % len(known.classes), max(1, width // 2), max(1, height // 2)
+    upper = bytes([corner]) * across + bytes(width - across)
+    return ImagePrediction(
+        width, height, class_map=class_map(width, height, upper * down + bytes(width * (height - down)))
+    )
 
 
 def _object(label: int, score: float, box: _Box, size: tuple[int, int], known: Knowledge) -> ObjectPrediction:
