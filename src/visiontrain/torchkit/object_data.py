@@ -104,8 +104,10 @@ def _made(labels: torch.Tensor, boxes: Floats, masks: torch.Tensor | None) -> Ob
 def _around(masks: torch.Tensor, view: View) -> Floats:
     """Around the pixels that are seen: what is left of an object's box would be too large where a part is cut away."""
     tall, wide = view.extent
-    inclusive: Floats = masks_to_boxes(masks).double().numpy()
-    return (inclusive + np.array([0, 0, 1, 1])) / (wide, tall, wide, tall)
+    found: Floats = masks_to_boxes(masks).double().numpy()
+    found[:, 2:] += 1  # the last pixels are inside
+    found /= (wide, tall, wide, tall)
+    return found
 
 
 def _boxes_of(objects: Sequence[Object]) -> Floats:

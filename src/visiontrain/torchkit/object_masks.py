@@ -43,14 +43,15 @@ def _seen(found: Object, view: View) -> Bools:
     outlines = found.polygons or ((left, top, right, top, right, bottom, left, bottom),)
     tall, wide = view.extent
     lines = [(view.shares(_points(outline)) * (wide, tall)).reshape(-1).tolist() for outline in outlines]
-    return _pixels(Mask(tall, wide, coco.merge(coco.frPyObjects(lines, tall, wide))["counts"]))
+    runs: bytes = coco.merge(coco.frPyObjects(lines, tall, wide))["counts"]
+    return _pixels(Mask(tall, wide, runs))
 
 
 def _pixels(mask: Mask) -> Bools:
     """(height, width)."""
     counts = mask.counts()
-    columns: Bools = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(mask.width, mask.height)
-    return columns.T
+    inside: Bools = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return inside.reshape(mask.width, mask.height).T
 
 
 def _points(outline: Sequence[float]) -> Floats:
