@@ -152,3 +152,13 @@ def test_turned_photos_are_upright(tmp_path, make_object_index):
     batch = dataset(data)[[(0, 0)]]
     assert (batch.pixels[0, 2:6, 28:44] > 250).all()
     assert batch.objects.boxes[0].tolist() == pytest.approx([0.75, 0.125, 0.5, 0.25])
+
+
+def test_data_that_was_read_for_another_task_is_refused(data, tmp_path, make_index):
+    transform = object_augmentation("none", config())
+    with pytest.raises(DatasetError, match="objects with masks are wanted") as caught:
+        IndexedObjects(data, "val", transform, 0, masks=True, train=False)
+    assert "segment" in caught.value.instruction
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(DatasetError, match="for the task classify, and objects are wanted"):
+        IndexedObjects(make_index({"val": [(tmp_path / "a.png", 0)]}), "val", transform, 0, masks=False, train=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
+from visiontrain.torchkit.mask_runs import Bools
 from visiontrain.torchkit.object_found import PlacedObjects
 
 __all__ = ["ObjectConfusion"]
@@ -56,12 +55,12 @@ class ObjectConfusion:
         return counts
 
 
-def _within(found: PlacedObjects, passed_over: PlacedObjects) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _within(found: PlacedObjects, passed_over: PlacedObjects) -> Bools:
     """Which boxes lie by half or more in one of their class that is passed over."""
     first = np.maximum(found.boxes[:, None, :2], passed_over.boxes[None, :, :2])
     last = np.minimum(found.boxes[:, None, 2:], passed_over.boxes[None, :, 2:])
     shared = (last - first).clip(min=0).prod(2)
     areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
     same = found.labels[:, None] == passed_over.labels[None]
-    inside: np.ndarray[Any, np.dtype[np.bool_]] = ((shared >= _WITHIN * areas[:, None]) & same).any(1)
+    inside: Bools = ((shared >= _WITHIN * areas[:, None]) & same).any(1)
     return inside

@@ -13,6 +13,7 @@ import numpy as np
 from pycocotools.cocoeval import COCOeval
 
 from visiontrain.torchkit.curves import GRID, HeadCurves
+from visiontrain.torchkit.mask_runs import Bools
 from visiontrain.torchkit.object_found import PlacedObjects
 from visiontrain.torchkit.object_views import Floats
 
@@ -29,8 +30,6 @@ _CONFIDENCES = np.arange(1001) / 1000
 
 #: Areas that are counted: all.
 _EVERY_AREA = (0.0, 1e10)
-
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -207,9 +206,9 @@ class HeadCounts:
         return found
 
     def _of_class(self, counts: _ClassCounts) -> dict[str, Any]:
-        matched, ignored = (np.frombuffer(bits, dtype=np.uint16) for bits in (counts.matched, counts.ignored))
+        matched, ignored = (np.array(bits, dtype=np.uint16) for bits in (counts.matched, counts.ignored))
         return {
-            "dtScores": np.frombuffer(counts.scores, dtype=np.float64),
+            "dtScores": np.array(counts.scores, dtype=np.float64),
             "dtMatches": (matched & self._bits) > 0,
             "dtIgnore": (ignored & self._bits) > 0,
             "gtIgnore": np.zeros(counts.objects),
@@ -223,10 +222,10 @@ def _numbered(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _over_confidence(counts: _ClassCounts, confidences: Floats) -> tuple[Floats, Floats]:
     """Precision and recall of what has each confidence or a higher one, at the least overlap."""
-    scores = np.frombuffer(counts.scores, dtype=np.float64)
+    scores = np.array(counts.scores, dtype=np.float64)
     order = np.argsort(-scores, kind="stable")
-    counted = np.frombuffer(counts.ignored, dtype=np.uint16)[order] & 1 == 0
-    right = (np.frombuffer(counts.matched, dtype=np.uint16)[order] & 1 == 1) & counted
+    counted = np.array(counts.ignored, dtype=np.uint16)[order] & 1 == 0
+    right = (np.array(counts.matched, dtype=np.uint16)[order] & 1 == 1) & counted
     reached = np.searchsorted(-scores[order], -confidences, side="right")
     all_right = np.concatenate([[0], right.cumsum()])[reached]
     all_counted = np.concatenate([[0], counted.cumsum()])[reached]

@@ -13,6 +13,7 @@ from torchvision.ops import masks_to_boxes  # type: ignore[import-untyped]
 from visiontrain.datasets.index import DatasetIndex, Image
 from visiontrain.datasets.objects import Object
 from visiontrain.errors import DatasetError
+from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.data import SampleKey
 from visiontrain.torchkit.evaluating import class_targets
 from visiontrain.torchkit.images import read_rgb
@@ -34,14 +35,22 @@ class IndexedObjects(Dataset[ObjectBatch]):
         transform: What makes of an image what the model sees; its random choices come from (seed, epoch, position)
             alone.
         seed: The run's.
-        masks: Give the objects' masks, too. Needs pycocotools.
+        masks: Give the objects' masks, too: for the task segment. Needs pycocotools.
         train: For training: without the objects that an evaluation passes over, and without those of which less than a
             pixel is seen, or none of the mask. Boxes are then those around the masks, where there are masks.
+
+    Raises:
+        DatasetError: the index was made for another task.
     """
 
     def __init__(
         self, index: DatasetIndex, split: str, transform: ObjectTransform, seed: int, *, masks: bool, train: bool
     ) -> None:
+        if not index.has_objects or (masks and index.task != Task.segment):
+            raise DatasetError(
+                f"the data was read for the task {index.task}, and objects{' with masks' if masks else ''} are wanted",
+                instruction=f"Read it for the task {Task.segment if masks else Task.detect}.",
+            )
         self.index, self.split, self.transform, self.seed = index, split, transform, seed
         self._masks, self._train = masks, train
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -32,12 +32,12 @@ class Findings:
     """What a model says of a batch whose objects are known.
 
     Args:
-        found: In each image.
+        found: In each image; taken one after the other.
         loss: Its mean over the images, a scalar on the device.
         parts: What it is made of, likewise, by name, such as ``box_loss``.
     """
 
-    found: Sequence[FoundObjects]
+    found: Iterable[FoundObjects]
     loss: torch.Tensor
     parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class ObjectEvaluation:
         findings = self._learner.find(batch.to(self._device))
         self._loss += findings.loss.detach().float() * len(batch)
         for name, part in findings.parts.items():
-            self._parts[name] = self._parts.get(name, torch.zeros_like(self._loss)) + part.detach() * len(batch)
+            self._parts[name] = self._parts.get(name, torch.zeros_like(self._loss)) + part.detach().float() * len(batch)
         self._images += len(batch)
         canvas_height, canvas_width = batch.pixels.shape[1:3]
         for number, (found, (height, width)) in enumerate(zip(findings.found, sides, strict=True)):

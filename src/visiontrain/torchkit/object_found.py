@@ -10,7 +10,7 @@ import torch
 
 from visiontrain.protocol.inference import MaskRuns
 from visiontrain.torchkit.mask_pixels import Axis, interpolated, positive_pixels
-from visiontrain.torchkit.mask_runs import mask_runs
+from visiontrain.torchkit.mask_runs import Bools, mask_runs
 from visiontrain.torchkit.object_batches import ObjectRows
 from visiontrain.torchkit.object_views import Floats
 
@@ -76,7 +76,7 @@ class PlacedObjects:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def chosen(self, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> PlacedObjects:
+    def chosen(self, rows: Bools) -> PlacedObjects:
         """Some of them."""
         masks = None
         if self.masks is not None:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from pycocotools import mask as coco
 
-from visiontrain.datasets.masks import Mask
 from visiontrain.datasets.objects import Object
+from visiontrain.torchkit.mask_runs import Bools, mask_pixels
 from visiontrain.torchkit.object_views import Floats, View
 
 __all__ = ["masks_in"]
 
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
-
 
 def masks_in(objects: Sequence[Object], view: View, canvas: tuple[int, int]) -> torch.Tensor:
-    """The pixels of each object that are seen; of one without outline and mask those in its box.
+    """The pixels of each object that are seen; of a crowd without outline and mask those in its box.
 
     Args:
         objects: Of an image.
@@ -38,20 +35,13 @@ def masks_in(objects: Sequence[Object], view: View, canvas: tuple[int, int]) -> 
 
 def _seen(found: Object, view: View) -> Bools:
     if found.mask is not None and not found.polygons:
-        return _cut(_pixels(found.mask), view)
+        return _cut(mask_pixels(found.mask.height, found.mask.width, found.mask.data), view)
     left, top, right, bottom = found.box
     outlines = found.polygons or ((left, top, right, top, right, bottom, left, bottom),)
     tall, wide = view.extent
     lines = [(view.shares(_points(outline)) * (wide, tall)).reshape(-1).tolist() for outline in outlines]
     runs: bytes = coco.merge(coco.frPyObjects(lines, tall, wide))["counts"]
-    return _pixels(Mask(tall, wide, runs))
-
-
-def _pixels(mask: Mask) -> Bools:
-    """(height, width)."""
-    counts = mask.counts()
-    inside: Bools = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return inside.reshape(mask.width, mask.height).T
+    return mask_pixels(tall, wide, runs)
 
 
 def _points(outline: Sequence[float]) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -17,7 +17,7 @@ __all__ = ["Find", "ObjectPredictor", "find_in_images", "objects_of"]
 
 #: Pixels of the canvas, uint8 (batch, height, width, 3), and the images' extents on it, int64 (batch, 2) of height and
 #: width, both on the model's device, to what is found in each image.
-Find = Callable[[torch.Tensor, torch.Tensor], Sequence[FoundObjects]]
+Find = Callable[[torch.Tensor, torch.Tensor], Iterable[FoundObjects]]
 
 
 class ObjectPredictor:

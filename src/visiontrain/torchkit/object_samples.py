@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
-from visiontrain.datasets.masks import Mask
 from visiontrain.painting import Colour, Figure, colour_of, legible
 from visiontrain.protocol.inference import MaskRuns
 from visiontrain.torchkit.contact_sheet import PANEL, Sample
+from visiontrain.torchkit.mask_runs import mask_pixels
 from visiontrain.torchkit.object_batches import SourceImage
 from visiontrain.torchkit.object_found import Frame, PlacedObjects
 from visiontrain.torchkit.sample_choice import CONFIDENCE, OBJECTS
@@ -82,7 +83,6 @@ def _figures(
 
 
 def _mask(runs: MaskRuns, shown: tuple[int, int]) -> Image.Image:
-    pixels = Mask(runs.height, runs.width, runs.data.encode("ascii")).pixels()
-    levels = Image.frombytes("L", (runs.width, runs.height), pixels).point([0, *[255] * 255])
-    found = levels.resize(shown, Image.Resampling.BILINEAR)
+    pixels = mask_pixels(runs.height, runs.width, runs.data.encode("ascii"))
+    found = Image.fromarray(pixels.astype(np.uint8) * 255).resize(shown, Image.Resampling.BILINEAR)
     return found.point([255 * (level > _HALF) for level in range(256)])

@@ -12,12 +12,11 @@ from torchvision import tv_tensors  # type: ignore[import-untyped]
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from visiontrain.torchkit.augmentation import AUGMENTATIONS
+from visiontrain.torchkit.mask_runs import Bools
 from visiontrain.torchkit.object_views import Canvas, Floats, View
 from visiontrain.torchkit.transforms import ImageConfig, Pixels
 
 __all__ = ["Chosen", "ObjectAugmentation", "ObjectTransform", "WholeImages", "object_augmentation"]
-
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(frozen=True)
