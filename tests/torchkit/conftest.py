@@ -10,7 +10,7 @@ import pytest
 
 if importlib.util.find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
-if importlib.util.find_spec("pycocotools") is None:
+if importlib.util.find_spec("torch") is None or importlib.util.find_spec("pycocotools") is None:
     collect_ignore = ["objects"]  # for environments whose lock has it
 
 

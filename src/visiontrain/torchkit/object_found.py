@@ -95,7 +95,7 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
         confidence: The least score.
         limit: Objects at the most.
     """
-    scores = found.scores.detach().double().cpu()
+    scores = found.scores.detach().cpu().double()
     order = scores.nan_to_num(-1.0).argsort(descending=True, stable=True)
     order = order[scores[order] >= confidence][:limit]
     labels, scores = found.labels.detach().cpu()[order].numpy(), scores[order].numpy()
@@ -111,7 +111,7 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
                 boxes[number] = placed[1]
                 masks.append(placed[0])
     if found.boxes is not None:
-        boxes = _corners(found.boxes.detach().double().cpu()[order].numpy(), frame)
+        boxes = _corners(found.boxes.detach().cpu().double()[order].numpy(), frame)
         inside = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
         if masks is not None:
             masks = [mask for mask, wanted in zip(masks, inside[kept].tolist(), strict=True) if wanted]
