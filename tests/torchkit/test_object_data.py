@@ -162,3 +162,20 @@ def test_data_that_was_read_for_another_task_is_refused(data, tmp_path, make_ind
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(DatasetError, match="for the task classify, and objects are wanted"):
         IndexedObjects(make_index({"val": [(tmp_path / "a.png", 0)]}), "val", transform, 0, masks=False, train=False)
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_a_batch_can_be_made_up(masks):
+    before = torch.random.get_rng_state()
+    batch = ObjectBatch.made_up(3, (8, 12), objects=5, classes=2, masks=masks, seed=1)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert len(batch) == 3
+    assert batch.pixels.shape == (3, 8, 12, 3)
+    assert batch.objects.counts == (5, 5, 5)
+    assert (None if batch.objects.masks is None else batch.objects.masks.shape) == ((15, 8, 12) if masks else None)
+    centres, halves = batch.objects.boxes[:, :2], batch.objects.boxes[:, 2:] / 2
+    assert (centres - halves).min() >= 0
+    assert (centres + halves).max() <= 1
+    assert batch.objects.labels.max() == 1
+    part = batch.part(slice(1, 3))
+    assert (len(part.objects), len(part.passed_over), part.passed_over.counts) == (10, 0, (0, 0))

@@ -98,6 +98,37 @@ class ObjectBatch:
         none = ObjectRows((), nothing, torch.empty(0, 4))
         return cls(torch.empty(0, dtype=torch.uint8), nothing, (), none, none, error)
 
+    @classmethod
+    def made_up(
+        cls, images: int, size: tuple[int, int], *, objects: int, classes: int, masks: bool, seed: int
+    ) -> ObjectBatch:
+        """A batch to try out what a training step costs; draws nothing from the global generators.
+
+        Args:
+            images: How many.
+            size: Height and width of the canvas in pixels.
+            objects: Of each image: as many as are to be expected at the most, since memory depends on them.
+            classes: How many there are.
+            masks: With masks.
+            seed: Of its random content.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        count = images * objects
+        sides = torch.rand(count, 2, generator=generator) * 0.5 + 0.1
+        rows = ObjectRows(
+            (objects,) * images,
+            torch.randint(classes, (count,), generator=generator),
+            torch.cat([sides / 2 + torch.rand(count, 2, generator=generator) * (1 - sides), sides], dim=1),
+            torch.ones(count, *size, dtype=torch.bool) if masks else None,
+        )
+        return cls(
+            torch.randint(256, (images, *size, 3), generator=generator, dtype=torch.uint8),
+            torch.tensor([size] * images, dtype=torch.int64),
+            (SourceImage("", size[1], size[0]),) * images,
+            rows,
+            replace(rows.part(slice(0, 0)), counts=(0,) * images),
+        )
+
     @property
     def pixel_mask(self) -> torch.Tensor:
         """Which pixels of the canvas are the image's, not its border: bool, (batch, height, width)."""
