@@ -72,8 +72,8 @@ def mask_pixels(height: int, width: int, data: bytes) -> Bools:
         data: The runs in COCO's letters; they must add up to the image.
     """
     counts = _expanded(data)
-    inside: Bools = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return inside.reshape(width, height).T
+    inside: Bools = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
+    return inside
 
 
 def _expanded(data: bytes) -> Numbers:

@@ -98,7 +98,7 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
     scores = found.scores.detach().cpu().double()
     order = scores.nan_to_num(-1.0).argsort(descending=True, stable=True)
     order = order[scores[order] >= confidence][:limit]
-    labels, scores = found.labels.detach().cpu()[order].numpy(), scores[order].numpy()
+    labels, sorted_scores = found.labels.detach().cpu()[order].numpy(), scores[order].numpy()
     boxes, kept = np.zeros((len(order), 4)), np.ones(len(order), dtype=bool)
     masks: list[MaskRuns] | None = None
     if found.masks is not None:
@@ -112,11 +112,13 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
                 masks.append(placed[0])
     if found.boxes is not None:
         boxes = _corners(found.boxes.detach().cpu().double()[order].numpy(), frame)
-        inside = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+        inside: Bools = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         if masks is not None:
             masks = [mask for mask, wanted in zip(masks, inside[kept].tolist(), strict=True) if wanted]
         kept &= inside
-    return PlacedObjects(labels[kept], scores[kept], boxes[kept], None if masks is None else tuple(masks))
+    return PlacedObjects(
+        labels[kept], scores[order].numpy()[kept], boxes[kept], None if masks is None else tuple(masks)
+    )
 
 
 def place_truth(objects: ObjectRows, frame: Frame) -> PlacedObjects:
@@ -130,7 +132,7 @@ def place_truth(objects: ObjectRows, frame: Frame) -> PlacedObjects:
     if objects.masks is not None:
         seen = objects.masks[:, : frame.height, : frame.width].cpu().numpy()
         masks = tuple(mask_runs(mask, left=0, top=0, width=frame.width, height=frame.height) for mask in seen)
-    boxes = _corners(objects.boxes.double().cpu().numpy(), frame)
+    boxes = _corners(objects.boxes.cpu().double().numpy(), frame)
     return PlacedObjects(objects.labels.cpu().numpy(), np.ones(len(objects)), boxes, masks)
 
 

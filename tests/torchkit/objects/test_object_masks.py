@@ -122,7 +122,8 @@ def test_validation_has_the_masks_of_what_is_passed_over_and_boxes_as_they_are(t
 def test_objects_whose_mask_is_not_seen_are_not_trained_on(tmp_path, make_object_index):
     Image.new("RGB", (600, 400)).save(tmp_path / "a.png")
     line = (10.0, 10.0, 300.0, 300.0, 300.0, 300.2)
-    data = make_object_index({"train": [(tmp_path / "a.png", [Object(0, (10.0, 10.0, 300.0, 300.2), (line,))])]})
+    objects = [Object(0, (10.0, 10.0, 300.0, 300.2), (line,))]
+    data = make_object_index({"train": [(tmp_path / "a.png", objects)]}, task="segment")
     config = ImageConfig((4, 6), (0.0,) * 3, (0.5,) * 3, crop_pct=1.0, crop_mode="squash")
     batch = IndexedObjects(data, "train", object_augmentation("none", config), 0, masks=True, train=True)[[(0, 0)]]
     assert len(batch.objects) == 0
