@@ -98,7 +98,7 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
     scores = found.scores.detach().cpu().double()
     order = scores.nan_to_num(-1.0).argsort(descending=True, stable=True)
     order = order[scores[order] >= confidence][:limit]
-    labels, sorted_scores = found.labels.detach().cpu()[order].numpy(), scores[order].numpy()
+    labels, sure = found.labels.detach().cpu()[order].numpy(), scores[order].numpy()
     boxes, kept = np.zeros((len(order), 4)), np.ones(len(order), dtype=bool)
     masks: list[MaskRuns] | None = None
     if found.masks is not None:
@@ -112,13 +112,11 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
                 masks.append(placed[0])
     if found.boxes is not None:
         boxes = _corners(found.boxes.detach().cpu().double()[order].numpy(), frame)
-        inside: Bools = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        inside: Bools = np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1)  # not of what is no number
         if masks is not None:
             masks = [mask for mask, wanted in zip(masks, inside[kept].tolist(), strict=True) if wanted]
         kept &= inside
-    return PlacedObjects(
-        labels[kept], scores[order].numpy()[kept], boxes[kept], None if masks is None else tuple(masks)
-    )
+    return PlacedObjects(labels[kept], sure[kept], boxes[kept], None if masks is None else tuple(masks))
 
 
 def place_truth(objects: ObjectRows, frame: Frame) -> PlacedObjects:
