@@ -113,8 +113,10 @@ def plugin(session: nox.Session, framework: str) -> None:
     _share_cores(session)
     source = f"plugins/visiontrain_{framework}"
     targets = [f"{source}/tests"]
-    if framework == FRAMEWORKS[0]:  # the environments have the same torch: once is enough
+    if framework == "timm":  # the environments have the same torch: once is enough
         targets.insert(0, "tests/torchkit")
+    if framework == "hf":  # has pycocotools
+        targets.insert(0, "tests/torchkit/objects")
     session.run(python, "-m", "pytest", *(session.posargs or ["-n", "4", *targets]), external=True)
     checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)

@@ -10,6 +10,8 @@ import pytest
 
 if importlib.util.find_spec("torch") is None:
     collect_ignore_glob = ["test_*.py"]
+if importlib.util.find_spec("torch") is None or importlib.util.find_spec("pycocotools") is None:
+    collect_ignore = ["objects"]  # for environments whose lock has it
 
 
 @pytest.fixture
@@ -42,6 +44,46 @@ def make_index(tmp_path):
         meta = {"fingerprint": "0", "task": "classify", "format": "folder", "root": json.dumps(str(tmp_path))}
         meta |= {"multi_label": json.dumps(multi_label)}
         meta |= {"classes": json.dumps(classes), "splits": json.dumps({k: len(v) for k, v in splits.items()})}
+        database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        database.commit()
+        database.close()
+        return DatasetIndex(path)
+
+    return make
+
+
+@pytest.fixture
+def make_object_index(tmp_path):
+    """Index files that exist: `make_object_index({"train": [(path, [Object, ...]), ...]}, classes)`."""
+
+    def make(splits, classes=("a", "b", "c"), *, task="detect"):
+        from PIL import Image, ImageOps
+
+        from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+        from visiontrain.datasets.objects import row_of
+
+        path = tmp_path / "objects.sqlite"
+        path.unlink(missing_ok=True)
+        database = sqlite3.connect(path)
+        database.executescript(SCHEMA)
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        for split, images in splits.items():
+            for position, (file, objects) in enumerate(images):
+                try:
+                    with Image.open(file) as image:
+                        size = ImageOps.exif_transpose(image).size
+                except OSError:
+                    size = (10, 10)
+                name = json.dumps(str(file))
+                row = (split, position, name, *size, None, b"")
+                database.execute("INSERT INTO images VALUES (?,?,?,?,?,?,?)", row)
+                database.executemany(
+                    "INSERT INTO objects VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    [(split, position, each.label, *row_of(each)) for each in objects],
+                )
+        meta = {"fingerprint": "0", "task": task, "format": "coco", "root": json.dumps(str(tmp_path))}
+        meta |= {"has_objects": "true", "classes": json.dumps(classes)}
+        meta |= {"splits": json.dumps({k: len(v) for k, v in splits.items()})}
         database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         database.commit()
         database.close()

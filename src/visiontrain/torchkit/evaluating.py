@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
+from torch.utils.data import Dataset
 
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.inference import EvaluateResult
-from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages
+from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages, LoadedBatch
 from visiontrain.torchkit.determinism import deterministic
 from visiontrain.torchkit.fitting import Fitting
 from visiontrain.torchkit.learning import Batch, Learner
@@ -23,9 +24,19 @@ from visiontrain.torchkit.splitting import in_words
 from visiontrain.torchkit.transforms import Transform
 from visiontrain.worker.context import EvaluateContext
 
-__all__ = ["Batches", "ClassMap", "EvaluateSettings", "SplitBatches", "evaluate", "require_images"]
+__all__ = [
+    "Batches",
+    "ClassMap",
+    "EvaluateSettings",
+    "SplitBatches",
+    "SplitsInTurn",
+    "class_targets",
+    "evaluate",
+    "require_images",
+]
 
 B = TypeVar("B", bound=Batch)
+L = TypeVar("L", bound=LoadedBatch)
 B_co = TypeVar("B_co", covariant=True)
 
 
@@ -48,13 +59,7 @@ class ClassMap:
                 f"{kinds[model.multi_label]}",
                 instruction="Evaluate it on data like what it was trained on.",
             )
-        unknown = [name for name in data.classes if name not in model.classes]
-        if unknown:
-            raise DatasetError(
-                f"the data has {_list(unknown)}, which {model.path} does not know",
-                instruction=f"It knows {_list(model.classes)}. Name the data's classes likewise, or leave those out.",
-            )
-        self._targets = torch.tensor([model.classes.index(name) for name in data.classes], dtype=torch.int64)
+        self._targets = torch.tensor(class_targets(data, model), dtype=torch.int64)
         self._classes = len(model.classes)
 
     def __call__(self, batch: ImageBatch) -> ImageBatch:
@@ -64,6 +69,21 @@ class ClassMap:
         labels = torch.zeros(len(batch), self._classes)
         labels[:, self._targets] = batch.labels
         return replace(batch, labels=labels)
+
+
+def class_targets(data: DatasetIndex, model: SavedModel) -> list[int]:
+    """Of each of the data's classes the model's class index: names decide.
+
+    Raises:
+        DatasetError: the data has a class that the model does not know.
+    """
+    unknown = [name for name in data.classes if name not in model.classes]
+    if unknown:
+        raise DatasetError(
+            f"the data has {_list(unknown)}, which {model.path} does not know",
+            instruction=f"It knows {_list(model.classes)}. Name the data's classes likewise, or leave those out.",
+        )
+    return [model.classes.index(name) for name in data.classes]
 
 
 def _list(names: Sequence[str], shown: int = 20) -> str:
@@ -83,13 +103,13 @@ def require_images(data: DatasetIndex, splits: Sequence[str]) -> None:
             raise DatasetError(f"the data has no images in its split {split}", instruction=f"It has {there}.")
 
 
-class SplitBatches:
+class SplitsInTurn(Generic[L]):
     """Every image of some splits once, split by split in the order of their positions.
 
     Args:
         data: The dataset.
         splits: Names of those to take; each must have images.
-        transform: What makes pixels of an image.
+        make: Gives a split's dataset, which makes a batch of a list of keys.
         batch_size: Images of a batch; the last one of a split may have fewer.
         workers: Loader processes.
         device: Where the batches will go.
@@ -102,14 +122,14 @@ class SplitBatches:
         self,
         data: DatasetIndex,
         splits: Sequence[str],
-        transform: Transform,
+        make: Callable[[str], Dataset[L]],
         *,
         batch_size: int,
         workers: int,
         device: torch.device,
     ) -> None:
         require_images(data, splits)
-        self._data, self._transform, self._workers, self._device = data, transform, workers, device
+        self._make, self._workers, self._device = make, workers, device
         self._samplers = {s: EpochSampler(data.splits[s], batch_size, 0, train=False) for s in splits}
         self._images = sum(data.splits[split] for split in splits)
 
@@ -123,20 +143,42 @@ class SplitBatches:
         """How many there are; at least 1."""
         return sum(sampler.batches for sampler in self._samplers.values())
 
-    def __iter__(self) -> Iterator[ImageBatch]:
+    def __iter__(self) -> Iterator[L]:
         """The batches.
 
         Raises:
             DatasetError: an image can't be read.
         """
         for split, sampler in self._samplers.items():
-            dataset = LabelledImages(self._data, split, self._transform, 0)
             workers = min(self._workers, sampler.batches)
-            loader = EpochLoader(dataset, sampler, workers=workers, device=self._device)
+            loader = EpochLoader(self._make(split), sampler, workers=workers, device=self._device)
             try:
                 yield from loader.epoch(0)
             finally:
                 loader.close()
+
+
+class SplitBatches(SplitsInTurn[ImageBatch]):
+    """Every labelled image of some splits once: as `SplitsInTurn`, with what makes pixels of an image."""
+
+    def __init__(
+        self,
+        data: DatasetIndex,
+        splits: Sequence[str],
+        transform: Transform,
+        *,
+        batch_size: int,
+        workers: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(
+            data,
+            splits,
+            lambda split: LabelledImages(data, split, transform, 0),
+            batch_size=batch_size,
+            workers=workers,
+            device=device,
+        )
 
 
 @dataclass(frozen=True)

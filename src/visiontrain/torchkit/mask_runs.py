@@ -1,4 +1,4 @@
-"""Masks that a model found as COCO's runs. `visiontrain.datasets.masks` has these, too, without NumPy, slower."""
+"""Masks as COCO's runs, and back. `visiontrain.datasets.masks` has both, too, without NumPy, slower."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from visiontrain.protocol.inference import MaskRuns
 
-__all__ = ["mask_runs"]
+__all__ = ["Bools", "mask_pixels", "mask_runs"]
 
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 _FIRST, _BITS, _SIGN, _MORE = 48, 0x1F, 0x10, 0x20
@@ -18,7 +19,7 @@ _FIRST, _BITS, _SIGN, _MORE = 48, 0x1F, 0x10, 0x20
 _DIFFERENCES = 3
 
 
-def mask_runs(inside: np.ndarray[Any, np.dtype[np.bool_]], *, left: int, top: int, width: int, height: int) -> MaskRuns:
+def mask_runs(inside: Bools, *, left: int, top: int, width: int, height: int) -> MaskRuns:
     """The runs of an object's pixels.
 
     Args:
@@ -60,3 +61,31 @@ def _compressed(counts: Numbers) -> str:
     told = np.stack([np.ones(len(values), dtype=bool), *going[:-1]], axis=1)
     data: bytes = letters[told].astype(np.uint8).tobytes()
     return data.decode("ascii")
+
+
+def mask_pixels(height: int, width: int, data: bytes) -> Bools:
+    """Which pixels are the object's, (height, width).
+
+    Args:
+        height: Of the image, in pixels.
+        width: Likewise.
+        data: The runs in COCO's letters; they must add up to the image.
+    """
+    counts = _expanded(data)
+    inside: Bools = np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(width, height).T
+    return inside
+
+
+def _expanded(data: bytes) -> Numbers:
+    """What `_compressed` was given."""
+    groups = np.frombuffer(data, dtype=np.uint8).astype(np.int64) - _FIRST
+    ends = np.flatnonzero(groups & _MORE == 0) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    lengths = ends - starts
+    places = np.arange(len(groups)) - np.repeat(starts, lengths)
+    values: Numbers = np.add.reduceat((groups & _BITS) << 5 * places, starts)
+    values -= np.where(groups[ends - 1] & _SIGN, np.left_shift(1, 5 * lengths), 0)
+    # From the fourth on they are told as differences to the last but one.
+    values[1::2] = values[1::2].cumsum()
+    values[2::2] = values[2::2].cumsum()
+    return values

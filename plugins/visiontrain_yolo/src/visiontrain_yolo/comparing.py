@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import visiontrain_yolo.sealed  # isort: skip  # noqa: F401 - before ultralytics
@@ -11,17 +12,12 @@ import torch
 from ultralytics.utils.ops import xywhr2xyxyxyxy
 
 from visiontrain.protocol.tasks import Task
+from visiontrain.torchkit.object_comparing import Outputs, best_places, box_distances, largest, matched_rows
 
 __all__ = ["difference_of"]
 
-#: The least score of what is looked at closely, as evaluation counts it; and how many places at the most and the least.
-_CONFIDENCE = 0.001
-_PLACES, _ALWAYS = 300, 10
-
-#: Rows whose scores differ by less may come in another order.
-_SAME_SCORE = 1e-3
-
-Outputs = dict[str, torch.Tensor]
+#: Outputs that an image has once, not once a place.
+_SHARED = ("prototypes",)
 
 
 def difference_of(task: Task, names: Sequence[str], wanted: Sequence[Any], found: Sequence[Any]) -> dict[str, float]:
@@ -42,49 +38,15 @@ def difference_of(task: Task, names: Sequence[str], wanted: Sequence[Any], found
     one, other = dict(zip(names, wanted, strict=True)), dict(zip(names, found, strict=True))
     scores = (one["scores"] - other["scores"]).abs().max()
     if "labels" in one:
-        one, other = _matched(task, one, other)
+        one, other = matched_rows(one, other, partial(_of_boxes, task), shared=_SHARED)
     else:
-        one, other = _best(one, other)
-    differences = {"scores": scores, "boxes": _largest(_of_boxes(task, one["boxes"], other["boxes"]))}
+        one, other = best_places(one, other, shared=_SHARED)
+    differences = {"scores": scores, "boxes": largest(_of_boxes(task, one["boxes"], other["boxes"]))}
     if task is Task.pose:
-        differences["keypoints"] = _largest(_of_points(one, other))
+        differences["keypoints"] = largest(_of_points(one, other))
     elif task is Task.segment:
-        differences["masks"] = _largest(_of_masks(one, other))
+        differences["masks"] = largest(_of_masks(one, other))
     return {name: float(value) for name, value in differences.items()}
-
-
-def _largest(values: torch.Tensor) -> torch.Tensor:
-    return values.max() if values.numel() else torch.zeros(())
-
-
-def _best(one: Outputs, other: Outputs) -> tuple[Outputs, Outputs]:
-    """The places with the best scores, of both alike."""
-    scores = one["scores"].amax(1)
-    # What is not a number is kept, and found out.
-    places = scores.nan_to_num(1.0).topk(min(_PLACES, len(scores))).indices
-    places = places[~(scores[places] < _CONFIDENCE) | (torch.arange(len(places)) < _ALWAYS)]
-    return _taken(one, places), _taken(other, places)
-
-
-def _taken(values: Outputs, places: torch.Tensor) -> Outputs:
-    return {name: value if name == "prototypes" else value[places] for name, value in values.items()}
-
-
-def _matched(task: Task, one: Outputs, other: Outputs) -> tuple[Outputs, Outputs]:
-    """Rows with a partner each: of the same class and about the same score, the nearest box.
-
-    Rows with about the score of the last one may have been left out for another.
-    """
-    last = torch.minimum(one["scores"][-1], other["scores"][-1]) + _SAME_SCORE
-    sure = ~(one["scores"] < _CONFIDENCE) & ~(one["scores"] < last)
-    rows = (sure | (torch.arange(len(sure)) < _ALWAYS)).nonzero()[:, 0]
-    partners = []
-    for row in rows.tolist():
-        alike = (other["labels"] == one["labels"][row]) & ((other["scores"] - one["scores"][row]).abs() < _SAME_SCORE)
-        candidates = alike.nonzero()[:, 0] if alike.any() else torch.tensor([row])
-        boxes = one["boxes"][row].expand(len(candidates), -1)
-        partners.append(int(candidates[_of_boxes(task, boxes, other["boxes"][candidates]).argmin()]))
-    return _taken(one, rows), _taken(other, torch.tensor(partners, dtype=torch.long))
 
 
 def _of_boxes(task: Task, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -93,18 +55,7 @@ def _of_boxes(task: Task, one: torch.Tensor, other: torch.Tensor) -> torch.Tenso
         distances: torch.Tensor = (turn(one) - turn(other)).norm(dim=-1).amax(-1)
         diagonals: torch.Tensor = one[:, 2:4].norm(dim=1)
         return distances / diagonals.clamp(min=1)
-    (first, last), (others_first, others_last) = _sides(one), _sides(other)
-    shared = (torch.minimum(last, others_last) - torch.maximum(first, others_first)).clamp(min=0).prod(1)
-    whole = (last - first).prod(1) + (others_last - others_first).prod(1) - shared
-    return 1 - shared / whole
-
-
-def _sides(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Corners in order, a pixel apart at least; in float64, for what cancels out."""
-    pairs = boxes.double().reshape(-1, 2, 2)
-    first, last = pairs.amin(1), pairs.amax(1)
-    more = (1 - (last - first)).clamp(min=0) / 2
-    return first - more, last + more
+    return box_distances(one, other)
 
 
 def _of_points(one: Outputs, other: Outputs) -> torch.Tensor:
@@ -118,5 +69,5 @@ def _of_masks(one: Outputs, other: Outputs) -> torch.Tensor:
     """Of the pixels of each place, the largest difference."""
     pairs = zip(one["coefficients"], other["coefficients"], strict=True)
     prototypes, others = one["prototypes"].flatten(1), other["prototypes"].flatten(1)
-    largest = [((a @ prototypes).sigmoid() - (b @ others).sigmoid()).abs().max() for a, b in pairs]
-    return torch.stack(largest) if largest else torch.zeros(0)
+    highest = [((a @ prototypes).sigmoid() - (b @ others).sigmoid()).abs().max() for a, b in pairs]
+    return torch.stack(highest) if highest else torch.zeros(0)

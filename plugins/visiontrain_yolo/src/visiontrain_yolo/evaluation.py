@@ -17,9 +17,10 @@ from ultralytics.utils.ops import xywh2xyxy
 from visiontrain.torchkit.confusion import write_confusion_matrix
 from visiontrain.torchkit.contact_sheet import write_sheet
 from visiontrain.torchkit.curves import write_curves
+from visiontrain.torchkit.sample_choice import CONFIDENCE
 from visiontrain_yolo.batches import OF_OBJECTS, ObjectBatch
 from visiontrain_yolo.curves import curves_of
-from visiontrain_yolo.samples import CONFIDENCE, Samples, Values
+from visiontrain_yolo.samples import Samples, Values
 
 if TYPE_CHECKING:
     from visiontrain_yolo.learner import ObjectLearner

@@ -21,6 +21,7 @@ from visiontrain.protocol.inference import (
 )
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.fitting import Fitting
+from visiontrain.torchkit.mask_pixels import Axis, interpolated
 from visiontrain.torchkit.mask_runs import mask_runs
 from visiontrain.torchkit.precision import Precision, autocast
 from visiontrain.torchkit.predicting import Size
@@ -178,25 +179,10 @@ def _mask(logits: torch.Tensor, box: Sequence[float], place: Placement, ratio: f
     """
     first, last = ([math.ceil(side - 0.5) for side in box[at : at + 2]] for at in (0, 2))
     columns, rows = range(first[0], last[0]), range(first[1], last[1])
-    across = _between(columns, place.first[0], place.scale[0], ratio=ratio, count=logits.shape[1])
-    down = _between(rows, place.first[1], place.scale[1], ratio=ratio, count=logits.shape[0])
-    high = torch.lerp(logits[down.before], logits[down.after], down.share.to(logits.device)[:, None])
-    values = torch.lerp(high[:, across.before], high[:, across.after], across.share.to(logits.device))
+    down, across = (
+        Axis(cells, offset / ratio, scale / ratio)
+        for cells, offset, scale in zip(logits.shape, place.first[::-1], place.scale[::-1], strict=True)
+    )
+    values = interpolated(logits, rows, columns, down=down, across=across)
     width, height = place.image
     return mask_runs((values > 0).cpu().numpy(), left=first[0], top=first[1], width=width, height=height)
-
-
-@dataclass(frozen=True)
-class _Between:
-    """Of each pixel of the image the prototypes' pixels before and after it, and how near it is to the latter."""
-
-    before: torch.Tensor
-    after: torch.Tensor
-    share: torch.Tensor
-
-
-def _between(pixels: range, offset: int, scale: float, *, ratio: float, count: int) -> _Between:
-    middles = torch.arange(pixels.start, pixels.stop, dtype=torch.float64) + 0.5
-    at = ((offset + middles * scale) / ratio - 0.5).clamp(0, count - 1)
-    before = at.floor()
-    return _Between(before.long(), (before.long() + 1).clamp(max=count - 1), (at - before).float())

@@ -18,7 +18,14 @@ from visiontrain.protocol.inference import EvaluateParams, EvaluateResult
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.data import EpochLoader, default_workers
 from visiontrain.torchkit.device import resolve_device
-from visiontrain.torchkit.evaluating import ClassMap, EvaluateSettings, SplitBatches, evaluate, require_images
+from visiontrain.torchkit.evaluating import (
+    ClassMap,
+    EvaluateSettings,
+    SplitBatches,
+    class_targets,
+    evaluate,
+    require_images,
+)
 from visiontrain.torchkit.loading import SavedModel, load_strictly, read_model
 from visiontrain.torchkit.precision import resolve_precision
 from visiontrain.torchkit.transforms import EvalTransform, ImageConfig
@@ -213,13 +220,7 @@ class ObjectClasses:
     """
 
     def __init__(self, data: DatasetIndex, model: SavedModel) -> None:
-        unknown = [name for name in data.classes if name not in model.classes]
-        if unknown:
-            raise DatasetError(
-                f"the data has {', '.join(unknown)}, which {model.path} does not know",
-                instruction=f"It knows {', '.join(model.classes)}. Name the data's classes likewise.",
-            )
-        targets = [model.classes.index(name) for name in data.classes]
+        targets = class_targets(data, model)
         # What is passed over has its class counted from the number of classes on.
         self._targets = torch.tensor([*targets, *(len(model.classes) + target for target in targets)]).float()
 

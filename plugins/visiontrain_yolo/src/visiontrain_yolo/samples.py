@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +15,10 @@ from ultralytics.utils.ops import xywhr2xyxyxyxy
 
 from visiontrain.painting import Colour, Figure, colour_of, legible
 from visiontrain.torchkit.contact_sheet import PANEL, Sample
+from visiontrain.torchkit.sample_choice import CONFIDENCE, OBJECTS, SampleChoice
 from visiontrain_yolo.batches import ObjectBatch
 
-__all__ = ["CONFIDENCE", "Samples"]
-
-#: The least score of an object that is shown.
-CONFIDENCE = 0.25
-
-#: Images, and objects of each at the most.
-_IMAGES, _OBJECTS = 8, 60
+__all__ = ["Samples"]
 
 #: The least score of a keypoint that is shown.
 _KEYPOINT = 0.5
@@ -70,9 +63,7 @@ class Samples:
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = classes
-        self._kept: list[tuple[tuple[int, int], int, Sample]] = []
-        self._offered = 0
+        self._classes, self._choice = classes, SampleChoice()
 
     def offer(self, batch: ObjectBatch, number: int, *, truth: Values, passed_over: Values, found: Values) -> None:
         """Keep an image, or don't.
@@ -84,25 +75,21 @@ class Samples:
             passed_over: Likewise, of those that are not counted.
             found: Likewise, with ``conf``, the best first.
         """
-        path = batch.values["im_file"][number]
-        # A heap's least item is the one that gives way.
-        rank = (int(len(truth["cls"]) > 0), -zlib.crc32(path.encode("utf-8", "surrogateescape")))
-        self._offered += 1
-        if len(self._kept) == _IMAGES and rank < self._kept[0][0]:
-            return
-        sample = self._made(batch, number, truth=truth, passed_over=passed_over, found=found)
-        push = heapq.heappush if len(self._kept) < _IMAGES else heapq.heapreplace
-        push(self._kept, (rank, self._offered, sample))
+
+        def make() -> Sample:
+            return self._made(batch, number, truth=truth, passed_over=passed_over, found=found)
+
+        self._choice.offer(batch.values["im_file"][number], make, has_objects=len(truth["cls"]) > 0)
 
     def taken(self) -> list[Sample]:
         """Those that were kept, in an order that does not change from evaluation to evaluation."""
-        return [sample for _, _, sample in sorted(self._kept, key=lambda kept: kept[0], reverse=True)]
+        return self._choice.taken()
 
     def _made(self, batch: ObjectBatch, number: int, *, truth: Values, passed_over: Values, found: Values) -> Sample:
         place = _place_of(batch, number)
         pixels = batch.values["img"][number].permute(1, 2, 0).cpu().numpy()
         image = place.cut(Image.fromarray(pixels))
-        shown = {key: values[found["conf"] >= CONFIDENCE][:_OBJECTS] for key, values in found.items()}
+        shown = {key: values[found["conf"] >= CONFIDENCE][:OBJECTS] for key, values in found.items()}
         objects = (*self._figures(passed_over, place, name=False), *self._figures(truth, place, name=True))
         return Sample(
             Path(batch.values["im_file"][number]).name,
