@@ -33,7 +33,7 @@ def test_every_default_stands_by_itself():
 
 
 @pytest.mark.parametrize(
-    "options", [{"lora_alpha": 4.0}, {"lora_targets": "query"}, {"lora_rank": 4, "freeze": "backbone"}]
+    "options", [{"lora_alpha": 4}, {"lora_targets": "query"}, {"lora_rank": 4, "freeze": "backbone"}]
 )
 def test_the_host_refuses_what_has_no_effect(options):
     with pytest.raises(SpecError, match="no effect"):

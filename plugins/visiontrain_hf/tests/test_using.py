@@ -16,6 +16,6 @@ def test_every_preset_learns_is_evaluated_and_exported(harness, model):
     assert found.metrics["val_loss"] == pytest.approx(result.metrics["val_loss"])
     paths = [image.path for image in DatasetIndex(harness.index).images("val")]
     predicted = harness.predict(paths)
-    assert [len(each.probabilities) for each in predicted.predictions] == [3] * len(paths)
+    assert [len(each.classify.probabilities) for each in predicted.predictions] == [3] * len(paths)
     exported, _ = harness.export("onnx")
-    assert exported.difference < 1e-4
+    assert exported.metrics["export_difference"] < 1e-4

@@ -13,7 +13,7 @@ from visiontrain.torchkit.hub import describe_weights, network  # isort: skip - 
 import torch
 from torch import nn
 from transformers import AutoConfig
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from visiontrain.errors import SpecError, UnknownModelError, WeightsError
 from visiontrain.protocol.messages import TrainParams
@@ -52,8 +52,9 @@ def _again(metadata: Mapping[str, Any]) -> Built:
     model = rebuild(metadata)
     if metadata["lora"] is not None:
         leave_all_but_lora(model.network, head_of(model.network))
-    recipe = {name: metadata[name] for name in ("config", "interpolate", "lora")}
-    return Built(model, ImageConfig.from_plain(metadata["image"]), recipe)
+    images = ImageConfig.from_plain(metadata["image"])
+    _try(model, str(metadata["model"]), images)
+    return Built(model, images, {name: metadata[name] for name in ("config", "interpolate", "lora")})
 
 
 def _anew(params: TrainParams, options: HfOptions, classes: tuple[str, ...], log: Callable[[str], None]) -> Built:
@@ -134,7 +135,7 @@ def rebuild_classifier(saved: SavedModel) -> HfClassifier:
 
 def _of_preset(preset: str, image_size: int | None) -> tuple[Any, ImageConfig]:
     size = image_size or IMAGE_SIZE
-    arguments = arguments_of(preset)
+    arguments = arguments_of(preset, size)
     config = AutoConfig.for_model(type_of(preset), **arguments)
     if hasattr(config, "image_size"):
         config.image_size = size
@@ -187,7 +188,8 @@ def _try(model: nn.Module, name: str, images: ImageConfig) -> None:
     """One image through the model: the errors of an image size come now, not after the data has been loaded."""
     model.eval()
     try:
-        with torch.inference_mode():
+        # Not in inference mode: BEiT keeps what it then makes, and training could not use it.
+        with torch.no_grad():
             out = model(torch.zeros(1, 3, *images.size))
     except (RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError) as e:
         raise SpecError(

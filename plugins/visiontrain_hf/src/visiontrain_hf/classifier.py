@@ -39,7 +39,8 @@ def classifier_class(config: Any) -> type[Any] | None:
         config: A configuration of transformers.
     """
     found: Any = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING.get(type(config), None)
-    return found[0] if isinstance(found, tuple) else found  # of several the one without a teacher's token
+    kind: type[Any] | None = found[0] if isinstance(found, tuple) else found  # the one without a teacher's token
+    return kind
 
 
 def interpolates(network: nn.Module) -> bool:

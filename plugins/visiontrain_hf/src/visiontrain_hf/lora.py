@@ -49,7 +49,7 @@ def targets_of(network: nn.Module, head: str, text: str | None) -> tuple[str, ..
     return tuple(found)
 
 
-def add_lora(network: nn.Module, targets: tuple[str, ...], *, rank: int, alpha: float) -> None:
+def add_lora(network: nn.Module, targets: tuple[str, ...], *, rank: int, alpha: int) -> None:
     """Give layers their additions, which change nothing yet.
 
     Args:
@@ -74,7 +74,7 @@ def train_lora_alone(
         SpecError: a target is no linear layer of the network.
     """
     targets = targets_of(network, head, options.lora_targets)
-    alpha = 2.0 * options.lora_rank if options.lora_alpha is None else options.lora_alpha
+    alpha = 2 * options.lora_rank if options.lora_alpha is None else options.lora_alpha
     add_lora(network, targets, rank=options.lora_rank, alpha=alpha)
     leave_all_but_lora(network, head)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

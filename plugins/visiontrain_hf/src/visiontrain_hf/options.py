@@ -23,7 +23,7 @@ class HfOptions(ClassificationOptions):
 
     activation_checkpointing: bool = False
     lora_rank: int = 0
-    lora_alpha: float | None = None
+    lora_alpha: int | None = None
     lora_targets: str | None = None
 
     def check(self) -> None:

@@ -33,7 +33,7 @@ _OWN = (
         help="Train low-rank additions to weights (LoRA) of this rank, and the classifier; all else stays. 0: no.",
     ),
     Option(
-        name="lora_alpha", type="float", default=_DEFAULT.lora_alpha, minimum=0.001, maximum=10000,
+        name="lora_alpha", type="int", default=_DEFAULT.lora_alpha, minimum=1, maximum=10000,
         help="What LoRA's additions count, divided by the rank; by default twice the rank.",
     ),
     Option(

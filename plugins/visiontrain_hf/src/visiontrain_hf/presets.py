@@ -40,6 +40,15 @@ def type_of(preset: str) -> str:
     return _LAYOUTS[preset][0]
 
 
-def arguments_of(preset: str) -> dict[str, Any]:
-    """What else its configuration is made with."""
-    return dict(_LAYOUTS[preset][1])
+def arguments_of(preset: str, size: int) -> dict[str, Any]:
+    """What else its configuration is made with.
+
+    Args:
+        preset: Its name.
+        size: Of its images in pixels, both sides: the windows of Swin are as large as its last stage has room for.
+    """
+    arguments = dict(_LAYOUTS[preset][1])
+    if "window_size" in arguments:
+        last = size // (arguments["patch_size"] * 2 ** (len(arguments["depths"]) - 1))
+        arguments["window_size"] = max(1, min(arguments["window_size"], last))
+    return arguments

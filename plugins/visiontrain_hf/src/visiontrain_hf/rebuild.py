@@ -40,5 +40,5 @@ def rebuild(metadata: Mapping[str, Any]) -> HfClassifier:
     network: nn.Module = kind(config)
     if metadata["lora"] is not None:
         lora = metadata["lora"]
-        add_lora(network, tuple(lora["targets"]), rank=int(lora["rank"]), alpha=float(lora["alpha"]))
+        add_lora(network, tuple(lora["targets"]), rank=int(lora["rank"]), alpha=int(lora["alpha"]))
     return HfClassifier(network, interpolate=bool(metadata["interpolate"]))
