@@ -167,14 +167,13 @@ class EpochSampler(Sampler[list[SampleKey]]):
 
 
 def _begin_loading(_worker: int, *, niceness: int) -> None:
-    """What a loader process does first.
+    """What a loader process does first: it stands back, and gets ready to outlive a request to stop.
 
-    Where the model computes on the processors, too, it goes first (`niceness` above 0): all its threads wait for one
-    that a loader process holds up.
+    A service manager and a shutdown send SIGTERM to every process: the trainer's to act on, after its checkpoint. A
+    loader process that died of it would make torch raise in the midst of a batch. It ends with the trainer.
 
-    A service manager and a shutdown send SIGTERM to every process: the trainer's to act on, after its checkpoint.
-
-    A loader process that died of it would make torch raise in the midst of a batch. It ends with the trainer.
+    Args:
+        niceness: Above 0 where the model computes on the processors, too: its threads wait for one that is held up.
     """
     os.nice(niceness)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
