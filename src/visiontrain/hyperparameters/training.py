@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
-from typing_extensions import Self
-
 from visiontrain.errors import SpecError
 from visiontrain.hyperparameters.optimizers import OPTIMIZERS
 
@@ -55,7 +53,7 @@ class TrainingOptions:
     checkpoint_minutes: float = 10.0
 
     @classmethod
-    def from_params(cls, options: Mapping[str, Any]) -> Self:
+    def from_params(cls: type[O], options: Mapping[str, Any]) -> O:  # noqa: PYI019 - Python 3.10 has no other
         """The options of a request; what it leaves out has its default, or the one that is usual with the optimizer.
 
         Raises:

@@ -34,8 +34,10 @@ class KnownPlugin(NamedTuple):
 
 KNOWN_PLUGINS = (
     KnownPlugin("timm", "visiontrain-timm", frozenset({Task.classify}), (), "Apache-2.0"),
-    KnownPlugin("yolo", "visiontrain-yolo", OBJECT_TASKS | {Task.classify}, ("yolo*", "rtdetr*"), "AGPL-3.0-or-later"),
-    KnownPlugin("hf", "visiontrain-hf", frozenset({Task.classify}), ("*/*",), "Apache-2.0"),
+    KnownPlugin(
+        "yolo", "visiontrain-yolo", OBJECT_TASKS | {Task.classify}, ("yolo*", "rtdetr-[lrx]*"), "AGPL-3.0-or-later"
+    ),
+    KnownPlugin("hf", "visiontrain-hf", frozenset({Task.classify}), ("*/*", "*-tiny", "*-tiny-scratch"), "Apache-2.0"),
 )
 
 
