@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from visiontrain.errors import SpecError
 from visiontrain.hyperparameters.optimizers import OPTIMIZERS
 from visiontrain.protocol.tasks import Task
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["TrainingOptions", "read_numbers"]
 
@@ -57,7 +54,9 @@ class TrainingOptions:
     checkpoint_minutes: float = 10.0
 
     @classmethod
-    def from_params(cls, options: Mapping[str, Any], task: Task | None = None) -> Self:
+    def from_params(  # noqa: PYI019 - Python 3.10 has no other
+        cls: type[O], options: Mapping[str, Any], task: Task | None = None
+    ) -> O:
         """The options of a request; what it leaves out has its default, or the one that is usual with the optimizer.
 
         Args:
@@ -98,7 +97,7 @@ class TrainingOptions:
                 instruction="Leave one of them out.",
             )
 
-    def for_task(self, task: Task) -> Self:
+    def for_task(self: O, task: Task) -> O:  # noqa: PYI019 - likewise
         """The same for a task: what is left out is as usual with it. A framework with several tasks overrides it.
 
         Args:

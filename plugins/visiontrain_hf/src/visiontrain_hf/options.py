@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from visiontrain.errors import SpecError
 from visiontrain.hyperparameters.classification import ClassificationOptions
 from visiontrain.hyperparameters.detection import DetectionOptions
 from visiontrain.protocol.tasks import Task
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 __all__ = ["OPTIMIZERS", "HfOptions"]
+
+O = TypeVar("O", bound="HfOptions")  # noqa: E741 - an options class
 
 #: Of those that visiontrain knows the ones that torch has.
 OPTIMIZERS = ("adamw", "adam", "nadamw", "rmsprop", "sgd")
@@ -81,7 +80,7 @@ class HfOptions(ClassificationOptions, DetectionOptions):
         elif self.layer_decay < 1:
             raise SpecError("layer_decay", "can't be had with LoRA", instruction="Leave one of them out.")
 
-    def for_task(self, task: Task) -> Self:
+    def for_task(self: O, task: Task) -> O:  # noqa: PYI019 - Python 3.10 has no other
         """The same for a task: what is left out is as usual with it.
 
         Args:
