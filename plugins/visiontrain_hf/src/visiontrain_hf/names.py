@@ -15,6 +15,10 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "beit-tiny": (Task.classify,),
     "dinov2-tiny": (Task.classify,),
     "resnet-tiny": (Task.classify,),
+    "rtdetr-tiny": (Task.detect,),
+    "rtdetrv2-tiny": (Task.detect,),
+    "dfine-tiny": (Task.detect,),
+    "detr-tiny": (Task.detect,),
 }
 
 #: What else a preset may be called: some of their names are those of published, larger models as well.
@@ -38,6 +42,18 @@ PUBLISHED: dict[str, tuple[Task, ...]] = dict.fromkeys(
         "microsoft/resnet-50",
     ),
     (Task.classify,),
+) | dict.fromkeys(
+    (
+        "PekingU/rtdetr_r18vd",
+        "PekingU/rtdetr_r50vd",
+        "PekingU/rtdetr_v2_r18vd",
+        "PekingU/rtdetr_v2_r50vd",
+        "ustc-community/dfine-nano-coco",
+        "ustc-community/dfine-small-coco",
+        "ustc-community/dfine-medium-coco",
+        "hustvl/yolos-tiny",
+    ),
+    (Task.detect,),
 )
 
 
