@@ -128,6 +128,7 @@ def _with_weights(
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError, ImportError) as e:
         raise SpecError("model", f"{name} can't be built: {e}") from e
     if params.weights.source == "scratch":
+        kind.begin(made.network)
         return made
     if params.weights.source == "file":
         weights = read_weights(Path(params.weights.path or ""), kind)

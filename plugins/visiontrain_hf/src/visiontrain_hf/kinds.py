@@ -78,6 +78,7 @@ class Kind:
         read_images: From a ``preprocessor_config.json`` and the usual size to how a model wants its images. Raises
             WeightsError where the file can't be read.
         prepare: Changes a configuration before a network is made of it.
+        begin: Changes a network's random weights before it is trained from scratch.
     """
 
     task: Task
@@ -89,6 +90,7 @@ class Kind:
     default_images: Callable[[int], ImageConfig]
     read_images: Callable[[Path, int], ImageConfig]
     prepare: Callable[[Any], None] = lambda _config: None
+    begin: Callable[[nn.Module], None] = lambda _network: None
 
 
 def class_modules(kind: type[Any], config: Any) -> tuple[str, ...]:
