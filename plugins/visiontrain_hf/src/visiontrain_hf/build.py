@@ -45,6 +45,7 @@ def build_model(params: TrainParams, options: HfOptions, classes: tuple[str, ...
     model, images, recipe = (
         _anew(kind, params, options, classes, log) if found is None else _again(kind, found[1], options)
     )
+    model.begun_trained = params.weights.source != "scratch"
     if options.activation_checkpointing:
         _checkpoint_activations(model.network, params.model)
     return Built(model, images, recipe)
@@ -72,6 +73,7 @@ def _anew(
             "model", f"{name} is a {config.model_type}, with which transformers can't {kind.doing}",
             instruction="Give another model.",
         )  # fmt: skip
+    kind.prepare(config)
     config.id2label = dict(enumerate(classes))
     config.label2id = {label: number for number, label in enumerate(classes)}
     config.num_labels = len(classes)
@@ -150,6 +152,7 @@ def _with_weights(
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError, ImportError) as e:
         raise SpecError("model", f"{name} can't be built: {e}") from e
     if params.weights.source == "scratch":
+        kind.begin(made.network)
         return made
     if params.weights.source == "file":
         weights = read_weights(Path(params.weights.path or ""), kind, custom_code)
