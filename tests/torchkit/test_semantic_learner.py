@@ -31,20 +31,19 @@ def batch():
     return SemanticBatch(pixels, torch.tensor([[8, 8]] * 4), sources, labels, 255, labels.flatten())
 
 
-def usual(one, batch, weight=None, smoothing=0.0):
+def usual(one, batch, weight=None):
     """What SegFormer of transformers does."""
     maps = one.model(Normalize(CONFIG, CPU)(batch.pixels))
     pixels = functional.interpolate(maps, size=(8, 8), mode="bilinear", align_corners=False)
     weights = None if weight is None else torch.tensor(weight)
-    return functional.cross_entropy(pixels, batch.labels.long(), weights, ignore_index=255, label_smoothing=smoothing)
+    return functional.cross_entropy(pixels, batch.labels.long(), weights, ignore_index=255)
 
 
 @pytest.mark.parametrize("weights", [None, (1.0, 5.0, 0.5)])
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_the_loss_is_the_usual_one(batch, weights, smoothing):
-    one = learner(weights=weights, label_smoothing=smoothing)
+def test_the_loss_is_the_usual_one(batch, weights):
+    one = learner(weights=weights)
     (loss,) = one.losses(batch, [slice(0, 4)])
-    assert loss.item() == pytest.approx(usual(one, batch, weights, smoothing).item(), rel=1e-5)
+    assert loss.item() == pytest.approx(usual(one, batch, weights).item(), rel=1e-5)
 
 
 def test_parts_add_up_to_the_loss_and_its_gradient(batch):
@@ -100,7 +99,7 @@ def test_other_heads_help_to_learn_and_don_t_say(batch):
 
 
 def test_validation_counts_pixels_whatever_the_batches(batch):
-    one = learner(weights=(1.0, 5.0, 0.5), label_smoothing=0.2)
+    one = learner(weights=(1.0, 5.0, 0.5))
     found = []
     for parts in ([slice(0, 4)], [slice(0, 1), slice(1, 4)]):
         evaluation = one.evaluation()

@@ -29,7 +29,6 @@ class SemanticLearner:
         classes: Class names by class index.
         normalize: Pixels to the model's input.
         device: The model's.
-        label_smoothing: Share of each pixel's training label that is spread over all classes.
         weights: What a pixel counts in the training loss, by class index. None: all the same.
         heads: Gives all maps that training learns from; None: the model's alone.
     """
@@ -41,12 +40,11 @@ class SemanticLearner:
         normalize: Normalize,
         device: torch.device,
         *,
-        label_smoothing: float = 0.0,
         weights: Sequence[float] | None = None,
         heads: PixelClassifier | None = None,
     ) -> None:
         self.model, self._classes, self._normalize, self._device = model, classes, normalize, device
-        self._smoothing, self._heads = label_smoothing, heads
+        self._heads = heads
         self._weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
 
     def losses(self, batch: SemanticBatch, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
@@ -68,9 +66,8 @@ class SemanticLearner:
 
     def _sum(self, maps: torch.Tensor, labels: torch.Tensor, ignored: int) -> torch.Tensor:
         return functional.cross_entropy(
-            _enlarged(maps, labels), labels, self._weight, ignore_index=ignored, reduction="sum",
-            label_smoothing=self._smoothing,
-        )  # fmt: skip
+            _enlarged(maps, labels), labels, self._weight, ignore_index=ignored, reduction="sum"
+        )
 
     def score(self, batch: SemanticBatch) -> ScoredImages:
         """Maps of class scores, and the loss with the labels as they are: all pixels and classes count the same."""
