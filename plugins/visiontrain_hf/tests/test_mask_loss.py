@@ -5,8 +5,8 @@ import torch
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, SwinConfig
 
 from visiontrain.torchkit.randomness import capture_rng
+from visiontrain_hf.mask2former import HfMask2Former
 from visiontrain_hf.mask_loss import MaskLoss, MaskTargets, total
-from visiontrain_hf.mask_queries import HfMaskQueries
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def model():
         train_num_points=64, num_labels=3,
     )  # fmt: skip
     torch.manual_seed(0)
-    return HfMaskQueries(Mask2FormerForUniversalSegmentation(config)).eval()
+    return HfMask2Former(Mask2FormerForUniversalSegmentation(config)).eval()
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from visiontrain.torchkit.object_found import FoundObjects
 
-__all__ = ["HfMaskQueries", "Queries", "found_objects"]
+__all__ = ["Queries", "best_pairs", "found_objects", "mask_sureness"]
 
 #: Objects of an image at the most, as the authors have it; with more queries than that, as many as there are queries.
 _OBJECTS = 100
@@ -42,27 +40,8 @@ class Queries:
         return Queries(self.classes.float(), self.masks.float())
 
 
-class HfMaskQueries(nn.Module):
-    """Gives what each layer of the decoder says, the last one's word last.
-
-    Args:
-        network: transformers' ``Mask2FormerForUniversalSegmentation``.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> tuple[Queries, ...]:
-        """Normalised images, (batch, 3, height, width), to the queries of each layer."""
-        # Without the hidden states the layers' queries are not there where `use_auxiliary_loss` is off.
-        out: Any = self.network(pixel_values=images, output_hidden_states=True, output_auxiliary_logits=True)
-        layers = [Queries(each["class_queries_logits"], each["masks_queries_logits"]) for each in out.auxiliary_logits]
-        return (*layers, Queries(out.class_queries_logits, out.masks_queries_logits))
-
-
 def found_objects(
-    queries: Queries, extents: Sequence[tuple[int, int]], canvas: tuple[int, int]
+    queries: Queries, extents: Sequence[Sequence[int]], canvas: tuple[int, int]
 ) -> Iterator[FoundObjects]:
     """The objects of each image, one image after the other, as the authors' code has it (arXiv:2112.01527).
 
@@ -74,22 +53,39 @@ def found_objects(
         extents: Height and width of each image on the canvas, in pixels.
         canvas: Height and width in pixels.
     """
+    scores, labels, rows = best_pairs(queries)
     for number, (height, width) in enumerate(extents):
         grids = queries.masks[number].float()
-        shares = queries.classes[number].float().softmax(-1)[:, :-1]
-        count, classes = shares.shape
-        chosen, places = shares.flatten().topk(min(max(_OBJECTS, count), shares.numel()))
-        rows = places // classes
         sure = _sureness(grids, canvas, (height, width))
-        yield FoundObjects(chosen * sure[rows], places % classes, masks=grids[rows])
+        yield FoundObjects(scores[number] * sure[rows[number]], labels[number], masks=grids[rows[number]])
+
+
+def best_pairs(queries: Queries) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The pairs of query and class with the highest probability, the best first.
+
+    Returns:
+        Probabilities, class indices and numbers of queries, (batch, pairs).
+    """
+    shares = queries.classes.float().softmax(-1)[..., :-1]
+    _, count, classes = shares.shape
+    found, places = shares.flatten(1).topk(min(max(_OBJECTS, count), count * classes), dim=1)
+    return found, places % classes, torch.div(places, classes, rounding_mode="floor")
+
+
+def mask_sureness(scores: torch.Tensor) -> torch.Tensor:
+    """The mean probability of what is in a mask; 0 where nothing is.
+
+    Args:
+        scores: Before sigmoid, (..., pixels).
+    """
+    inside = scores > 0
+    return (scores.sigmoid() * inside).sum(-1) / inside.sum(-1).clamp(min=1)
 
 
 def _sureness(grids: torch.Tensor, canvas: tuple[int, int], extent: tuple[int, int]) -> torch.Tensor:
-    """Of each mask the mean probability of its pixels; 0 where it has none."""
+    """`mask_sureness` of each mask on the canvas."""
     found = []
     for part in grids.split(max(1, _AT_ONCE // (canvas[0] * canvas[1]))):
         large = functional.interpolate(part[None], size=canvas, mode="bilinear", align_corners=False)[0]
-        scores = large[:, : extent[0], : extent[1]].flatten(1)
-        inside = scores > 0
-        found.append((scores.sigmoid() * inside).sum(1) / inside.sum(1).clamp(min=1))
+        found.append(mask_sureness(large[:, : extent[0], : extent[1]].flatten(1)))
     return torch.cat(found)

@@ -15,6 +15,7 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "beit-tiny": (Task.classify,),
     "dinov2-tiny": (Task.classify,),
     "resnet-tiny": (Task.classify,),
+    "mask2former-tiny": (Task.segment,),
 }
 
 #: What else a preset may be called: some of their names are those of published, larger models as well.

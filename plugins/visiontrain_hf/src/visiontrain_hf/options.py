@@ -28,15 +28,17 @@ _HEEDED_BY: dict[str, tuple[Task, ...]] = {
     "class_weights": (Task.classify,),
     "layer_decay": (Task.classify,),
     "compile": (Task.classify,),  # a graph for each number of objects would be needed
-    "resize": (Task.detect,),
-    "backbone_rate": (Task.detect,),
+    "resize": (Task.detect, Task.segment),
+    "backbone_rate": (Task.detect, Task.segment),
 }
 
 #: What an option that was left out is for a task, where that is not its default. Gradients are clipped and weights
-#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE.
+#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE; as in Mask2Former
+#: (arXiv:2112.01527).
 _USUAL: dict[Task, dict[str, Any]] = {
     Task.classify: {"clip_grad": 0.0},
     Task.detect: {"clip_grad": 0.1, "weight_decay": 1e-4},
+    Task.segment: {"clip_grad": 0.01, "weight_decay": 0.05},
 }
 
 

@@ -59,9 +59,10 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 
 MANIFEST = Manifest(
     name="hf",
-    summary="Hugging Face transformers: ViT, Swin, ConvNeXt, DINOv2... classify; RT-DETR, D-FINE and DETR detect",
+    summary="Hugging Face transformers: ViT, Swin, ConvNeXt, DINOv2... classify; RT-DETR, D-FINE and DETR detect; "
+    "Mask2Former segments",
     licence="Apache-2.0",
-    tasks=(Task.classify, Task.detect),
+    tasks=(Task.classify, Task.detect, Task.segment),
     multi_label=True,
     auto_batch_size=True,
     aliases=("transformers", "huggingface"),

@@ -8,11 +8,16 @@ from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
 from visiontrain.torchkit.vision_task import VisionTask
 from visiontrain_hf.classifier import CLASSIFIERS
+from visiontrain_hf.instances import InstanceSegmentation
 from visiontrain_hf.kinds import Kind
+from visiontrain_hf.mask2former import INSTANCES
 from visiontrain_hf.options import HfOptions
 
 __all__ = ["KINDS", "TASKS"]
 
-KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS,)}
+KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS, INSTANCES)}
 
-TASKS: dict[Task, VisionTask[HfOptions, Any]] = {Task.classify: Classification()}
+TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
+    Task.classify: Classification(),
+    Task.segment: InstanceSegmentation(),
+}
