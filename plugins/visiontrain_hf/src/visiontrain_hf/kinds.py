@@ -21,6 +21,9 @@ __all__ = ["HfModel", "Kind", "class_modules"]
 class HfModel(nn.Module, ABC):
     """A network of transformers as torchkit wants it. Its parameters' names are the network's with ``network.`` before.
 
+    Attributes:
+        begun_trained: Whether training begins with trained weights.
+
     Args:
         network: Of transformers.
         heads: Names of the network's modules whose weights are for its classes, and are begun anew for others.
@@ -31,6 +34,7 @@ class HfModel(nn.Module, ABC):
         super().__init__()
         self.network = network
         self.heads, self._backbone = heads, backbone
+        self.begun_trained = False
 
     @abstractmethod
     def try_out(self, images: torch.Tensor) -> None:
@@ -43,6 +47,11 @@ class HfModel(nn.Module, ABC):
             SpecError: it is not what the task needs.
             RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError: the images have no fitting size.
         """
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether a part of the network is told apart as its backbone."""
+        return self._backbone is not None
 
     def in_heads(self, name: str) -> bool:
         """Whether a parameter of the network is for its classes."""
@@ -68,6 +77,7 @@ class Kind:
         default_images: From a size in pixels to how a model is shown images that nothing says that of.
         read_images: From a ``preprocessor_config.json`` and the usual size to how a model wants its images. Raises
             WeightsError where the file can't be read.
+        prepare: Changes a configuration before a network is made of it.
     """
 
     task: Task
@@ -78,6 +88,7 @@ class Kind:
     image_size: Callable[[Any], int]
     default_images: Callable[[int], ImageConfig]
     read_images: Callable[[Path, int], ImageConfig]
+    prepare: Callable[[Any], None] = lambda _config: None
 
 
 def class_modules(kind: type[Any], config: Any) -> tuple[str, ...]:

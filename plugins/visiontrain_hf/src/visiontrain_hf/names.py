@@ -15,6 +15,10 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "beit-tiny": (Task.classify,),
     "dinov2-tiny": (Task.classify,),
     "resnet-tiny": (Task.classify,),
+    "rtdetr-tiny": (Task.detect,),
+    "rtdetrv2-tiny": (Task.detect,),
+    "dfine-tiny": (Task.detect,),
+    "detr-tiny": (Task.detect,),
     "mask2former-tiny": (Task.segment,),
 }
 
@@ -39,6 +43,18 @@ PUBLISHED: dict[str, tuple[Task, ...]] = dict.fromkeys(
         "microsoft/resnet-50",
     ),
     (Task.classify,),
+) | dict.fromkeys(
+    (
+        "PekingU/rtdetr_r18vd",
+        "PekingU/rtdetr_r50vd",
+        "PekingU/rtdetr_v2_r18vd",
+        "PekingU/rtdetr_v2_r50vd",
+        "ustc-community/dfine-nano-coco",
+        "ustc-community/dfine-small-coco",
+        "ustc-community/dfine-medium-coco",
+        "hustvl/yolos-tiny",
+    ),
+    (Task.detect,),
 )
 
 

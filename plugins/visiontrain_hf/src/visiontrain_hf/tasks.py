@@ -8,6 +8,8 @@ from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
 from visiontrain.torchkit.vision_task import VisionTask
 from visiontrain_hf.classifier import CLASSIFIERS
+from visiontrain_hf.detection import Detection
+from visiontrain_hf.detector import DETECTORS
 from visiontrain_hf.instances import InstanceSegmentation
 from visiontrain_hf.kinds import Kind
 from visiontrain_hf.mask2former import INSTANCES
@@ -15,9 +17,10 @@ from visiontrain_hf.options import HfOptions
 
 __all__ = ["KINDS", "TASKS"]
 
-KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS, INSTANCES)}
+KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS, DETECTORS, INSTANCES)}
 
 TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
     Task.classify: Classification(),
+    Task.detect: Detection(),
     Task.segment: InstanceSegmentation(),
 }

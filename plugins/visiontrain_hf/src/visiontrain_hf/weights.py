@@ -131,7 +131,7 @@ def load_into(
         state = {name: value for name, value in state.items() if not _within(name, heads)}
     with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
         config.save_pretrained(folder)
-        save_file({name: value.contiguous() for name, value in state.items()}, Path(folder) / "model.safetensors")
+        save_file({name: _alone(value) for name, value in state.items()}, Path(folder) / "model.safetensors")
         return load_folder(found, config, folder, heads=heads, log=log, said=str(weights.path))
 
 
@@ -182,6 +182,11 @@ def _refusal(said: str) -> str:
     if named is None:
         return "can't be read: it is no file of tensors and plain values"
     return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
+
+
+def _alone(value: torch.Tensor) -> torch.Tensor:
+    """In memory of its own: modules may share a weight, and a safetensors file refuses that."""
+    return value.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _within(name: str, modules: tuple[str, ...]) -> bool:
