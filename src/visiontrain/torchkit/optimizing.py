@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from visiontrain.errors import SpecError
-from visiontrain.hyperparameters.optimizers import OPTIMIZERS
+from visiontrain.hyperparameters.optimizers import OPTIMIZERS, Start
 from visiontrain.hyperparameters.training import TrainingOptions
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.torchkit.schedule import Schedule, Shape
@@ -36,18 +36,32 @@ _SHAPES: dict[str, Shape] = {
 
 
 def choose_learning_rate(
-    params: TrainParams, options: TrainingOptions, model: nn.Module, log: Callable[[str], None]
+    params: TrainParams,
+    options: TrainingOptions,
+    model: nn.Module,
+    log: Callable[[str], None],
+    *,
+    start: Start | None = None,
 ) -> float:
-    """The highest learning rate: the one asked for, or the default, which is said."""
+    """The highest learning rate: the one asked for, or the default, which is said.
+
+    Args:
+        params: The request.
+        options: Its options.
+        model: What is trained.
+        log: Takes a sentence for the person.
+        start: What is usual with the task; None: what is usual with the optimizer.
+    """
     if params.learning_rate is not None:
         return params.learning_rate
     usual = OPTIMIZERS[options.optimizer]
+    start = usual.start if start is None else start
     if params.weights.source != "scratch":
-        base, what = usual.start.fine_tuning, "trained weights"
+        base, what = start.fine_tuning, "trained weights"
     elif any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # noqa: SLF001
-        base, what = usual.start.scratch_batch_norm, "random weights and batch norm"
+        base, what = start.scratch_batch_norm, "random weights and batch norm"
     else:
-        base, what = usual.start.scratch, "random weights without batch norm"
+        base, what = start.scratch, "random weights without batch norm"
     rate = base * usual.scale(params.batch_size * options.accumulate)
     times = f" x {options.accumulate}" if options.accumulate > 1 else ""
     log(f"Learning rate {rate:.2g}: {options.optimizer}'s default for {what} at batch size {params.batch_size}{times}.")

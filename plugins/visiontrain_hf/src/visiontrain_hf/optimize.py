@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
 from visiontrain.torchkit.optimizing import optimizer_arguments, parameter_groups
-from visiontrain_hf.classifier import head_of
+from visiontrain_hf.kinds import HfModel
 from visiontrain_hf.layers import layers_of
 from visiontrain_hf.options import HfOptions
 
@@ -32,12 +31,11 @@ _WITHOUT_DECAY = (
 )
 
 
-def build_optimizer(model: nn.Module, learning_rate: float, options: HfOptions) -> torch.optim.Optimizer:
+def build_optimizer(model: HfModel, learning_rate: float, options: HfOptions) -> torch.optim.Optimizer:
     """An optimizer over the parameters that are not frozen."""
-    network: Any = model.network
     layers = {}
     if options.layer_decay < 1:
-        layers = {f"network.{name}": number for name, number in layers_of(network, head_of(network)).items()}
+        layers = {f"network.{name}": number for name, number in layers_of(model.network, model.heads).items()}
     groups = parameter_groups(model, options, layers=layers, without_decay=_WITHOUT_DECAY)
     arguments = optimizer_arguments(options)
     if options.optimizer == "nadamw":

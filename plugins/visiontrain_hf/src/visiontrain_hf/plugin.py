@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from visiontrain.hyperparameters.classification import CLASSIFICATION_METRICS
+from visiontrain.hyperparameters.detection import DETECTION_METRICS
 from visiontrain.plugin.hookspecs import hookimpl
 from visiontrain.plugin.hyperparameters import (
     classification_options,
     computing_options,
+    data_options,
+    detection_options,
     freezing_option,
     image_options,
     learning_options,
@@ -55,9 +59,9 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 
 MANIFEST = Manifest(
     name="hf",
-    summary="Image classifiers of Hugging Face transformers: ViT, DeiT, Swin, ConvNeXt, BEiT, DINOv2, ResNet...",
+    summary="Hugging Face transformers: ViT, Swin, ConvNeXt, DINOv2... classify; RT-DETR, D-FINE and DETR detect",
     licence="Apache-2.0",
-    tasks=(Task.classify,),
+    tasks=(Task.classify, Task.detect),
     multi_label=True,
     auto_batch_size=True,
     aliases=("transformers", "huggingface"),
@@ -65,7 +69,13 @@ MANIFEST = Manifest(
     export_formats=("onnx", "torchscript"),
     options=(
         *learning_options(_DEFAULT, optimizers=OPTIMIZERS),
+        *data_options(
+            _DEFAULT,
+            metrics=tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *DETECTION_METRICS))),
+            usual_metric="By default the task's: accuracy (map where images have several labels), map50_95.",
+        ),
         *classification_options(_DEFAULT),
+        *detection_options(_DEFAULT),
         *freezing_option(_DEFAULT),
         *_OWN,
         *image_options(_DEFAULT),

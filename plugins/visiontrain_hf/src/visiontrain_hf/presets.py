@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["IMAGE_SIZE", "arguments_of", "type_of"]
+from transformers import AutoConfig
+
+__all__ = ["config_of"]
 
 #: In pixels, both sides; another one may be asked for.
-IMAGE_SIZE = 96
+_IMAGE_SIZE = 96
+
+#: Of presets that have another one.
+_IMAGE_SIZES: dict[str, int] = {}
 
 _TRANSFORMER = {
     "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 384, "patch_size": 8,
@@ -35,20 +40,20 @@ _LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def type_of(preset: str) -> str:
-    """transformers' ``model_type``."""
-    return _LAYOUTS[preset][0]
-
-
-def arguments_of(preset: str, size: int) -> dict[str, Any]:
-    """What else its configuration is made with.
+def config_of(preset: str, image_size: int | None) -> tuple[Any, int]:
+    """A preset's configuration of transformers, and the size of its images.
 
     Args:
         preset: Its name.
-        size: Of its images in pixels, both sides: the windows of Swin are as large as its last stage has room for.
+        image_size: In pixels, both sides; None for the preset's own.
     """
-    arguments = dict(_LAYOUTS[preset][1])
-    if "window_size" in arguments:
+    kind, given = _LAYOUTS[preset]
+    size = image_size or _IMAGE_SIZES.get(preset, _IMAGE_SIZE)
+    arguments = dict(given)
+    if "window_size" in arguments:  # the windows of Swin are as large as its last stage has room for
         last = size // (arguments["patch_size"] * 2 ** (len(arguments["depths"]) - 1))
         arguments["window_size"] = max(1, min(arguments["window_size"], last))
-    return arguments
+    config = AutoConfig.for_model(kind, **arguments)
+    if hasattr(config, "image_size"):
+        config.image_size = size
+    return config, size

@@ -1,4 +1,4 @@
-"""Files with weights into a network: every weight but the classifier's must be there and fit, or it is an error.
+"""Files with weights into a network: every weight but its classes' must be there and fit, or it is an error.
 
 transformers brings the names in files to those of its present version while it loads (its own Trainer does not, and
 loses most of a ViT). So files are loaded by it and by nothing else, and what it says of missing weights is heard.
@@ -24,6 +24,7 @@ from visiontrain.errors import WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
 from visiontrain.torchkit.loading import validated_weights
 from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain_hf.kinds import Kind
 from visiontrain_hf.lora import merge_lora
 from visiontrain_hf.rebuild import rebuild
 
@@ -56,8 +57,12 @@ class FileWeights:
     images: ImageConfig | None = None
 
 
-def read_weights(path: Path) -> FileWeights:
+def read_weights(path: Path, kind: Kind) -> FileWeights:
     """Read a file without running code that may be in it.
+
+    Args:
+        path: The file.
+        kind: What the model is for.
 
     Raises:
         WeightsError: it can't be read, or holds no weights by name.
@@ -71,7 +76,7 @@ def read_weights(path: Path) -> FileWeights:
             warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
-            return _ours(path)
+            return _ours(path, kind)
     except pickle.UnpicklingError as e:
         raise WeightsError(f"{path} {_refusal(str(e))}", instruction=_KINDS) from e
     except (SafetensorError, ValueError) as e:
@@ -83,13 +88,15 @@ def read_weights(path: Path) -> FileWeights:
     return FileWeights(path, {str(name): value for name, value in content.items()})
 
 
-def _ours(path: Path) -> FileWeights:
+def _ours(path: Path, kind: Kind) -> FileWeights:
     payload = read_checkpoint(path)
     said, weights = payload["metadata"], validated_weights(payload)
     if said["framework"] != "hf":
         raise ValueError(f"it is a checkpoint of {said['framework']}")
+    if said["task"] != kind.task:
+        raise ValueError(f"it is a checkpoint for the task {said['task']}, not {kind.task}")
     if said["lora"] is not None:
-        model = rebuild(said)
+        model = rebuild(kind, said)
         model.load_state_dict(weights, strict=True)
         merge_lora(model.network)
         weights = model.state_dict()
@@ -98,21 +105,21 @@ def _ours(path: Path) -> FileWeights:
 
 
 def load_into(
-    kind: type[Any],
+    found: type[Any],
     config: Any,
     weights: FileWeights,
     *,
-    head: str,
+    heads: tuple[str, ...],
     classes: tuple[str, ...],
     log: Callable[[str], None],
 ) -> nn.Module:
-    """A network with a file's weights; the classifier is begun anew where the file's classes are others.
+    """A network with a file's weights; its classes' are begun anew where the file's classes are others.
 
     Args:
-        kind: transformers' class.
+        found: transformers' class.
         config: Its configuration, for the data's classes.
         weights: From `read_weights`.
-        head: Name of the module that makes class scores.
+        heads: Names of the modules whose weights are for the classes.
         classes: Class names by class index.
         log: Takes a sentence for the person.
 
@@ -121,15 +128,15 @@ def load_into(
     """
     state = dict(weights.state)
     if weights.classes is not None and weights.classes != classes:
-        state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+        state = {name: value for name, value in state.items() if not _within(name, heads)}
     with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
         config.save_pretrained(folder)
         save_file({name: value.contiguous() for name, value in state.items()}, Path(folder) / "model.safetensors")
-        return load_folder(kind, config, folder, head=head, log=log, said=str(weights.path))
+        return load_folder(found, config, folder, heads=heads, log=log, said=str(weights.path))
 
 
 def load_folder(
-    kind: type[Any], config: Any, place: str, *, head: str, log: Callable[[str], None], said: str
+    kind: type[Any], config: Any, place: str, *, heads: tuple[str, ...], log: Callable[[str], None], said: str
 ) -> nn.Module:
     """A network with the weights of a folder, or of the hub's cache.
 
@@ -137,12 +144,12 @@ def load_folder(
         kind: transformers' class.
         config: Its configuration, for the data's classes.
         place: A folder, or a name on the hub.
-        head: Name of the module that makes class scores.
+        heads: Names of the modules whose weights are for the classes.
         log: Takes a sentence for the person.
         said: What the person calls the place.
 
     Raises:
-        WeightsError: a weight but the classifier's is missing or does not fit.
+        WeightsError: a weight but the classes' is missing or does not fit.
         OSError: there are no weights in that place.
     """
     network, info = kind.from_pretrained(
@@ -151,10 +158,8 @@ def load_folder(
     )  # fmt: skip
     missing = sorted(info["missing_keys"])
     misshapen = {name: (list(found), list(wanted)) for name, found, wanted in info["mismatched_keys"]}
-    wrong = [name for name in missing if not name.startswith(f"{head}.")]
-    wrong += [
-        f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not name.startswith(f"{head}.")
-    ]
+    wrong = [name for name in missing if not _within(name, heads)]
+    wrong += [f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not _within(name, heads)]
     if wrong or info["error_msgs"]:
         raise WeightsError(
             f"{said} does not fit {kind.__name__}: missing or of another shape are "
@@ -177,6 +182,10 @@ def _refusal(said: str) -> str:
     if named is None:
         return "can't be read: it is no file of tensors and plain values"
     return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
+
+
+def _within(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name.startswith(f"{module}.") for module in modules)
 
 
 def _list(names: list[str]) -> str:
