@@ -35,7 +35,7 @@ def build_optimizer(model: HfModel, learning_rate: float, options: HfOptions) ->
     """An optimizer over the parameters that are not frozen."""
     layers = {}
     if options.layer_decay < 1:
-        layers = {f"network.{name}": number for name, number in layers_of(model.network, model.heads).items()}
+        layers = {f"network.{name}": number for name, number in layers_of(model.network, model.above).items()}
     groups = parameter_groups(model, options, layers=layers, without_decay=_WITHOUT_DECAY)
     arguments = optimizer_arguments(options)
     if options.optimizer == "nadamw":

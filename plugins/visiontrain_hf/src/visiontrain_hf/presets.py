@@ -12,7 +12,7 @@ __all__ = ["config_of"]
 _IMAGE_SIZE = 96
 
 #: Of presets that have another one.
-_IMAGE_SIZES: dict[str, int] = {}
+_IMAGE_SIZES: dict[str, int] = {"segformer-tiny": 128, "upernet-tiny": 128}
 
 _TRANSFORMER = {
     "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 384, "patch_size": 8,
@@ -37,7 +37,24 @@ _LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
         "resnet",
         {"embedding_size": 32, "hidden_sizes": [32, 64, 128, 192], "depths": [1, 1, 1, 1], "layer_type": "basic"},
     ),
-}
+    "segformer-tiny": (
+        "segformer",
+        {
+            "depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "num_attention_heads": [1, 2, 4, 8],
+            "decoder_hidden_size": 64, "drop_path_rate": 0.0,
+        },
+    ),
+    "upernet-tiny": (
+        "upernet",
+        {
+            "backbone_config": {
+                "model_type": "convnext", "hidden_sizes": [24, 48, 96, 128], "depths": [1, 1, 2, 1],
+                "out_features": ["stage1", "stage2", "stage3", "stage4"],
+            },
+            "hidden_size": 48, "auxiliary_in_channels": 96, "auxiliary_channels": 32,
+        },
+    ),
+}  # fmt: skip
 
 
 def config_of(preset: str, image_size: int | None) -> tuple[Any, int]:

@@ -6,13 +6,18 @@ from typing import Any
 
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
+from visiontrain.torchkit.semantic.task import SemanticSegmentation
 from visiontrain.torchkit.vision_task import VisionTask
 from visiontrain_hf.classifier import CLASSIFIERS
 from visiontrain_hf.kinds import Kind
 from visiontrain_hf.options import HfOptions
+from visiontrain_hf.segmenter import SEGMENTERS
 
 __all__ = ["KINDS", "TASKS"]
 
-KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS,)}
+KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS, SEGMENTERS)}
 
-TASKS: dict[Task, VisionTask[HfOptions, Any]] = {Task.classify: Classification()}
+TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
+    Task.classify: Classification(),
+    Task.semantic: SemanticSegmentation(),
+}
