@@ -162,9 +162,9 @@ def test_a_classifier_s_run_is_no_beginning(harness, index, tmp_path):
 
 @pytest.mark.parametrize("model", ["segformer-tiny", "upernet-tiny-scratch"])
 def test_every_preset_learns_is_evaluated_predicts_and_is_exported(harness, model):
-    result, told = harness.train(model=model, epochs=4, learning_rate=3e-3, options={"augmentation": "standard"})
+    result, told = harness.train(model=model, epochs=4, learning_rate=3e-3)
     assert told.rows[-1]["train_loss"] < told.rows[0]["train_loss"]
-    assert result.metrics["miou"] > 0.6
+    assert result.metrics["miou"] > 0.5
     assert {"iou/background", "iou/red", "iou/green", "pixel_accuracy", "mean_accuracy"} <= set(result.metrics)
     found, context = harness.evaluate()
     assert found.metrics["miou"] == result.metrics["miou"]
