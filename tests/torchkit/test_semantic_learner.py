@@ -84,16 +84,24 @@ def test_what_is_no_number_is_shown(batch):
     assert math.isnan(evaluation.compute()["val_loss"])
 
 
+class WithAnother(nn.Module):
+    """As UPerNet is: a second head that only helps to learn."""
+
+    def __init__(self, own, other):
+        super().__init__()
+        self.own, self.other = own, other
+
+    def forward(self, images):
+        return self.own(images)
+
+    def training_maps(self, images):
+        return [(self.own(images), 1.0), (self.other(images), 0.4)]
+
+
 def test_other_heads_help_to_learn_and_don_t_say(batch):
-    one = learner()
-    other = nn.Conv2d(3, 3, 2, stride=2)
-
-    def heads(images):
-        return [(one.model(images), 1.0), (other(images), 0.4)]
-
-    both = SemanticLearner(one.model, CLASSES, Normalize(CONFIG, CPU), CPU, heads=heads)
-    single = SemanticLearner(other, CLASSES, Normalize(CONFIG, CPU), CPU)
-    (loss,), (first,), (second,) = (each.losses(batch, [slice(0, 4)]) for each in (both, one, single))
+    one, other = learner(), learner(nn.Conv2d(3, 3, 2, stride=2))
+    both = learner(WithAnother(one.model, other.model))
+    (loss,), (first,), (second,) = (each.losses(batch, [slice(0, 4)]) for each in (both, one, other))
     assert loss.item() == pytest.approx(first.item() + 0.4 * second.item(), rel=1e-5)
     assert torch.equal(both.score(batch).maps, one.score(batch).maps)
 

@@ -45,8 +45,9 @@ def matched_rows(
 ) -> tuple[Outputs, Outputs]:
     """Of two outputs with a row an object, the best first, rows with a partner each.
 
-    A partner is of the same class and about the same score, with the nearest box, and mask where there are some. Rows with about the score of the last
-    one may have been left out for another; they and those with a score below 0.001 are left out, but for the 10 best.
+    A partner is of the same class and about the same score, with the nearest box, and the nearest mask where there are
+    masks. Rows with about the score of the last one may have been left out for another; they and those with a score
+    below 0.001 are left out, but for the 10 best.
 
     Args:
         one: ``boxes``, ``scores``, (rows), ``labels``, (rows), and others; ``masks`` as `mask_distances` takes them.

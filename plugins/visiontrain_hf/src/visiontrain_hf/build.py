@@ -53,7 +53,7 @@ def _again(kind: Kind, payload: Mapping[str, Any]) -> tuple[HfModel, ImageConfig
     metadata = payload["metadata"]
     model = rebuild(kind, metadata)
     if metadata["lora"] is not None:
-        leave_all_but_lora(model.network, model.heads)
+        leave_all_but_lora(model.network, model.above)
     images = ImageConfig.from_plain(metadata["image"])
     _try(model, str(metadata["model"]), images)
     return model, images, {name: metadata[name] for name in ("config", "own", "lora")}
@@ -86,7 +86,7 @@ def _anew(
                 "would keep random weights as they are",
                 instruction="Begin with trained ones: --pretrained, or --weights PATH.",
             )
-        recipe["lora"] = train_lora_alone(model.network, model.heads, options, log)
+        recipe["lora"] = train_lora_alone(model.network, model.above, options, log)
     return model, images, recipe
 
 
@@ -131,10 +131,11 @@ def _with_weights(
         return made
     if params.weights.source == "file":
         weights = read_weights(Path(params.weights.path or ""), kind)
-        return kind.wrap(load_into(found, config, weights, heads=made.heads, classes=classes, log=log), config, own)
+        filled = load_into(found, config, weights, like=made, classes=classes, log=log)
+        return kind.wrap(filled, config, own)
     with network():
         try:
-            return kind.wrap(load_folder(found, config, name, heads=made.heads, log=log, said=name), config, own)
+            return kind.wrap(load_folder(found, config, name, like=made, log=log, said=name), config, own)
         except OSError as e:
             raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
 

@@ -13,7 +13,12 @@ __all__ = ["config_of"]
 _IMAGE_SIZE = 96
 
 #: Of presets that have another one.
-_IMAGE_SIZES = dict.fromkeys(("rtdetr-tiny", "rtdetrv2-tiny", "dfine-tiny", "detr-tiny", "mask2former-tiny"), 128)
+_IMAGE_SIZES = dict.fromkeys(
+    (
+        "rtdetr-tiny", "rtdetrv2-tiny", "dfine-tiny", "detr-tiny", "mask2former-tiny", "segformer-tiny", "upernet-tiny",
+    ),
+    128,
+)  # fmt: skip
 
 _TRANSFORMER = {
     "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 384, "patch_size": 8,
@@ -89,6 +94,23 @@ _LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
             "feature_size": 64, "mask_feature_size": 64, "hidden_dim": 64, "num_queries": 20,
             "encoder_layers": 1, "decoder_layers": 4, "num_attention_heads": 4,
             "encoder_feedforward_dim": 128, "dim_feedforward": 256, "train_num_points": 1024,
+        },
+    ),
+    "segformer-tiny": (
+        "segformer",
+        {
+            "depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "num_attention_heads": [1, 2, 4, 8],
+            "decoder_hidden_size": 64, "drop_path_rate": 0.0,
+        },
+    ),
+    "upernet-tiny": (
+        "upernet",
+        {
+            "backbone_config": {
+                "model_type": "convnext", "hidden_sizes": [24, 48, 96, 128], "depths": [1, 1, 2, 1],
+                "out_features": ["stage1", "stage2", "stage3", "stage4"],
+            },
+            "hidden_size": 48, "auxiliary_in_channels": 96, "auxiliary_channels": 32,
         },
     ),
 }  # fmt: skip
