@@ -94,9 +94,11 @@ def test_a_small_model_learns_is_evaluated_and_predicts(learned, data, tmp_path,
         artifact=lambda path, kind: told.append((path.name, kind)),
     )
     model = saved(tmp_path, mode)
-    batches = SplitsInTurn(
-        data, ["val"], lambda split: images(data, split, mode=mode), batch_size=7, workers=0, device=CPU
-    )
+
+    def make(split):
+        return images(data, split, mode=mode)
+
+    batches = SplitsInTurn(data, ["val"], make, batch_size=7, workers=0, device=CPU)
     result = evaluate(context, learned, batches, SemanticClasses(data, model), EvaluateSettings(CPU, "fp32", 3))
     assert result.status == "completed"
     assert result.metrics["miou"] > 0.85

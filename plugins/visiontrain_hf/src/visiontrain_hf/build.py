@@ -56,7 +56,7 @@ def _again(kind: Kind, payload: Mapping[str, Any], options: HfOptions) -> tuple[
     metadata = payload["metadata"]
     model = rebuild(kind, metadata, options.custom_code)
     if metadata["lora"] is not None:
-        leave_all_but_lora(model.network, model.heads)
+        leave_all_but_lora(model.network, model.above)
     images = ImageConfig.from_plain(metadata["image"])
     _try(model, str(metadata["model"]), images)
     return model, images, {name: metadata[name] for name in ("config", "own", "lora", "code")}
@@ -91,7 +91,7 @@ def _anew(
                 "would keep random weights as they are",
                 instruction="Begin with trained ones: --pretrained, or --weights PATH.",
             )
-        recipe["lora"] = train_lora_alone(model.network, model.heads, options, log)
+        recipe["lora"] = train_lora_alone(model.network, model.above, options, log)
     return model, images, recipe
 
 
@@ -156,10 +156,11 @@ def _with_weights(
         return made
     if params.weights.source == "file":
         weights = read_weights(Path(params.weights.path or ""), kind, custom_code)
-        return kind.wrap(load_into(found, config, weights, heads=made.heads, classes=classes, log=log), config, own)
+        filled = load_into(found, config, weights, like=made, classes=classes, log=log)
+        return kind.wrap(filled, config, own)
     with network():
         try:
-            return kind.wrap(load_folder(found, config, name, heads=made.heads, log=log, said=name), config, own)
+            return kind.wrap(load_folder(found, config, name, like=made, log=log, said=name), config, own)
         except OSError as e:
             raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
 

@@ -51,6 +51,7 @@ class Transformers:
     def make_ready(self, model: nn.Module) -> None:
         """LoRA's additions become part of the weights."""
         merge_lora(_ours(model).network)
+        _ours(model).leave_out_what_only_training_needs()
 
     def parameters_to_freeze(self, model: nn.Module, text: str) -> list[str]:
         """By the network's own lists of layers."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -12,11 +13,20 @@ from visiontrain.torchkit.semantic.batches import SemanticBatch
 from visiontrain.torchkit.semantic.evaluation import ScoredImages, SemanticEvaluation
 from visiontrain.torchkit.transforms import Normalize
 
-__all__ = ["PixelClassifier", "SemanticLearner"]
+__all__ = ["HasAuxiliaryHeads", "SemanticLearner"]
 
-#: From normalised images, float32 (batch, 3, height, width), to maps of class scores over them, (batch, classes, rows,
-#: columns), of the model and then of heads that only help it to learn, each with what it counts in the loss.
-PixelClassifier = Callable[[torch.Tensor], Sequence[tuple[torch.Tensor, float]]]
+
+@runtime_checkable
+class HasAuxiliaryHeads(Protocol):
+    """A model with heads that only help it to learn."""
+
+    def training_maps(self, images: torch.Tensor) -> Sequence[tuple[torch.Tensor, float]]:
+        """Maps of class scores, the model's own and those of the other heads, each with what it counts in the loss.
+
+        Args:
+            images: Normalised, float32, (batch, 3, height, width).
+        """
+        ...
 
 
 class SemanticLearner:
@@ -25,13 +35,12 @@ class SemanticLearner:
     Its scores are interpolated to the pixels of the canvas first, as SegFormer and UPerNet are trained.
 
     Args:
-        model: On its device; gives maps of class scores of normalised images, in any resolution.
+        model: On its device; from normalised images, float32 (batch, 3, height, width), to maps of class scores over
+            them, (batch, classes, rows, columns), in any resolution. It may be one that `HasAuxiliaryHeads`.
         classes: Class names by class index.
         normalize: Pixels to the model's input.
         device: The model's.
-        label_smoothing: Share of each pixel's training label that is spread over all classes.
         weights: What a pixel counts in the training loss, by class index. None: all the same.
-        heads: Gives all maps that training learns from; None: the model's alone.
     """
 
     def __init__(
@@ -41,12 +50,9 @@ class SemanticLearner:
         normalize: Normalize,
         device: torch.device,
         *,
-        label_smoothing: float = 0.0,
         weights: Sequence[float] | None = None,
-        heads: PixelClassifier | None = None,
     ) -> None:
         self.model, self._classes, self._normalize, self._device = model, classes, normalize, device
-        self._smoothing, self._heads = label_smoothing, heads
         self._weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
 
     def losses(self, batch: SemanticBatch, parts: Sequence[slice]) -> Iterator[torch.Tensor]:
@@ -56,9 +62,12 @@ class SemanticLearner:
         counted = self._counted(labels, batch.ignored)
         for part in parts:
             images = self._normalize(batch.pixels[part])
-            heads = [(self.model(images), 1.0)] if self._heads is None else self._heads(images)
-            sums = [share * self._sum(maps, labels[part], batch.ignored) for maps, share in heads]
+            sums = [share * self._sum(maps, labels[part], batch.ignored) for maps, share in self._maps(images)]
             yield torch.stack(sums).sum() / counted
+
+    def _maps(self, images: torch.Tensor) -> Sequence[tuple[torch.Tensor, float]]:
+        model = self.model
+        return model.training_maps(images) if isinstance(model, HasAuxiliaryHeads) else [(model(images), 1.0)]
 
     def _counted(self, labels: torch.Tensor, ignored: int) -> torch.Tensor:
         """What all pixels count together. Where all are ignored, their sum is 0: any number will do to divide it by."""
@@ -68,9 +77,8 @@ class SemanticLearner:
 
     def _sum(self, maps: torch.Tensor, labels: torch.Tensor, ignored: int) -> torch.Tensor:
         return functional.cross_entropy(
-            _enlarged(maps, labels), labels, self._weight, ignore_index=ignored, reduction="sum",
-            label_smoothing=self._smoothing,
-        )  # fmt: skip
+            _enlarged(maps, labels), labels, self._weight, ignore_index=ignored, reduction="sum"
+        )
 
     def score(self, batch: SemanticBatch) -> ScoredImages:
         """Maps of class scores, and the loss with the labels as they are: all pixels and classes count the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -126,7 +127,7 @@ class SemanticAugmentation:
     def decode_share(self, width: int, height: int) -> float:
         """The share of its sides that leaves the smallest part no fewer pixels than the model sees."""
         tall, wide = self.canvas.extent(width, height)
-        most = self._level.scale[1] * self._level.stretch**0.5
+        most = self._level.scale[1] * math.sqrt(self._level.stretch)
         return min(1.0, max(most * tall / height, most * wide / width))
 
     def choose(self, width: int, height: int) -> View:
