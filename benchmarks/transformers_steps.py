@@ -40,6 +40,9 @@ class Family(NamedTuple):
 
 
 CLASSIFIES = Family("shapes", "classify")
+DETECTS = Family("boxes", "detect", image_size=128, batch_size=8)
+SEGMENTS = Family("outlines", "segment", image_size=128, batch_size=8)
+SEMANTIC = Family("regions", "semantic", image_size=128, batch_size=8)
 FAMILIES = {
     "vit-tiny": CLASSIFIES,
     "deit-tiny": CLASSIFIES,
@@ -48,6 +51,13 @@ FAMILIES = {
     "beit-tiny": CLASSIFIES,
     "dinov2-tiny": CLASSIFIES,
     "resnet-tiny": CLASSIFIES,
+    "rtdetr-tiny": DETECTS,
+    "rtdetrv2-tiny": DETECTS,
+    "dfine-tiny": DETECTS,
+    "detr-tiny": DETECTS,
+    "mask2former-tiny": SEGMENTS,
+    "segformer-tiny": SEMANTIC,
+    "upernet-tiny": SEMANTIC,
 }
 
 

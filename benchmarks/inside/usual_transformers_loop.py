@@ -122,9 +122,22 @@ def plain(params: TrainParams, folder: Path) -> float:
     return timed.step
 
 
+def _objects(batch: Any) -> dict[str, Any]:
+    each = [batch.objects.of(number) for number in range(len(batch))]
+    return {"labels": [{"class_labels": found.labels, "boxes": found.boxes} for found in each]}
+
+
+def _masks(batch: Any) -> dict[str, Any]:
+    each = [batch.objects.of(number) for number in range(len(batch))]
+    return {"mask_labels": [found.masks.float() for found in each], "class_labels": [found.labels for found in each]}
+
+
 #: From a batch to what a model of the task takes beside pixels.
 TARGETS = {
     Task.classify: lambda batch: {"labels": batch.labels},
+    Task.detect: _objects,
+    Task.segment: _masks,
+    Task.semantic: lambda batch: {"labels": batch.labels.long()},
 }
 
 
