@@ -118,8 +118,8 @@ def data_options(default: ModelOptions, *, metrics: Sequence[str], usual_metric:
         ),
         Option(
             name="class_weights", type="str", default=default.class_weights,
-            help="What an image, of the task semantic a pixel, counts in the loss by its class: none, balanced (rare ones "
-            "more), or as cat=2,dog=0.5.",
+            help="What an image, of the task semantic a pixel, counts in the loss by its class: none, balanced (rare "
+            "ones more), or as cat=2,dog=0.5.",
         ),
         Option(
             name="primary_metric", type="str", default=default.primary_metric, choices=tuple(metrics),
@@ -164,8 +164,8 @@ def detection_options(default: DetectionOptions) -> tuple[Option, ...]:
         ),
         Option(
             name="backbone_rate", type="float", default=default.backbone_rate, minimum=0, maximum=10,
-            help="What the learning rate is multiplied by in a detector's backbone; by default 0.1, and 1 where it "
-            "begins with random weights.",
+            help="What the learning rate is multiplied by in the backbone of what detects or segments; by default 0.1, "
+            "and 1 where it begins with random weights or layer_decay is below 1.",
         ),
     )  # fmt: skip
 

@@ -111,7 +111,12 @@ def optimizer_arguments(options: TrainingOptions) -> dict[str, Any]:
 
 
 def parameter_groups(
-    model: nn.Module, options: TrainingOptions, *, layers: Mapping[str, int], without_decay: Collection[str] = ()
+    model: nn.Module,
+    options: TrainingOptions,
+    *,
+    layers: Mapping[str, int],
+    without_decay: Collection[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Trained parameters by layer, and by whether they have weight decay: biases, norms and `without_decay` have none.
 
@@ -123,21 +128,23 @@ def parameter_groups(
         options: The request's.
         layers: The number of each parameter's layer, from 0 at the image to the classifier; others are of the last one.
         without_decay: Names of parameters and patterns of them.
+        shares: Of the learning rate, by a parameter's name; 1 of others.
     """
     last = max(layers.values(), default=0)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    groups: dict[tuple[int, float, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         layer = layers.get(name, last)
         exempt = any(fnmatchcase(name, pattern) for pattern in without_decay)
         decays = parameter.ndim > 1 and not name.endswith(".bias") and not exempt
+        share = (shares or {}).get(name, 1.0)
         group = groups.setdefault(
-            (layer, decays),
+            (layer, share, decays),
             {
                 "params": [],
                 "weight_decay": options.weight_decay if decays else 0.0,
-                "lr_scale": options.layer_decay ** (last - layer),
+                "lr_scale": share * options.layer_decay ** (last - layer),
             },
         )
         group["params"].append(parameter)

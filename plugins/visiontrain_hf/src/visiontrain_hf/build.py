@@ -42,6 +42,7 @@ def build_model(params: TrainParams, options: HfOptions, classes: tuple[str, ...
     found = read_first(checkpoints, warn=lambda _: None)  # told when the run goes on from it
     # A run that goes on fetches nothing, and the folder that it began with may be gone.
     model, images, recipe = _anew(kind, params, options, classes, log) if found is None else _again(kind, found[1])
+    model.begun_trained = params.weights.source != "scratch"
     if options.activation_checkpointing:
         _checkpoint_activations(model.network, params.model)
     return Built(model, images, recipe)
@@ -69,6 +70,7 @@ def _anew(
             "model", f"{name} is a {config.model_type}, with which transformers can't {kind.doing}",
             instruction="Give another model.",
         )  # fmt: skip
+    kind.prepare(config)
     config.id2label = dict(enumerate(classes))
     config.label2id = {label: number for number, label in enumerate(classes)}
     config.num_labels = len(classes)
@@ -126,6 +128,7 @@ def _with_weights(
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError, ImportError) as e:
         raise SpecError("model", f"{name} can't be built: {e}") from e
     if params.weights.source == "scratch":
+        kind.begin(made.network)
         return made
     if params.weights.source == "file":
         weights = read_weights(Path(params.weights.path or ""), kind)

@@ -12,15 +12,24 @@ from PIL import Image
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.transforms import ImageConfig
 
-__all__ = ["PREPROCESSOR", "default_image_config", "own_size", "read_image_config", "read_preprocessor", "with_size"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PREPROCESSOR",
+    "default_image_config",
+    "own_size",
+    "read_image_config",
+    "read_preprocessor",
+    "with_size",
+]
 
 #: The file that says it, beside a model's weights.
 PREPROCESSOR = "preprocessor_config.json"
 
 #: Where nothing is said: what most models of the hub were trained with.
 _HALF = (0.5, 0.5, 0.5)
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _LARGEST_RESIZED = 384
 
@@ -114,8 +123,8 @@ def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
                 crop_pct = float(told.get("crop_pct") or 1.0)
             elif "crop_pct" in told:
                 mode = "squash"
-    mean = told.get("image_mean", _IMAGENET_MEAN)
-    std = told.get("image_std", _IMAGENET_STD)
+    mean = told.get("image_mean", IMAGENET_MEAN)
+    std = told.get("image_std", IMAGENET_STD)
     if told.get("do_normalize", True) is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
     if len(mean) != 3 or len(std) != 3:  # noqa: PLR2004 - red, green, blue

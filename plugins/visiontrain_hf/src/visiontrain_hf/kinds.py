@@ -21,6 +21,9 @@ __all__ = ["HfModel", "Kind", "class_modules"]
 class HfModel(nn.Module, ABC):
     """A network of transformers as torchkit wants it. Its parameters' names are the network's with ``network.`` before.
 
+    Attributes:
+        begun_trained: Whether training begins with trained weights.
+
     Args:
         network: Of transformers.
         heads: Names of the network's modules whose weights are for its classes, and are begun anew for others.
@@ -40,6 +43,7 @@ class HfModel(nn.Module, ABC):
         self.network = network
         self.heads, self._backbone = heads, backbone
         self.above = heads if above is None else above
+        self.begun_trained = False
 
     @abstractmethod
     def try_out(self, images: torch.Tensor) -> None:
@@ -55,6 +59,11 @@ class HfModel(nn.Module, ABC):
 
     def leave_out_what_only_training_needs(self) -> None:
         """Called when weights are there and are only used from now on. Most networks have nothing of the kind."""
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether a part of the network is told apart as its backbone."""
+        return self._backbone is not None
 
     def in_heads(self, name: str) -> bool:
         """Whether a parameter of the network is for its classes."""
@@ -80,6 +89,8 @@ class Kind:
         default_images: From a size in pixels to how a model is shown images that nothing says that of.
         read_images: From a ``preprocessor_config.json`` and the usual size to how a model wants its images. Raises
             WeightsError where the file can't be read.
+        prepare: Changes a configuration before a network is made of it.
+        begin: Changes a network's random weights before it is trained from scratch.
     """
 
     task: Task
@@ -90,6 +101,8 @@ class Kind:
     image_size: Callable[[Any], int]
     default_images: Callable[[int], ImageConfig]
     read_images: Callable[[Path, int], ImageConfig]
+    prepare: Callable[[Any], None] = lambda _config: None
+    begin: Callable[[nn.Module], None] = lambda _network: None
 
 
 def class_modules(kind: type[Any], config: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from peft import LoraConfig, inject_adapter_in_model
@@ -25,10 +26,13 @@ def targets_of(network: nn.Module, heads: tuple[str, ...], text: str | None) -> 
     Raises:
         SpecError: there is no such linear layer.
     """
+    places = Counter(id(module) for _, module in network.named_modules(remove_duplicate=False))
     linear = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and not any(name == head or name.startswith(f"{head}.") for head in heads)
+        if isinstance(module, nn.Linear)
+        and places[id(module)] == 1  # an addition would be in one of its places alone
+        and not any(name == head or name.startswith(f"{head}.") for head in heads)
     ]
     if not linear:
         raise SpecError(

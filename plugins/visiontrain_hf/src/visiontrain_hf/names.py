@@ -17,6 +17,10 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "resnet-tiny": (Task.classify,),
     "segformer-tiny": (Task.semantic,),
     "upernet-tiny": (Task.semantic,),
+    "rtdetr-tiny": (Task.detect,),
+    "rtdetrv2-tiny": (Task.detect,),
+    "dfine-tiny": (Task.detect,),
+    "detr-tiny": (Task.detect,),
 }
 
 #: What else a preset may be called: some of their names are those of published, larger models as well.
@@ -55,6 +59,19 @@ PUBLISHED: dict[str, tuple[Task, ...]] = {
             "Intel/dpt-large-ade",
         ),
         (Task.semantic,),
+    ),
+    **dict.fromkeys(
+        (
+            "PekingU/rtdetr_r18vd",
+            "PekingU/rtdetr_r50vd",
+            "PekingU/rtdetr_v2_r18vd",
+            "PekingU/rtdetr_v2_r50vd",
+            "ustc-community/dfine-nano-coco",
+            "ustc-community/dfine-small-coco",
+            "ustc-community/dfine-medium-coco",
+            "hustvl/yolos-tiny",
+        ),
+        (Task.detect,),
     ),
 }
 

@@ -35,7 +35,7 @@ _OWN = (
     ),
     Option(
         name="lora_rank", type="int", default=_DEFAULT.lora_rank, minimum=0, maximum=1024,
-        help="Train low-rank additions to weights (LoRA) of this rank, and the classifier; all else stays. 0: no.",
+        help="Train low-rank additions to weights (LoRA) of this rank, and the heads; all else stays. 0: no.",
     ),
     Option(
         name="lora_alpha", type="int", default=_DEFAULT.lora_alpha, minimum=1, maximum=10000,

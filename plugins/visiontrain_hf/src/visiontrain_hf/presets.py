@@ -12,10 +12,25 @@ __all__ = ["config_of"]
 _IMAGE_SIZE = 96
 
 #: Of presets that have another one.
-_IMAGE_SIZES: dict[str, int] = {"segformer-tiny": 128, "upernet-tiny": 128}
+_IMAGE_SIZES = dict.fromkeys(
+    ("rtdetr-tiny", "rtdetrv2-tiny", "dfine-tiny", "detr-tiny", "segformer-tiny", "upernet-tiny"), 128
+)
 
 _TRANSFORMER = {
     "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 384, "patch_size": 8,
+}  # fmt: skip
+
+_DETECTORS_BACKBONE = {
+    "model_type": "rt_detr_resnet", "embedding_size": 32, "hidden_sizes": [32, 64, 96, 128], "depths": [1, 1, 1, 1],
+    "layer_type": "basic", "out_features": ["stage2", "stage3", "stage4"],
+}  # fmt: skip
+
+#: What RT-DETR and those after it share. Batch norm is not frozen: there is nothing in it yet that was worth it.
+_REAL_TIME = {
+    "backbone_config": _DETECTORS_BACKBONE, "freeze_backbone_batch_norms": False, "encoder_in_channels": [64, 96, 128],
+    "encoder_hidden_dim": 64, "encoder_ffn_dim": 128, "encoder_attention_heads": 4, "hidden_expansion": 0.5,
+    "d_model": 64, "decoder_in_channels": [64, 64, 64], "decoder_ffn_dim": 128, "decoder_layers": 3,
+    "decoder_attention_heads": 4, "num_queries": 40, "num_denoising": 40,
 }  # fmt: skip
 
 #: transformers' type and configuration by preset.
@@ -40,21 +55,55 @@ _LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "segformer-tiny": (
         "segformer",
         {
-            "depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "num_attention_heads": [1, 2, 4, 8],
-            "decoder_hidden_size": 64, "drop_path_rate": 0.0,
+            "depths": [1, 1, 1, 1],
+            "hidden_sizes": [16, 32, 64, 128],
+            "num_attention_heads": [1, 2, 4, 8],
+            "decoder_hidden_size": 64,
+            "drop_path_rate": 0.0,
         },
     ),
     "upernet-tiny": (
         "upernet",
         {
             "backbone_config": {
-                "model_type": "convnext", "hidden_sizes": [24, 48, 96, 128], "depths": [1, 1, 2, 1],
+                "model_type": "convnext",
+                "hidden_sizes": [24, 48, 96, 128],
+                "depths": [1, 1, 2, 1],
                 "out_features": ["stage1", "stage2", "stage3", "stage4"],
             },
-            "hidden_size": 48, "auxiliary_in_channels": 96, "auxiliary_channels": 32,
+            "hidden_size": 48,
+            "auxiliary_in_channels": 96,
+            "auxiliary_channels": 32,
         },
     ),
-}  # fmt: skip
+    "rtdetr-tiny": ("rt_detr", _REAL_TIME),
+    "rtdetrv2-tiny": ("rt_detr_v2", _REAL_TIME),
+    "dfine-tiny": ("d_fine", _REAL_TIME),
+    # ConvNeXt's norms are not frozen, as DETR's loader of backbones does with batch norm.
+    "detr-tiny": (
+        "detr",
+        {
+            "backbone_config": {
+                "model_type": "convnext",
+                "hidden_sizes": [32, 64, 96],
+                "depths": [1, 2, 2],
+                "num_stages": 3,
+                "patch_size": 4,
+                "out_features": ["stage3"],
+            },
+            "d_model": 96,
+            "encoder_layers": 2,
+            "decoder_layers": 3,
+            "encoder_ffn_dim": 192,
+            "decoder_ffn_dim": 192,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "num_queries": 30,
+            "auxiliary_loss": True,
+            "dropout": 0.0,
+        },
+    ),
+}
 
 
 def config_of(preset: str, image_size: int | None) -> tuple[Any, int]:

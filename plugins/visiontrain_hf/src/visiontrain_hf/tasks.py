@@ -6,18 +6,21 @@ from typing import Any
 
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
-from visiontrain.torchkit.semantic.task import SemanticSegmentation
 from visiontrain.torchkit.vision_task import VisionTask
 from visiontrain_hf.classifier import CLASSIFIERS
+from visiontrain_hf.detection import Detection
+from visiontrain_hf.detector import DETECTORS
 from visiontrain_hf.kinds import Kind
 from visiontrain_hf.options import HfOptions
+from visiontrain_hf.segmentation import Segmentation
 from visiontrain_hf.segmenter import SEGMENTERS
 
 __all__ = ["KINDS", "TASKS"]
 
-KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS, SEGMENTERS)}
+KINDS: dict[Task, Kind] = {kind.task: kind for kind in (CLASSIFIERS, DETECTORS, SEGMENTERS)}
 
 TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
     Task.classify: Classification(),
-    Task.semantic: SemanticSegmentation(),
+    Task.detect: Detection(),
+    Task.semantic: Segmentation(),
 }

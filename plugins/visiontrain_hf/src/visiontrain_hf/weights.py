@@ -131,7 +131,7 @@ def load_into(
         state = {name: value for name, value in state.items() if not like.in_heads(name)}
     with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
         config.save_pretrained(folder)
-        save_file({name: value.contiguous() for name, value in state.items()}, Path(folder) / "model.safetensors")
+        save_file({name: _alone(value) for name, value in state.items()}, Path(folder) / "model.safetensors")
         return load_folder(found, config, folder, like=like, log=log, said=str(weights.path))
 
 
@@ -200,6 +200,11 @@ def _absent(like: HfModel, missing: list[str]) -> tuple[str, ...]:
 def _learned(name: str) -> bool:
     """Whether a file always has it where its module is there: old ones lack batch norm's counter."""
     return not name.endswith("num_batches_tracked")
+
+
+def _alone(value: torch.Tensor) -> torch.Tensor:
+    """In memory of its own: modules may share a weight, and a safetensors file refuses that."""
+    return value.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _within(name: str, modules: tuple[str, ...]) -> bool:
