@@ -16,7 +16,7 @@ from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_hf.images import default_image_config, own_size, read_image_config
 from visiontrain_hf.kinds import HfModel, Kind
 
-__all__ = ["CLASSIFIERS", "HfClassifier", "classifier_class", "head_of"]
+__all__ = ["CLASSIFIERS", "HfClassifier", "classifier_class", "head_of", "other_size"]
 
 
 class HfClassifier(HfModel):
@@ -60,13 +60,16 @@ def head_of(network: nn.Module) -> str:
     return names[-1]
 
 
+def other_size(config: Any, images: ImageConfig) -> bool:
+    """Whether images have another size than a configuration says; one that says none takes any."""
+    own = getattr(config, "image_size", None)
+    return own is not None and images.size != (tuple(own) if isinstance(own, (list, tuple)) else (own, own))
+
+
 def _own(kind: type[Any], config: Any, images: ImageConfig) -> dict[str, Any]:
     """Whether position embeddings are to be interpolated: the images have another size, and the network can do it."""
-    own = getattr(config, "image_size", None)
-    if own is None:
-        return {"interpolate": False}
-    other = images.size != (tuple(own) if isinstance(own, (list, tuple)) else (own, own))
-    return {"interpolate": other and "interpolate_pos_encoding" in inspect.signature(kind.forward).parameters}
+    can = "interpolate_pos_encoding" in inspect.signature(kind.forward).parameters
+    return {"interpolate": can and other_size(config, images)}
 
 
 def _wrap(network: nn.Module, _config: Any, own: Mapping[str, Any]) -> HfClassifier:

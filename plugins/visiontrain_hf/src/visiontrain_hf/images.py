@@ -101,6 +101,8 @@ def read_preprocessor(path: Path, interpret: Callable[[Mapping[str, Any]], Image
 
 
 def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
+    if told.get("do_flip_channel_order"):
+        raise ValueError("it wants blue before red, which we can't give it")
     resized, crop_pct, mode = told.get("size", image_size), 1.0, "squash"
     if told.get("do_resize", True) is False:
         resized = image_size

@@ -28,13 +28,22 @@ class HfModel(nn.Module, ABC):
         network: Of transformers.
         heads: Names of the network's modules whose weights are for its classes, and are begun anew for others.
         backbone: Names of those that the option ``freeze=backbone`` means. None: all but `heads`.
+        above: Names of those that are trained whole beside LoRA's additions, and that a file with weights may lack
+            altogether. None: `heads`.
     """
 
-    def __init__(self, network: nn.Module, heads: tuple[str, ...], backbone: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        heads: tuple[str, ...],
+        backbone: tuple[str, ...] | None = None,
+        above: tuple[str, ...] | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.heads, self._backbone = heads, backbone
         self.begun_trained = False
+        self.above = heads if above is None else above
 
     @abstractmethod
     def try_out(self, images: torch.Tensor) -> None:
@@ -52,6 +61,9 @@ class HfModel(nn.Module, ABC):
     def has_backbone(self) -> bool:
         """Whether a part of the network is told apart as its backbone."""
         return self._backbone is not None
+
+    def leave_out_what_only_training_needs(self) -> None:
+        """Called when weights are there and are only used from now on. Most networks have nothing of the kind."""
 
     def in_heads(self, name: str) -> bool:
         """Whether a parameter of the network is for its classes."""

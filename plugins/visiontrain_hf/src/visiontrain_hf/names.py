@@ -19,6 +19,9 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "rtdetrv2-tiny": (Task.detect,),
     "dfine-tiny": (Task.detect,),
     "detr-tiny": (Task.detect,),
+    "mask2former-tiny": (Task.segment,),
+    "segformer-tiny": (Task.semantic,),
+    "upernet-tiny": (Task.semantic,),
 }
 
 #: What else a preset may be called: some of their names are those of published, larger models as well.
@@ -43,6 +46,20 @@ PUBLISHED: dict[str, tuple[Task, ...]] = {
             "microsoft/resnet-50",
         ),
         (Task.classify,),
+    ),
+    **dict.fromkeys(
+        (
+            "nvidia/mit-b0",
+            "nvidia/mit-b2",
+            "nvidia/segformer-b0-finetuned-ade-512-512",
+            "nvidia/segformer-b2-finetuned-ade-512-512",
+            "nvidia/segformer-b5-finetuned-ade-640-640",
+            "openmmlab/upernet-convnext-tiny",
+            "openmmlab/upernet-swin-tiny",
+            "microsoft/beit-base-finetuned-ade-640-640",
+            "Intel/dpt-large-ade",
+        ),
+        (Task.semantic,),
     ),
     **dict.fromkeys(
         (

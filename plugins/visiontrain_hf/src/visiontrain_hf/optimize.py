@@ -37,7 +37,7 @@ def build_optimizer(model: HfModel, learning_rate: float, options: HfOptions) ->
     """An optimizer over the parameters that are not frozen."""
     layers = {}
     if options.layer_decay < 1:
-        layers = {f"network.{name}": number for name, number in layers_of(model.network, model.heads).items()}
+        layers = {f"network.{name}": number for name, number in layers_of(model.network, model.above).items()}
     shares = _shares(model, options) if model.has_backbone else {}
     groups = parameter_groups(model, options, layers=layers, without_decay=_WITHOUT_DECAY, shares=shares)
     arguments = optimizer_arguments(options)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from visiontrain.errors import SpecError
 from visiontrain.hyperparameters.classification import ClassificationOptions
 from visiontrain.hyperparameters.detection import DetectionOptions
+from visiontrain.hyperparameters.semantic import SemanticOptions
 from visiontrain.protocol.tasks import Task
 
 __all__ = ["OPTIMIZERS", "HfOptions"]
@@ -25,23 +26,26 @@ _HEEDED_BY: dict[str, tuple[Task, ...]] = {
     "mix_probability": (Task.classify,),
     "balanced_sampling": (Task.classify,),
     "crop_pct": (Task.classify,),
-    "class_weights": (Task.classify,),
-    "layer_decay": (Task.classify,),
+    "class_weights": (Task.classify, Task.semantic),
+    "layer_decay": (Task.classify, Task.semantic),
     "compile": (Task.classify,),  # a graph for each number of objects would be needed
-    "resize": (Task.detect,),
-    "backbone_rate": (Task.detect,),
+    "resize": (Task.detect, Task.segment, Task.semantic),
+    "backbone_rate": (Task.detect, Task.segment),
 }
 
 #: What an option that was left out is for a task, where that is not its default. Gradients are clipped and weights
-#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE.
+#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE; as in Mask2Former
+#: (arXiv:2112.01527).
 _USUAL: dict[Task, dict[str, Any]] = {
     Task.classify: {"clip_grad": 0.0},
     Task.detect: {"clip_grad": 0.1, "weight_decay": 1e-4},
+    Task.segment: {"clip_grad": 0.01, "weight_decay": 0.05},
+    Task.semantic: {"clip_grad": 0.0, "backbone_rate": 1.0},
 }
 
 
 @dataclass(frozen=True)
-class HfOptions(ClassificationOptions, DetectionOptions):
+class HfOptions(ClassificationOptions, DetectionOptions, SemanticOptions):
     """See `visiontrain_hf.plugin` for what each one does, and its bounds. None: the model's own, or worked out."""
 
     framework: ClassVar[str] = "hf"
@@ -57,6 +61,7 @@ class HfOptions(ClassificationOptions, DetectionOptions):
     lora_rank: int = 0
     lora_alpha: int | None = None
     lora_targets: str | None = None
+    custom_code: str | None = None
 
     def check(self) -> None:
         """Refuse texts that can't be read, and an option that another one leaves without effect.

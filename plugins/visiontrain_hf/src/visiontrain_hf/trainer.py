@@ -44,13 +44,14 @@ class Transformers:
         """By the model's name."""
         return build_model(params, options, classes, log)
 
-    def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - all are
+    def rebuild(self, saved: SavedModel, options: HfOptions, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - all are
         """As the checkpoint says."""
-        return rebuild_model(saved)
+        return rebuild_model(saved, options)
 
     def make_ready(self, model: nn.Module) -> None:
         """LoRA's additions become part of the weights."""
         merge_lora(_ours(model).network)
+        _ours(model).leave_out_what_only_training_needs()
 
     def parameters_to_freeze(self, model: nn.Module, text: str) -> list[str]:
         """By the network's own lists of layers."""

@@ -20,11 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from visiontrain.errors import WeightsError
+from visiontrain.errors import VisiontrainError, WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
 from visiontrain.torchkit.loading import validated_weights
 from visiontrain.torchkit.transforms import ImageConfig
-from visiontrain_hf.kinds import Kind
+from visiontrain_hf.kinds import HfModel, Kind
 from visiontrain_hf.lora import merge_lora
 from visiontrain_hf.rebuild import rebuild
 
@@ -57,12 +57,13 @@ class FileWeights:
     images: ImageConfig | None = None
 
 
-def read_weights(path: Path, kind: Kind) -> FileWeights:
+def read_weights(path: Path, kind: Kind, custom_code: str | None = None) -> FileWeights:
     """Read a file without running code that may be in it.
 
     Args:
         path: The file.
         kind: What the model is for.
+        custom_code: The place whose code may be run, if any.
 
     Raises:
         WeightsError: it can't be read, or holds no weights by name.
@@ -76,7 +77,9 @@ def read_weights(path: Path, kind: Kind) -> FileWeights:
             warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
-            return _ours(path, kind)
+            return _ours(path, kind, custom_code)
+    except VisiontrainError:
+        raise
     except pickle.UnpicklingError as e:
         raise WeightsError(f"{path} {_refusal(str(e))}", instruction=_KINDS) from e
     except (SafetensorError, ValueError) as e:
@@ -88,7 +91,7 @@ def read_weights(path: Path, kind: Kind) -> FileWeights:
     return FileWeights(path, {str(name): value for name, value in content.items()})
 
 
-def _ours(path: Path, kind: Kind) -> FileWeights:
+def _ours(path: Path, kind: Kind, custom_code: str | None) -> FileWeights:
     payload = read_checkpoint(path)
     said, weights = payload["metadata"], validated_weights(payload)
     if said["framework"] != "hf":
@@ -96,7 +99,7 @@ def _ours(path: Path, kind: Kind) -> FileWeights:
     if said["task"] != kind.task:
         raise ValueError(f"it is a checkpoint for the task {said['task']}, not {kind.task}")
     if said["lora"] is not None:
-        model = rebuild(kind, said)
+        model = rebuild(kind, said, custom_code)
         model.load_state_dict(weights, strict=True)
         merge_lora(model.network)
         weights = model.state_dict()
@@ -109,7 +112,7 @@ def load_into(
     config: Any,
     weights: FileWeights,
     *,
-    heads: tuple[str, ...],
+    like: HfModel,
     classes: tuple[str, ...],
     log: Callable[[str], None],
 ) -> nn.Module:
@@ -119,7 +122,7 @@ def load_into(
         found: transformers' class.
         config: Its configuration, for the data's classes.
         weights: From `read_weights`.
-        heads: Names of the modules whose weights are for the classes.
+        like: The same model with random weights, which says what its parts are.
         classes: Class names by class index.
         log: Takes a sentence for the person.
 
@@ -128,15 +131,15 @@ def load_into(
     """
     state = dict(weights.state)
     if weights.classes is not None and weights.classes != classes:
-        state = {name: value for name, value in state.items() if not _within(name, heads)}
+        state = {name: value for name, value in state.items() if not like.in_heads(name)}
     with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
         config.save_pretrained(folder)
         save_file({name: _alone(value) for name, value in state.items()}, Path(folder) / "model.safetensors")
-        return load_folder(found, config, folder, heads=heads, log=log, said=str(weights.path))
+        return load_folder(found, config, folder, like=like, log=log, said=str(weights.path))
 
 
 def load_folder(
-    kind: type[Any], config: Any, place: str, *, heads: tuple[str, ...], log: Callable[[str], None], said: str
+    kind: type[Any], config: Any, place: str, *, like: HfModel, log: Callable[[str], None], said: str
 ) -> nn.Module:
     """A network with the weights of a folder, or of the hub's cache.
 
@@ -144,7 +147,7 @@ def load_folder(
         kind: transformers' class.
         config: Its configuration, for the data's classes.
         place: A folder, or a name on the hub.
-        heads: Names of the modules whose weights are for the classes.
+        like: The same model with random weights, which says what its parts are.
         log: Takes a sentence for the person.
         said: What the person calls the place.
 
@@ -158,8 +161,9 @@ def load_folder(
     )  # fmt: skip
     missing = sorted(info["missing_keys"])
     misshapen = {name: (list(found), list(wanted)) for name, found, wanted in info["mismatched_keys"]}
-    wrong = [name for name in missing if not _within(name, heads)]
-    wrong += [f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not _within(name, heads)]
+    absent = _absent(like, missing)
+    wrong = [name for name in missing if not like.in_heads(name) and not _within(name, absent)]
+    wrong += [f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not like.in_heads(name)]
     if wrong or info["error_msgs"]:
         raise WeightsError(
             f"{said} does not fit {kind.__name__}: missing or of another shape are "
@@ -168,8 +172,11 @@ def load_folder(
         )
     count, anew = len(network.state_dict()), [*missing, *misshapen]
     log(f"Loaded {count - len(anew)} of {count} weights from {said}.")
-    if anew:
-        log(f"Not loaded, and begun anew: {_list(anew)} (for the data's classes).")
+    for_classes = [name for name in anew if not _within(name, absent)]
+    if absent:
+        log(f"Not there, and begun anew: all of {' and '.join(absent)}.")
+    if for_classes:
+        log(f"Not loaded, and begun anew: {_list(for_classes)} (for the data's classes).")
     if info["unexpected_keys"]:
         log(f"There and of no use to this model: {_list(sorted(info['unexpected_keys']))}.")
     loaded: nn.Module = network.eval()
@@ -187,6 +194,20 @@ def _refusal(said: str) -> str:
 def _alone(value: torch.Tensor) -> torch.Tensor:
     """In memory of its own: modules may share a weight, and a safetensors file refuses that."""
     return value.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _absent(like: HfModel, missing: list[str]) -> tuple[str, ...]:
+    """The parts above the backbone, beside the classes' own, of which nothing is there: the file is of a backbone."""
+    own = like.network.state_dict()
+    parts = [part for part in like.above if part not in like.heads]
+    return tuple(
+        part for part in parts if all(name in missing for name in own if name.startswith(f"{part}.") and _learned(name))
+    )
+
+
+def _learned(name: str) -> bool:
+    """Whether a file always has it where its module is there: old ones lack batch norm's counter."""
+    return not name.endswith("num_batches_tracked")
 
 
 def _within(name: str, modules: tuple[str, ...]) -> bool:
