@@ -95,6 +95,16 @@ def test_what_is_said_is_what_transformers_says_of_it(processor, scores):
         assert torch.allclose(corners, wanted[number]["boxes"][order], atol=1e-6)
 
 
+def test_a_loss_of_boxes_that_are_no_numbers_is_shown(learner, batch):
+    made = learner("detr")
+    with torch.no_grad():
+        made.model.network.bbox_predictor.layers[-1].bias.fill_(float("nan"))
+    loss, parts = made.loss(batch)
+    assert loss.isnan()
+    assert loss.requires_grad
+    assert not parts
+
+
 def test_batch_norm_begins_at_one(describe):
     _, network = describe("rt_detr")
     DETECTORS.begin(network)
@@ -104,6 +114,7 @@ def test_batch_norm_begins_at_one(describe):
 
 
 def test_a_size_that_only_validation_would_have_is_left_out():
-    config = AutoConfig.for_model("rt_detr", eval_size=[640, 640], anchor_image_size=[640, 640])
+    config = AutoConfig.for_model("rt_detr", anchor_image_size=[640, 640])
+    config.eval_size = [640, 640]
     DETECTORS.prepare(config)
     assert (config.eval_size, config.anchor_image_size) == (None, None)
