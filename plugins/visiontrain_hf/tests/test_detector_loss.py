@@ -115,6 +115,6 @@ def test_batch_norm_begins_at_one(describe):
 
 def test_a_size_that_only_validation_would_have_is_left_out():
     config = AutoConfig.for_model("rt_detr", anchor_image_size=[640, 640])
-    config.eval_size = [640, 640]
+    config.eval_size = 640
     DETECTORS.prepare(config)
     assert (config.eval_size, config.anchor_image_size) == (None, None)
