@@ -40,7 +40,7 @@ KNOWN_PLUGINS = (
     KnownPlugin(
         "hf",
         "visiontrain-hf",
-        frozenset({Task.classify, Task.detect, Task.semantic}),
+        frozenset({Task.classify, Task.detect, Task.segment, Task.semantic}),
         ("*/*", "*-tiny", "*-tiny-scratch"),
         "Apache-2.0",
     ),

@@ -42,8 +42,8 @@ class HfModel(nn.Module, ABC):
         super().__init__()
         self.network = network
         self.heads, self._backbone = heads, backbone
-        self.above = heads if above is None else above
         self.begun_trained = False
+        self.above = heads if above is None else above
 
     @abstractmethod
     def try_out(self, images: torch.Tensor) -> None:
@@ -57,13 +57,13 @@ class HfModel(nn.Module, ABC):
             RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError: the images have no fitting size.
         """
 
-    def leave_out_what_only_training_needs(self) -> None:
-        """Called when weights are there and are only used from now on. Most networks have nothing of the kind."""
-
     @property
     def has_backbone(self) -> bool:
         """Whether a part of the network is told apart as its backbone."""
         return self._backbone is not None
+
+    def leave_out_what_only_training_needs(self) -> None:
+        """Called when weights are there and are only used from now on. Most networks have nothing of the kind."""
 
     def in_heads(self, name: str) -> bool:
         """Whether a parameter of the network is for its classes."""

@@ -15,12 +15,13 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "beit-tiny": (Task.classify,),
     "dinov2-tiny": (Task.classify,),
     "resnet-tiny": (Task.classify,),
-    "segformer-tiny": (Task.semantic,),
-    "upernet-tiny": (Task.semantic,),
     "rtdetr-tiny": (Task.detect,),
     "rtdetrv2-tiny": (Task.detect,),
     "dfine-tiny": (Task.detect,),
     "detr-tiny": (Task.detect,),
+    "mask2former-tiny": (Task.segment,),
+    "segformer-tiny": (Task.semantic,),
+    "upernet-tiny": (Task.semantic,),
 }
 
 #: What else a preset may be called: some of their names are those of published, larger models as well.

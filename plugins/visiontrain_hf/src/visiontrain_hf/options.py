@@ -29,16 +29,18 @@ _HEEDED_BY: dict[str, tuple[Task, ...]] = {
     "class_weights": (Task.classify, Task.semantic),
     "layer_decay": (Task.classify, Task.semantic),
     "compile": (Task.classify,),  # a graph for each number of objects would be needed
-    "resize": (Task.detect, Task.semantic),
-    "backbone_rate": (Task.detect, Task.semantic),
+    "resize": (Task.detect, Task.segment, Task.semantic),
+    "backbone_rate": (Task.detect, Task.segment, Task.semantic),
 }
 
 #: What an option that was left out is for a task, where that is not its default. Gradients are clipped and weights
-#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE.
+#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE; as in Mask2Former
+#: (arXiv:2112.01527).
 _USUAL: dict[Task, dict[str, Any]] = {
     Task.classify: {"clip_grad": 0.0},
     Task.detect: {"clip_grad": 0.1, "weight_decay": 1e-4},
-    Task.semantic: {"clip_grad": 0.0},
+    Task.segment: {"clip_grad": 0.01, "weight_decay": 0.05},
+    Task.semantic: {"clip_grad": 0.0, "backbone_rate": 1.0},
 }
 
 
@@ -59,6 +61,7 @@ class HfOptions(ClassificationOptions, DetectionOptions, SemanticOptions):
     lora_rank: int = 0
     lora_alpha: int | None = None
     lora_targets: str | None = None
+    custom_code: str | None = None
 
     def check(self) -> None:
         """Refuse texts that can't be read, and an option that another one leaves without effect.

@@ -46,6 +46,11 @@ _OWN = (
         help="Names of the layers that get LoRA's additions, with commas between them. By default every linear layer "
         "of the backbone.",
     ),
+    Option(
+        name="custom_code", type="str", default=_DEFAULT.custom_code,
+        help="Name of the model, on the hub or its folder, once more: Python code that it brings is then run here, "
+        "with your rights. Without it such a model is refused.",
+    ),
 )  # fmt: skip
 
 
@@ -61,16 +66,21 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 MANIFEST = Manifest(
     name="hf",
     summary="Hugging Face transformers: ViT, Swin, ConvNeXt, DINOv2... classify; RT-DETR, D-FINE and DETR detect; "
-    "SegFormer and UPerNet segment by class",
+    "SegFormer and UPerNet segment by class; Mask2Former segments instances",
     licence="Apache-2.0",
-    tasks=(Task.classify, Task.detect, Task.semantic),
+    tasks=(Task.classify, Task.detect, Task.segment, Task.semantic),
     multi_label=True,
     auto_batch_size=True,
     aliases=("transformers", "huggingface"),
     models=MODEL_PATTERNS,
     export_formats=("onnx", "torchscript"),
     options=(
-        *learning_options(_DEFAULT, optimizers=OPTIMIZERS),
+        *learning_options(
+            _DEFAULT,
+            optimizers=OPTIMIZERS,
+            usual_decay="By default as usual with the optimizer, 0.05 for adamw; 1e-4 of a detector",
+            usual_clip="; by default 0.1 of a detector, 0.01 of Mask2Former, else 0",
+        ),
         *data_options(
             _DEFAULT,
             metrics=tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *DETECTION_METRICS, *SEMANTIC_METRICS))),

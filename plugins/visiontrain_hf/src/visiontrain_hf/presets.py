@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from transformers import AutoConfig
@@ -13,8 +14,11 @@ _IMAGE_SIZE = 96
 
 #: Of presets that have another one.
 _IMAGE_SIZES = dict.fromkeys(
-    ("rtdetr-tiny", "rtdetrv2-tiny", "dfine-tiny", "detr-tiny", "segformer-tiny", "upernet-tiny"), 128
-)
+    (
+        "rtdetr-tiny", "rtdetrv2-tiny", "dfine-tiny", "detr-tiny", "mask2former-tiny", "segformer-tiny", "upernet-tiny",
+    ),
+    128,
+)  # fmt: skip
 
 _TRANSFORMER = {
     "hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 384, "patch_size": 8,
@@ -52,30 +56,6 @@ _LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
         "resnet",
         {"embedding_size": 32, "hidden_sizes": [32, 64, 128, 192], "depths": [1, 1, 1, 1], "layer_type": "basic"},
     ),
-    "segformer-tiny": (
-        "segformer",
-        {
-            "depths": [1, 1, 1, 1],
-            "hidden_sizes": [16, 32, 64, 128],
-            "num_attention_heads": [1, 2, 4, 8],
-            "decoder_hidden_size": 64,
-            "drop_path_rate": 0.0,
-        },
-    ),
-    "upernet-tiny": (
-        "upernet",
-        {
-            "backbone_config": {
-                "model_type": "convnext",
-                "hidden_sizes": [24, 48, 96, 128],
-                "depths": [1, 1, 2, 1],
-                "out_features": ["stage1", "stage2", "stage3", "stage4"],
-            },
-            "hidden_size": 48,
-            "auxiliary_in_channels": 96,
-            "auxiliary_channels": 32,
-        },
-    ),
     "rtdetr-tiny": ("rt_detr", _REAL_TIME),
     "rtdetrv2-tiny": ("rt_detr_v2", _REAL_TIME),
     "dfine-tiny": ("d_fine", _REAL_TIME),
@@ -103,7 +83,37 @@ _LAYOUTS: dict[str, tuple[str, dict[str, Any]]] = {
             "dropout": 0.0,
         },
     ),
-}
+    "mask2former-tiny": (
+        "mask2former",
+        {
+            "backbone_config": {
+                "model_type": "swin", "embed_dim": 32, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8],
+                "patch_size": 4, "window_size": 4, "drop_path_rate": 0.0,
+                "out_features": ["stage1", "stage2", "stage3", "stage4"],
+            },
+            "feature_size": 64, "mask_feature_size": 64, "hidden_dim": 64, "num_queries": 20,
+            "encoder_layers": 1, "decoder_layers": 4, "num_attention_heads": 4,
+            "encoder_feedforward_dim": 128, "dim_feedforward": 256, "train_num_points": 1024,
+        },
+    ),
+    "segformer-tiny": (
+        "segformer",
+        {
+            "depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 64, 128], "num_attention_heads": [1, 2, 4, 8],
+            "decoder_hidden_size": 64, "drop_path_rate": 0.0,
+        },
+    ),
+    "upernet-tiny": (
+        "upernet",
+        {
+            "backbone_config": {
+                "model_type": "convnext", "hidden_sizes": [24, 48, 96, 128], "depths": [1, 1, 2, 1],
+                "out_features": ["stage1", "stage2", "stage3", "stage4"],
+            },
+            "hidden_size": 48, "auxiliary_in_channels": 96, "auxiliary_channels": 32,
+        },
+    ),
+}  # fmt: skip
 
 
 def config_of(preset: str, image_size: int | None) -> tuple[Any, int]:
@@ -115,10 +125,11 @@ def config_of(preset: str, image_size: int | None) -> tuple[Any, int]:
     """
     kind, given = _LAYOUTS[preset]
     size = image_size or _IMAGE_SIZES.get(preset, _IMAGE_SIZE)
-    arguments = dict(given)
-    if "window_size" in arguments:  # the windows of Swin are as large as its last stage has room for
-        last = size // (arguments["patch_size"] * 2 ** (len(arguments["depths"]) - 1))
-        arguments["window_size"] = max(1, min(arguments["window_size"], last))
+    arguments = copy.deepcopy(given)
+    for part in (arguments, arguments.get("backbone_config", {})):
+        if "window_size" in part:  # the windows of Swin are as large as its last stage has room for
+            last = size // (part["patch_size"] * 2 ** (len(part["depths"]) - 1))
+            part["window_size"] = max(1, min(part["window_size"], last))
     config = AutoConfig.for_model(kind, **arguments)
     if hasattr(config, "image_size"):
         config.image_size = size
