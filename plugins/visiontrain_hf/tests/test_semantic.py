@@ -267,6 +267,24 @@ def test_layer_decay_lowers_the_backbone_s_rates(harness):
     assert all(scale[id(value)] < 1 for name, value in named.items() if name.startswith("network.segformer."))
 
 
+@pytest.mark.parametrize(("options", "share"), [({}, 0.1), ({"backbone_rate": 0.5}, 0.5), ({"lora_rank": 2}, 1)])
+def test_a_trained_backbone_learns_slower_than_what_is_new(harness, describe, options, share):
+    folder, _ = describe("segformer")
+    params = harness.params(options=options, **given(folder, "segformer"))
+    chosen = HfOptions(**options, weight_decay=0.0)
+    built = Transformers().build(params, chosen, LABELS, print)
+    groups = Transformers().optimizer(built.model, 1e-3, chosen).param_groups
+    scale = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
+    trained = {name: scale[id(value)] for name, value in built.model.named_parameters() if id(value) in scale}
+    assert {value for name, value in trained.items() if name.startswith("network.segformer.")} == {share}
+    assert {value for name, value in trained.items() if name.startswith("network.decode_head.")} == {1}
+
+
+def test_the_batch_size_is_found(harness):
+    _, told = harness.train(epochs=1, auto_batch_size=True)
+    assert "found for cpu" in told.logged
+
+
 def test_what_is_frozen_stays(harness, describe):
     folder, _ = describe("segformer")
     one = given(folder, "segformer")

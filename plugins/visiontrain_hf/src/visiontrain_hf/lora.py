@@ -62,8 +62,12 @@ def add_lora(network: nn.Module, targets: tuple[str, ...], *, rank: int, alpha: 
         rank: Of the additions.
         alpha: What they count, divided by the rank.
     """
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets), lora_dropout=0.0, bias="none")
-    inject_adapter_in_model(config, network)
+    names = [f"network.{name}" for name in targets]
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, lora_dropout=0.0, bias="none")
+    # A plain module around it: of a model of transformers that shares weights peft asks for embeddings of words.
+    around = nn.Module()
+    around.add_module("network", network)
+    inject_adapter_in_model(config, around)
 
 
 def train_lora_alone(

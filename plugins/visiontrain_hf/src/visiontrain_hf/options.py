@@ -30,7 +30,7 @@ _HEEDED_BY: dict[str, tuple[Task, ...]] = {
     "layer_decay": (Task.classify, Task.semantic),
     "compile": (Task.classify,),  # a graph for each number of objects would be needed
     "resize": (Task.detect, Task.segment, Task.semantic),
-    "backbone_rate": (Task.detect, Task.segment),
+    "backbone_rate": (Task.detect, Task.segment, Task.semantic),
 }
 
 #: What an option that was left out is for a task, where that is not its default. Gradients are clipped and weights

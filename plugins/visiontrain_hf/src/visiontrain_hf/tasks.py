@@ -6,7 +6,6 @@ from typing import Any
 
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
-from visiontrain.torchkit.semantic.task import SemanticSegmentation
 from visiontrain.torchkit.vision_task import VisionTask
 from visiontrain_hf.classifier import CLASSIFIERS
 from visiontrain_hf.detection import Detection
@@ -15,6 +14,7 @@ from visiontrain_hf.instances import InstanceSegmentation
 from visiontrain_hf.kinds import Kind
 from visiontrain_hf.mask2former import INSTANCES
 from visiontrain_hf.options import HfOptions
+from visiontrain_hf.segmentation import Segmentation
 from visiontrain_hf.segmenter import SEGMENTERS
 
 __all__ = ["KINDS", "TASKS"]
@@ -25,5 +25,5 @@ TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
     Task.classify: Classification(),
     Task.detect: Detection(),
     Task.segment: InstanceSegmentation(),
-    Task.semantic: SemanticSegmentation(),
+    Task.semantic: Segmentation(),
 }
