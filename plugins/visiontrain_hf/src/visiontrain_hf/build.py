@@ -44,7 +44,7 @@ def build_model(params: TrainParams, options: HfOptions, classes: tuple[str, ...
     model, images, recipe = _anew(kind, params, options, classes, log) if found is None else _again(kind, found[1])
     model.begun_trained = params.weights.source != "scratch"
     if options.activation_checkpointing:
-        _checkpoint_activations(model.network, params.model)
+        model.checkpoint_activations()
     return Built(model, images, recipe)
 
 
@@ -86,7 +86,9 @@ def _anew(
                 "would keep random weights as they are",
                 instruction="Begin with trained ones: --pretrained, or --weights PATH.",
             )
-        recipe["lora"] = train_lora_alone(model.network, model.above, options, log)
+        recipe["lora"] = train_lora_alone(
+            model.network, model.above, options, compute=lambda: _try(model, name, images), log=log
+        )
     return model, images, recipe
 
 
@@ -175,12 +177,6 @@ def _of_place(
             f"mean {images.mean[0]:g}, std {images.std[0]:g}."
         )
     return config, images if image_size is None else with_size(images, image_size)
-
-
-def _checkpoint_activations(network: Any, name: str) -> None:
-    if not network.supports_gradient_checkpointing:
-        raise SpecError("activation_checkpointing", f"can't be had with {name}", instruction="Leave it out.")
-    network.activation_checkpointing_enable()
 
 
 def _adjust(config: ImageConfig, options: HfOptions) -> ImageConfig:

@@ -19,7 +19,7 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "rtdetrv2-tiny": (Task.detect,),
     "dfine-tiny": (Task.detect,),
     "detr-tiny": (Task.detect,),
-    "mask2former-tiny": (Task.segment,),
+    "mask2former-tiny": (Task.segment, Task.semantic),
     "segformer-tiny": (Task.semantic,),
     "upernet-tiny": (Task.semantic,),
 }
