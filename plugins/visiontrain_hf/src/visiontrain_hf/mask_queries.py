@@ -111,7 +111,9 @@ def class_maps(queries: Queries, canvas: tuple[int, int]) -> torch.Tensor:
 def _sureness(grids: torch.Tensor, canvas: tuple[int, int], extent: tuple[int, int]) -> torch.Tensor:
     """`mask_sureness` of each mask on the canvas."""
     found = []
-    for part in grids.split(max(1, _AT_ONCE // (canvas[0] * canvas[1]))):
-        large = functional.interpolate(part[None], size=canvas, mode="bilinear", align_corners=False)[0]
+    step = max(1, _AT_ONCE // (canvas[0] * canvas[1]))
+    for start in range(0, len(grids), step):
+        part = grids[None, start : start + step]
+        large = functional.interpolate(part, size=canvas, mode="bilinear", align_corners=False)[0]
         found.append(mask_sureness(large[:, : extent[0], : extent[1]].flatten(1)))
     return torch.cat(found)
