@@ -118,7 +118,8 @@ def data_options(default: ModelOptions, *, metrics: Sequence[str], usual_metric:
         ),
         Option(
             name="class_weights", type="str", default=default.class_weights,
-            help="What an image counts in the loss, by class: none, balanced (rare ones more), or as cat=2,dog=0.5.",
+            help="What an image, of the task semantic a pixel, counts in the loss by its class: none, balanced (rare ones "
+            "more), or as cat=2,dog=0.5.",
         ),
         Option(
             name="primary_metric", type="str", default=default.primary_metric, choices=tuple(metrics),

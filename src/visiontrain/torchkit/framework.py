@@ -69,11 +69,12 @@ class Framework(Protocol[O]):
         """
         ...
 
-    def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:
+    def rebuild(self, saved: SavedModel, options: O, *, exportable: bool = False) -> nn.Module:
         """The model of a checkpoint, with random weights still; nothing is fetched.
 
         Args:
             saved: What the checkpoint says.
+            options: Of the training that it is from.
             exportable: As exporters want it.
 
         Raises:

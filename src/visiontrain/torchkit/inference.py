@@ -50,17 +50,17 @@ class Inference(Generic[O]):
         self._framework, self._tasks = framework, tasks
         self._kept: Kept[_Loaded] = Kept()
 
-    def load(self, checkpoint: str, task: str) -> tuple[SavedModel, nn.Module]:
+    def load(self, checkpoint: str, task: str, options: O) -> tuple[SavedModel, nn.Module]:
         """A checkpoint of ours and its model, in float32 on the CPU, set to evaluation.
 
         Raises:
             WeightsError: the file can't be read, or its model can't be built here.
         """
         saved = read_model(Path(checkpoint), framework=self._framework.name, task=task)
-        return saved, self._built(saved)
+        return saved, self._built(saved, options)
 
-    def _built(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:
-        model = self._framework.rebuild(saved, exportable=exportable)
+    def _built(self, saved: SavedModel, options: O, *, exportable: bool = False) -> nn.Module:
+        model = self._framework.rebuild(saved, options, exportable=exportable)
         load_strictly(model, saved)
         self._framework.make_ready(model)
         return model
@@ -92,8 +92,9 @@ class Inference(Generic[O]):
         """
         params = context.params
         task = task_of(params.task, self._framework, self._tasks)
-        saved, reference = self.load(params.checkpoint, params.task)
-        exported = task.export(saved, reference, lambda: self._built(saved, exportable=True))
+        options = self._framework.options.from_params(params.options, Task(params.task))
+        saved, reference = self.load(params.checkpoint, params.task, options)
+        exported = task.export(saved, reference, lambda: self._built(saved, options, exportable=True))
         return export(context, exported, packages=(self._framework.packages[0], "torch"))
 
     def _load(self, checkpoint: str, task_name: str, device_name: str, given: Mapping[str, Any]) -> _Loaded:
@@ -105,7 +106,7 @@ class Inference(Generic[O]):
         key = (*stamp_of(checkpoint), task_name, str(device), precision, options.channels_last, workers)
 
         def make() -> _Loaded:
-            saved, model = self.load(checkpoint, task_name)
+            saved, model = self.load(checkpoint, task_name, options)
             model = model.to(device)
             if options.channels_last:
                 model = model.to(memory_format=torch.channels_last)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from visiontrain.torchkit.hub import describe_weights, network  # isort: skip - before transformers
 
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig
 from transformers.utils.hub import cached_file
 
 from visiontrain.errors import SpecError, UnknownModelError, WeightsError
@@ -22,6 +22,7 @@ from visiontrain.torchkit.framework import Built
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain_hf.custom_code import code_of, load_code
 from visiontrain_hf.images import PREPROCESSOR, with_size
 from visiontrain_hf.kinds import HfModel, Kind
 from visiontrain_hf.lora import leave_all_but_lora, train_lora_alone
@@ -41,30 +42,32 @@ def build_model(params: TrainParams, options: HfOptions, classes: tuple[str, ...
     checkpoints = [Path(path) for path in params.resume.checkpoints] if params.resume else []
     found = read_first(checkpoints, warn=lambda _: None)  # told when the run goes on from it
     # A run that goes on fetches nothing, and the folder that it began with may be gone.
-    model, images, recipe = _anew(kind, params, options, classes, log) if found is None else _again(kind, found[1])
+    model, images, recipe = (
+        _anew(kind, params, options, classes, log) if found is None else _again(kind, found[1], options)
+    )
     model.begun_trained = params.weights.source != "scratch"
     if options.activation_checkpointing:
         model.checkpoint_activations()
     return Built(model, images, recipe)
 
 
-def _again(kind: Kind, payload: Mapping[str, Any]) -> tuple[HfModel, ImageConfig, dict[str, Any]]:
+def _again(kind: Kind, payload: Mapping[str, Any], options: HfOptions) -> tuple[HfModel, ImageConfig, dict[str, Any]]:
     """The model of a run that goes on."""
     metadata = payload["metadata"]
-    model = rebuild(kind, metadata)
+    model = rebuild(kind, metadata, options.custom_code)
     if metadata["lora"] is not None:
         leave_all_but_lora(model.network, model.above)
     images = ImageConfig.from_plain(metadata["image"])
     _try(model, str(metadata["model"]), images)
-    return model, images, {name: metadata[name] for name in ("config", "own", "lora")}
+    return model, images, {name: metadata[name] for name in ("config", "own", "lora", "code")}
 
 
 def _anew(
     kind: Kind, params: TrainParams, options: HfOptions, classes: tuple[str, ...], log: Callable[[str], None]
 ) -> tuple[HfModel, ImageConfig, dict[str, Any]]:
     name = params.model
-    config, images = _describe(kind, params, log)
-    found = kind.find(config)
+    described = _describe(kind, params, options, log)
+    config, images, found = described.config, described.images, described.network
     if found is None:
         raise SpecError(
             "model", f"{name} is a {config.model_type}, with which transformers can't {kind.doing}",
@@ -75,10 +78,12 @@ def _anew(
     config.label2id = {label: number for number, label in enumerate(classes)}
     config.num_labels = len(classes)
     own = kind.own(found, config, images)
-    model = _with_weights(kind, found, config, own=own, params=params, classes=classes, log=log)
+    model = _with_weights(
+        kind, found, config, own=own, params=params, custom_code=options.custom_code, classes=classes, log=log
+    )
     images = _adjust(images, options)
     _try(model, name, images)
-    recipe = {"config": plain_config(config), "own": own, "lora": None}
+    recipe = {"config": plain_config(config), "own": own, "lora": None, "code": described.code}
     if options.lora_rank > 0:
         if params.weights.source == "scratch":
             raise SpecError(
@@ -92,8 +97,25 @@ def _anew(
     return model, images, recipe
 
 
-def _describe(kind: Kind, params: TrainParams, log: Callable[[str], None]) -> tuple[Any, ImageConfig]:
-    """What the model is like, and how it wants its images."""
+@dataclass(frozen=True)
+class _Described:
+    """What a model is like.
+
+    Args:
+        config: Its configuration of transformers.
+        images: How it wants its images.
+        network: Its class; None where there is none for the task.
+        code: What a checkpoint says of code that it brings; None: transformers' own.
+    """
+
+    config: Any
+    images: ImageConfig
+    network: type[Any] | None
+    code: dict[str, str | None] | None = None
+
+
+def _describe(kind: Kind, params: TrainParams, options: HfOptions, log: Callable[[str], None]) -> _Described:
+    """What the model is like, by its name."""
     name, pretrained = params.model, params.weights.source == "pretrained"
     preset = preset_of(name)
     if preset is not None:
@@ -104,10 +126,11 @@ def _describe(kind: Kind, params: TrainParams, log: Callable[[str], None]) -> tu
             )
         if pretrained:
             raise no_weights(f"no pretrained weights of {preset} are published: it is for training from scratch")
+        code_of(name, {}, kind.task, options.custom_code)
         config, size = config_of(preset, params.image_size)
-        return config, kind.default_images(size)
+        return _Described(config, kind.default_images(size), kind.find(config))
     if is_place(name):
-        return _of_place(kind, name, params.image_size, fetch=pretrained, log=log)
+        return _of_place(kind, name, params.image_size, custom_code=options.custom_code, fetch=pretrained, log=log)
     raise UnknownModelError(
         f"transformers has no model {name!r}",
         instruction=f"Give {', '.join(PRESETS)}, a name on the hub (google/vit-base-patch16-224) or a folder.",
@@ -121,6 +144,7 @@ def _with_weights(
     *,
     own: Mapping[str, Any],
     params: TrainParams,
+    custom_code: str | None,
     classes: tuple[str, ...],
     log: Callable[[str], None],
 ) -> HfModel:
@@ -130,9 +154,10 @@ def _with_weights(
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError, ImportError) as e:
         raise SpecError("model", f"{name} can't be built: {e}") from e
     if params.weights.source == "scratch":
+        kind.begin(made.network)
         return made
     if params.weights.source == "file":
-        weights = read_weights(Path(params.weights.path or ""), kind)
+        weights = read_weights(Path(params.weights.path or ""), kind, custom_code)
         filled = load_into(found, config, weights, like=made, classes=classes, log=log)
         return kind.wrap(filled, config, own)
     with network():
@@ -142,10 +167,10 @@ def _with_weights(
             raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
 
 
-def rebuild_model(saved: SavedModel) -> HfModel:
+def rebuild_model(saved: SavedModel, options: HfOptions) -> HfModel:
     """See `visiontrain.torchkit.framework.Framework.rebuild`."""
     try:
-        return rebuild(KINDS[Task(saved.task)], saved.metadata)
+        return rebuild(KINDS[Task(saved.task)], saved.metadata, options.custom_code)
     except (KeyError, TypeError, ValueError) as e:
         raise WeightsError(
             f"the model of {saved.path} can't be built: {type(e).__name__}: {e}",
@@ -154,15 +179,28 @@ def rebuild_model(saved: SavedModel) -> HfModel:
 
 
 def _of_place(
-    kind: Kind, name: str, image_size: int | None, *, fetch: bool, log: Callable[[str], None]
-) -> tuple[Any, ImageConfig]:
+    kind: Kind,
+    name: str,
+    image_size: int | None,
+    *,
+    custom_code: str | None,
+    fetch: bool,
+    log: Callable[[str], None],
+) -> _Described:
     """A description out of a folder or from the hub, and how the model wants its images."""
     folder = Path(name).is_dir()
     if not folder and fetch:
         log(describe_weights(name, None, None))
     with network() if fetch and not folder else nullcontext():
         try:
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+            told, _ = PreTrainedConfig.get_config_dict(name)
+            wanted = code_of(name, told, kind.task, custom_code)
+            loaded = None if wanted is None else load_code(wanted)
+            config = (
+                AutoConfig.from_pretrained(name, trust_remote_code=False)
+                if loaded is None
+                else loaded.config.from_pretrained(name)
+            )
             file = cached_file(name, PREPROCESSOR, _raise_exceptions_for_missing_entries=False)
         except (OSError, ValueError) as e:
             raise WeightsError(
@@ -176,7 +214,12 @@ def _of_place(
             f"{name} does not say how it wants its images ({PREPROCESSOR}): {images.size[0]} px, "
             f"mean {images.mean[0]:g}, std {images.std[0]:g}."
         )
-    return config, images if image_size is None else with_size(images, image_size)
+    if image_size is not None:
+        images = with_size(images, image_size)
+    if loaded is None:
+        return _Described(config, images, kind.find(config))
+    log(f"Python code of {loaded.code.place} is run, as was asked for.")
+    return _Described(config, images, loaded.network, loaded.code.to_plain())
 
 
 def _adjust(config: ImageConfig, options: HfOptions) -> ImageConfig:

@@ -106,14 +106,15 @@ def _find(config: Any) -> type[Any] | None:
     Raises:
         SpecError: it has one that can't be trained here.
     """
-    found: type[Any] | None = MODEL_FOR_OBJECT_DETECTION_MAPPING.get(type(config), None)
+    mapped: Any = MODEL_FOR_OBJECT_DETECTION_MAPPING.get(type(config), None)
+    found: type[Any] | None = mapped
     if found is not None and config.model_type not in _FAMILIES:
         raise SpecError(
             "model",
             f"{config.model_type} is no detector that can be trained here",
             instruction=f"Give one of {', '.join(_FAMILIES)}.",
         )
-    backbone = getattr(config, "backbone_config", None)
+    backbone: Any = getattr(config, "backbone_config", None)
     if found is not None and getattr(backbone, "model_type", None) == _TIMM:
         raise SpecError(
             "model",
@@ -129,6 +130,17 @@ def _prepare(config: Any) -> None:
     for name in ("eval_size", "anchor_image_size"):
         if getattr(config, name, None) is not None:
             setattr(config, name, None)
+
+
+def _begin(network: nn.Module) -> None:
+    """Let batch norm begin with 1 and 0, as everywhere.
+
+    transformers has RT-DETR's begin at random around 0, from where next to nothing reaches the decoder: what it is used
+    for are trained weights, which replace that.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
 
 
 def _backbone_of(network: nn.Module) -> tuple[str, ...]:
@@ -156,4 +168,5 @@ DETECTORS = Kind(
     default_images=default_detector_images,
     read_images=read_detector_images,
     prepare=_prepare,
+    begin=_begin,
 )

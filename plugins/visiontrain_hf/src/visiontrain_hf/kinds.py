@@ -99,6 +99,7 @@ class Kind:
         read_images: From a ``preprocessor_config.json`` and the usual size to how a model wants its images. Raises
             WeightsError where the file can't be read.
         prepare: Changes a configuration before a network is made of it.
+        begin: Changes a network's random weights before it is trained from scratch.
     """
 
     task: Task
@@ -110,6 +111,7 @@ class Kind:
     default_images: Callable[[int], ImageConfig]
     read_images: Callable[[Path, int], ImageConfig]
     prepare: Callable[[Any], None] = lambda _config: None
+    begin: Callable[[nn.Module], None] = lambda _network: None
 
 
 def checkpoint_activations_of(part: Any) -> None:

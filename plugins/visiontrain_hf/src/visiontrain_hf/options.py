@@ -61,6 +61,7 @@ class HfOptions(ClassificationOptions, DetectionOptions, SemanticOptions):
     lora_rank: int = 0
     lora_alpha: int | None = None
     lora_targets: str | None = None
+    custom_code: str | None = None
 
     def check(self) -> None:
         """Refuse texts that can't be read, and an option that another one leaves without effect.

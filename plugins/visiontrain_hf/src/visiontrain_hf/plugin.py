@@ -46,6 +46,11 @@ _OWN = (
         help="Names of the layers that get LoRA's additions, with commas between them. By default every linear layer "
         "of the backbone.",
     ),
+    Option(
+        name="custom_code", type="str", default=_DEFAULT.custom_code,
+        help="Name of the model, on the hub or its folder, once more: Python code that it brings is then run here, "
+        "with your rights. Without it such a model is refused.",
+    ),
 )  # fmt: skip
 
 

@@ -32,9 +32,9 @@ _DETECTORS_BACKBONE = {
 #: What RT-DETR and those after it share. Batch norm is not frozen: there is nothing in it yet that was worth it.
 _REAL_TIME = {
     "backbone_config": _DETECTORS_BACKBONE, "freeze_backbone_batch_norms": False, "encoder_in_channels": [64, 96, 128],
-    "encoder_hidden_dim": 96, "encoder_ffn_dim": 192, "encoder_attention_heads": 4, "hidden_expansion": 0.5,
-    "d_model": 96, "decoder_in_channels": [96, 96, 96], "decoder_ffn_dim": 192, "decoder_layers": 3,
-    "decoder_attention_heads": 4, "num_queries": 60, "num_denoising": 40,
+    "encoder_hidden_dim": 64, "encoder_ffn_dim": 128, "encoder_attention_heads": 4, "hidden_expansion": 0.5,
+    "d_model": 64, "decoder_in_channels": [64, 64, 64], "decoder_ffn_dim": 128, "decoder_layers": 3,
+    "decoder_attention_heads": 4, "num_queries": 40, "num_denoising": 40,
 }  # fmt: skip
 
 #: transformers' type and configuration by preset.

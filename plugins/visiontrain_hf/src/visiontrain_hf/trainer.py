@@ -44,9 +44,9 @@ class Transformers:
         """By the model's name."""
         return build_model(params, options, classes, log)
 
-    def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - all are
+    def rebuild(self, saved: SavedModel, options: HfOptions, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - all are
         """As the checkpoint says."""
-        return rebuild_model(saved)
+        return rebuild_model(saved, options)
 
     def make_ready(self, model: nn.Module) -> None:
         """LoRA's additions become part of the weights."""

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from visiontrain.errors import WeightsError
+from visiontrain.errors import VisiontrainError, WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
 from visiontrain.torchkit.loading import validated_weights
 from visiontrain.torchkit.transforms import ImageConfig
@@ -57,12 +57,13 @@ class FileWeights:
     images: ImageConfig | None = None
 
 
-def read_weights(path: Path, kind: Kind) -> FileWeights:
+def read_weights(path: Path, kind: Kind, custom_code: str | None = None) -> FileWeights:
     """Read a file without running code that may be in it.
 
     Args:
         path: The file.
         kind: What the model is for.
+        custom_code: The place whose code may be run, if any.
 
     Raises:
         WeightsError: it can't be read, or holds no weights by name.
@@ -76,7 +77,9 @@ def read_weights(path: Path, kind: Kind) -> FileWeights:
             warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
-            return _ours(path, kind)
+            return _ours(path, kind, custom_code)
+    except VisiontrainError:
+        raise
     except pickle.UnpicklingError as e:
         raise WeightsError(f"{path} {_refusal(str(e))}", instruction=_KINDS) from e
     except (SafetensorError, ValueError) as e:
@@ -88,7 +91,7 @@ def read_weights(path: Path, kind: Kind) -> FileWeights:
     return FileWeights(path, {str(name): value for name, value in content.items()})
 
 
-def _ours(path: Path, kind: Kind) -> FileWeights:
+def _ours(path: Path, kind: Kind, custom_code: str | None) -> FileWeights:
     payload = read_checkpoint(path)
     said, weights = payload["metadata"], validated_weights(payload)
     if said["framework"] != "hf":
@@ -96,7 +99,7 @@ def _ours(path: Path, kind: Kind) -> FileWeights:
     if said["task"] != kind.task:
         raise ValueError(f"it is a checkpoint for the task {said['task']}, not {kind.task}")
     if said["lora"] is not None:
-        model = rebuild(kind, said)
+        model = rebuild(kind, said, custom_code)
         model.load_state_dict(weights, strict=True)
         merge_lora(model.network)
         weights = model.state_dict()

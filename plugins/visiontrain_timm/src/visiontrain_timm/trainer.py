@@ -55,7 +55,7 @@ class Timm:
             resumed=resumed,
         )
 
-    def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:
+    def rebuild(self, saved: SavedModel, options: TimmOptions, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - none has
         """As the checkpoint says."""
         # timm leaves out what exporters don't know
         return rebuild_model(saved, exportable=True) if exportable else rebuild_model(saved)
