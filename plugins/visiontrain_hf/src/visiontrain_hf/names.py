@@ -74,6 +74,15 @@ PUBLISHED: dict[str, tuple[Task, ...]] = {
         ),
         (Task.detect,),
     ),
+    **dict.fromkeys(
+        (
+            "facebook/mask2former-swin-tiny-coco-instance",
+            "facebook/mask2former-swin-small-coco-instance",
+            "facebook/mask2former-swin-tiny-ade-semantic",
+            "facebook/mask2former-swin-tiny-cityscapes-semantic",
+        ),
+        (Task.segment, Task.semantic),
+    ),
 }
 
 
