@@ -68,6 +68,16 @@ class TestYoloClassifies(YoloTask):
 
 
 @pytest.mark.timeout(1800)
+class TestHfDetects(PluginConformance):
+    framework = "hf"
+    model = "rtdetr-tiny"
+    task = "detect"
+    options: ClassVar = {"workers": 0}
+    image_size = 64
+    varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
 class TestHfSegmentsByClass(PluginConformance):
     framework = "hf"
     model = "segformer-tiny"
