@@ -92,7 +92,7 @@ class TestHfSegments(PluginConformance):
     framework = "hf"
     model = "mask2former-tiny"
     task = "segment"
-    options: ClassVar = {"workers": 0}
+    options: ClassVar = {"workers": 0, "learning_rate": 2e-3}  # so that it finds something
     image_size = 64
     varying = ("position.seconds",)
 

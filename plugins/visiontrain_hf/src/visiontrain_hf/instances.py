@@ -22,8 +22,9 @@ from visiontrain_hf.mask_queries import found_objects
 
 __all__ = ["InstanceLearner", "InstanceSegmentation"]
 
-#: AdamW's, by what a training begins from: the authors' own is 1e-4 at a batch size of 16, from a trained backbone.
-_RATES = Start(scratch_batch_norm=1e-3, scratch=1e-3, fine_tuning=1.4e-4)
+#: At a batch size of 32, by what a training begins from; the authors' own is 1e-4 at a batch size of 16, from a trained
+#: backbone.
+_RATES = Start(scratch_batch_norm=2e-3, scratch=2e-3, fine_tuning=1.4e-4)
 
 
 class InstanceLearner(ObjectLearner):
