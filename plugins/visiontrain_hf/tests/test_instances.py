@@ -14,11 +14,13 @@ from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
 from visiontrain.datasets.objects import COLUMNS, Object, row_of
 from visiontrain.errors import DatasetError, RunFailedError, SpecError, WeightsError
 from visiontrain.protocol.messages import Weights
+from visiontrain.protocol.tasks import Task
 from visiontrain.testing.worker.inprocess import InProcess, at
 from visiontrain.torchkit.mask_runs import mask_pixels
 from visiontrain_hf.mask2former import mask2former_class
+from visiontrain_hf.options import HfOptions
 from visiontrain_hf.presets import config_of
-from visiontrain_hf.trainer import HfTrainer
+from visiontrain_hf.trainer import HfTrainer, Transformers
 
 LABELS = ("green", "red")
 COLOURS = ((40, 200, 60), (220, 40, 40))
@@ -303,6 +305,17 @@ def test_activation_checkpointing_gives_the_same_weights(harness):
         harness.train(name, epochs=1, options={"activation_checkpointing": on})
     one, other = state(harness, "kept"), state(harness, "again")
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in one)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_activation_checkpointing_computes_the_backbone_s_blocks_again(harness, on):
+    options = HfOptions.from_params({"activation_checkpointing": on}, Task.segment)
+    model = Transformers().build(harness.params(), options, LABELS, print).model.train()
+    block = next(module for module in model.modules() if type(module).__name__ == "SwinLayer")
+    computed = []
+    block.attention.register_forward_hook(lambda *_: computed.append(1))
+    model(torch.zeros(1, 3, SIDE, SIDE))[-1].masks.sum().backward()
+    assert (len(computed) > 1) == on
 
 
 @pytest.mark.parametrize(
