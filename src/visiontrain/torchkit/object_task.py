@@ -58,7 +58,7 @@ class ObjectTask(ABC):
         """A model of the framework, in float32 on the CPU, with outputs as `ObjectExport` wants them."""
 
     @abstractmethod
-    def learning_rates(self, options: DetectionOptions) -> Start | None:
+    def learning_rates(self, setup: _Setup) -> Start | None:
         """See `visiontrain.torchkit.vision_task.VisionTask.learning_rates`."""
 
     def check(self, data: DatasetIndex, options: DetectionOptions) -> None:  # noqa: ARG002 - as `VisionTask` has it

@@ -134,8 +134,8 @@ class VisionTask(Protocol[O_contra, B]):
         """
         ...
 
-    def learning_rates(self, options: O_contra) -> Start | None:
-        """The learning rates that are usual with the task and the optimizer; None: those usual with the optimizer."""
+    def learning_rates(self, setup: Setup[O_contra]) -> Start | None:
+        """Those that are usual with the task, the model and the optimizer; None: those usual with the optimizer."""
         ...
 
     def learner(self, setup: Setup[O_contra]) -> Learner[B]:

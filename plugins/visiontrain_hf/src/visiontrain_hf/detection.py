@@ -30,7 +30,6 @@ _PART = re.compile(rf"loss_({'|'.join(_NAMES)})(_\w+)?")
 
 #: At a batch size of 32. Trained weights as in DETR, RT-DETR and D-FINE: 1e-4 to 2e-4.
 _RATES = Start(scratch_batch_norm=1.5e-3, scratch=1e-3, fine_tuning=1e-4)
-_ADAM = ("adamw", "adam", "nadamw")
 
 
 class Detection(ObjectTask):
@@ -49,9 +48,9 @@ class Detection(ObjectTask):
         """A row an object."""
         return ExportedDetector(_ours(model))
 
-    def learning_rates(self, options: DetectionOptions) -> Start | None:
+    def learning_rates(self, setup: Setup[DetectionOptions]) -> Start | None:
         """As in the papers, of Adam's kind."""
-        return _RATES if options.optimizer in _ADAM else None
+        return _RATES if setup.options.optimizer in ADAM else None
 
 
 class DetectorLearner(ObjectLearner):

@@ -11,12 +11,15 @@ from visiontrain.hyperparameters.detection import DetectionOptions
 from visiontrain.hyperparameters.semantic import SemanticOptions
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["OPTIMIZERS", "HfOptions"]
+__all__ = ["ADAM", "OPTIMIZERS", "HfOptions"]
 
 O = TypeVar("O", bound="HfOptions")  # noqa: E741 - an options class
 
 #: Of those that visiontrain knows the ones that torch has.
 OPTIMIZERS = ("adamw", "adam", "nadamw", "rmsprop", "sgd")
+
+#: Those that want learning rates of one size.
+ADAM = ("adamw", "adam", "nadamw")
 
 #: Which tasks heed an option that not all of them do.
 _HEEDED_BY: dict[str, tuple[Task, ...]] = {

@@ -7,6 +7,7 @@ from typing import Any
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
 from visiontrain.torchkit.vision_task import VisionTask
+from visiontrain_hf.class_masks import ClassesOfPixels
 from visiontrain_hf.classifier import CLASSIFIERS
 from visiontrain_hf.detection import Detection
 from visiontrain_hf.detector import DETECTORS
@@ -14,7 +15,6 @@ from visiontrain_hf.instances import InstanceSegmentation
 from visiontrain_hf.kinds import Kind
 from visiontrain_hf.mask2former import INSTANCES
 from visiontrain_hf.options import HfOptions
-from visiontrain_hf.segmentation import Segmentation
 from visiontrain_hf.segmenter import SEGMENTERS
 
 __all__ = ["KINDS", "TASKS"]
@@ -25,5 +25,5 @@ TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
     Task.classify: Classification(),
     Task.detect: Detection(),
     Task.segment: InstanceSegmentation(),
-    Task.semantic: Segmentation(),
+    Task.semantic: ClassesOfPixels(),
 }

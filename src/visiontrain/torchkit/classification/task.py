@@ -45,7 +45,7 @@ class Classification:
         """Accuracy, or the mean average precision of several labels, unless the options say another."""
         return options.metric(multi_label=data.multi_label)
 
-    def learning_rates(self, options: ClassificationOptions) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
+    def learning_rates(self, setup: _Setup) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
         """The optimizer's are a classifier's."""
         return None
 

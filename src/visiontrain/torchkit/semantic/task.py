@@ -75,7 +75,7 @@ class SemanticSegmentation:
         """``miou``, unless the options say another."""
         return options.semantic_metric()
 
-    def learning_rates(self, options: SemanticOptions) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
+    def learning_rates(self, setup: _Setup) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
         """The optimizer's."""
         return None
 
