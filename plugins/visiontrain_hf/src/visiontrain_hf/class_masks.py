@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from visiontrain.errors import SpecError
+from visiontrain.hyperparameters.optimizers import Start
+from visiontrain.hyperparameters.semantic import SemanticOptions
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.semantic.batches import SemanticBatch
 from visiontrain.torchkit.semantic.evaluation import ScoredImages
@@ -15,15 +17,28 @@ from visiontrain.torchkit.semantic.export import SemanticExport
 from visiontrain.torchkit.semantic.learner import SemanticLearner
 from visiontrain.torchkit.semantic.task import SemanticSegmentation
 from visiontrain.torchkit.transforms import Normalize
+from visiontrain.torchkit.vision_task import Setup
+from visiontrain_hf.mask2former import RATES as MASK2FORMER_RATES
 from visiontrain_hf.mask2former import HfMask2FormerMaps, as_exporters_want
 from visiontrain_hf.mask_loss import MaskLoss, MaskTargets, added, total
 from visiontrain_hf.mask_queries import class_maps
+from visiontrain_hf.options import ADAM
 
 __all__ = ["ClassMaskLearner", "ClassesOfPixels", "class_targets"]
+
+#: At a batch size of 32. Of trained weights that of what lies above the backbone, which itself has a tenth: 6e-5 at a
+#: batch size of 16, as SegFormer (arXiv:2105.15203) and UPerNet on Swin are trained.
+_RATES = Start(scratch_batch_norm=2e-3, scratch=5e-4, fine_tuning=8e-4)
 
 
 class ClassesOfPixels(SemanticSegmentation):
     """transformers' models that give scores for pixels, and Mask2Former, which gives masks for classes."""
+
+    def learning_rates(self, setup: Setup[SemanticOptions]) -> Start | None:
+        """As in the papers, of Adam's kind."""
+        if setup.options.optimizer not in ADAM:
+            return None
+        return MASK2FORMER_RATES if isinstance(setup.built.model, HfMask2FormerMaps) else _RATES
 
     def learner_of(
         self,

@@ -18,8 +18,10 @@ from visiontrain.torchkit.object_found import FoundObjects
 from visiontrain.torchkit.object_learner import LossParts, ObjectLearner
 from visiontrain.torchkit.object_task import ObjectTask
 from visiontrain.torchkit.transforms import Normalize
+from visiontrain.torchkit.vision_task import Setup
 from visiontrain_hf.detector import HfDetector
 from visiontrain_hf.exported_detector import ExportedDetector, rows_of
+from visiontrain_hf.options import ADAM
 
 __all__ = ["Detection", "DetectorLearner", "loss_parts"]
 

@@ -16,9 +16,12 @@ from visiontrain.torchkit.object_found import FoundObjects
 from visiontrain.torchkit.object_learner import LossParts, ObjectLearner
 from visiontrain.torchkit.object_task import ObjectTask
 from visiontrain.torchkit.transforms import Normalize
+from visiontrain.torchkit.vision_task import Setup
 from visiontrain_hf.instance_export import ExportedInstances
+from visiontrain_hf.mask2former import RATES
 from visiontrain_hf.mask_loss import MaskLoss, MaskTargets, added, total
 from visiontrain_hf.mask_queries import found_objects
+from visiontrain_hf.options import ADAM
 
 __all__ = ["InstanceLearner", "InstanceSegmentation"]
 
