@@ -98,7 +98,7 @@ def test_a_checkpoint_s_model_gives_the_same_as_the_folder_s(harness, describe, 
         epochs=1, learning_rate=1e-12, options={"weight_decay": 0.0, "freeze": "backbone"}, **given(folder, kind)
     )
     trainer = HfTrainer()
-    saved, model = trainer._inference.load(str(harness.path()), "semantic")
+    saved, model = trainer._inference.load(str(harness.path()), "semantic", HfOptions())
     images = torch.randn(2, 3, *saved.image.size, generator=torch.Generator().manual_seed(0))
     ours = HfSegmenter(network.eval(), ())
     ours.network.load_state_dict(
@@ -226,7 +226,7 @@ def test_the_auxiliary_head_learns_and_is_left_out_of_use(harness, describe):
     trained, begun = state(harness, "trained"), state(harness, "begun")
     name = "network.auxiliary_head.classifier.weight"
     assert not torch.allclose(trained[name], begun[name], atol=1e-4)
-    _, model = HfTrainer()._inference.load(str(harness.path("trained")), "semantic")
+    _, model = HfTrainer()._inference.load(str(harness.path("trained")), "semantic", HfOptions())
     assert model.network.auxiliary_head is None
 
 
