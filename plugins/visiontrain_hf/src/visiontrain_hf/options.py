@@ -43,7 +43,7 @@ _USUAL: dict[Task, dict[str, Any]] = {
     Task.classify: {"clip_grad": 0.0},
     Task.detect: {"clip_grad": 0.1, "weight_decay": 1e-4},
     Task.segment: {"clip_grad": 0.01, "weight_decay": 0.05},
-    Task.semantic: {"clip_grad": 0.0, "backbone_rate": 1.0},
+    Task.semantic: {"clip_grad": 0.0},
 }
 
 
