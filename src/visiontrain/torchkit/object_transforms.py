@@ -40,7 +40,7 @@ class ObjectTransform(Protocol):
         ...
 
     def choose(self, width: int, height: int, boxes: Floats) -> Chosen:
-        """Choose a view; random choices come from the global generators: run it under `sample_rng`.
+        """Choose a view; random choices come from the global generators: run it after `seed_sample`.
 
         Args:
             width: Of the image in pixels, as it is shown.
