@@ -28,7 +28,8 @@ __all__ = ["IndexedObjects", "ObjectBatches", "resize", "shape_for"]
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
-#: Bytes of decoded images that each loading process keeps, with what the index says of them: with mosaics an image is asked for four times an epoch.
+#: Bytes of decoded images that each loading process keeps, with what the index says of them: for mosaics an image is
+#: asked for four times an epoch.
 _KEPT_BYTES = 256 * 2**20
 
 #: What validation adds to an image's sides before they are rounded up, in strides. Ultralytics' own.

@@ -21,9 +21,11 @@ from visiontrain.torchkit.classification.framework import Built, ClassifierFrame
 from visiontrain.torchkit.classification.learner import Classifier
 from visiontrain.torchkit.classification.multilabel import MultiLabelClassifier
 from visiontrain.torchkit.compiling import compile_model
-from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages, default_workers
+from visiontrain.torchkit.data import EpochSampler, ImageBatch, LabelledImages
 from visiontrain.torchkit.device import resolve_device
 from visiontrain.torchkit.freezing import freeze
+from visiontrain.torchkit.learning import BatchSource
+from visiontrain.torchkit.loaders import make_loader
 from visiontrain.torchkit.loop import LoopSettings, TrainingLoop
 from visiontrain.torchkit.mixing import Mixer
 from visiontrain.torchkit.optimizing import build_schedule, choose_learning_rate
@@ -185,13 +187,12 @@ def _class_weights(data: DatasetIndex, options: ClassificationOptions) -> tuple[
 
 def _loaders(
     data: DatasetIndex, params: TrainParams, options: ClassificationOptions, built: Built, device: torch.device
-) -> tuple[EpochLoader[ImageBatch], EpochLoader[ImageBatch]]:
-    workers = default_workers(device) if options.workers is None else options.workers
+) -> tuple[BatchSource[ImageBatch], BatchSource[ImageBatch]]:
     evaluate = EvalTransform(built.image)
     augment = augmentation(options.augmentation, built.image)
     balance = data.labels("train") if options.balanced_sampling else None
 
-    def loader(split: str, transform: Transform) -> EpochLoader[ImageBatch]:
+    def loader(split: str, transform: Transform) -> BatchSource[ImageBatch]:
         dataset = LabelledImages(data, split, transform, params.seed)
         sampler = EpochSampler(
             data.splits[split],
@@ -200,7 +201,7 @@ def _loaders(
             train=split == "train",
             balance=balance if split == "train" else None,
         )
-        return EpochLoader(dataset, sampler, workers=min(workers, sampler.batches), device=device)
+        return make_loader(dataset, sampler, workers=options.workers, device=device)
 
     return loader("train", augment), loader("val", evaluate)
 
