@@ -139,14 +139,26 @@ class Updates:
         if self._clip_grad > 0:
             self._clip()
         self._optimizer.step()
+        if self._takes_divisor():
+            self._optimizer.grad_scale = None  # type: ignore[attr-defined]
         if self.average is not None:
             self.average.update(step)
 
     def _clip(self) -> None:
         trained = [parameter for parameter in self._model.parameters() if parameter.grad is not None]
         norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None], foreach=True)
-        if norm.device.type != "cpu" or not norm.item() <= self._clip_grad:  # to ask a GPU would be to wait for it
+        if norm.device.type == "cpu" and norm.item() <= self._clip_grad:  # to ask a GPU would be to wait for it
+            return
+        if self._takes_divisor():  # one pass over the gradients less
+            self._optimizer.grad_scale = (norm / self._clip_grad).clamp(min=1)  # type: ignore[attr-defined]
+        else:
             nn.utils.clip_grads_with_norm_(trained, self._clip_grad, norm, foreach=True)
+
+    def _takes_divisor(self) -> bool:
+        """Whether the optimizer divides gradients while it reads them, as torch's gradient scaler has it do."""
+        groups = self._optimizer.param_groups
+        on = {parameter.device.type for group in groups for parameter in group["params"][:1]}
+        return on <= {"cpu", "cuda"} and all(group.get("fused") for group in groups)
 
     @torch.no_grad()
     def diverged(self) -> bool:
