@@ -15,8 +15,9 @@ from visiontrain.torchkit.learning import BatchSource
 __all__ = ["ThriftyLoader", "make_loader"]
 
 #: Share of the time that loading between the steps may take. A loader process on a CPU takes what it gains from the
-#: model's threads, which wait for each other: measured on 4 cores, YOLO26n at 128 px, where loading takes a seventh,
-#: 117 to 147 images a second between the steps and 98 to 119 with two processes.
+#: model's threads, which wait for each other: measured on 4 cores with YOLO26n at 128 px, where loading takes a seventh
+#: to a tenth, 143 images a second between the steps and 131 with two processes; where other programs take the cores,
+#: too, no difference.
 _SHARE = 0.25
 
 #: Batches that are no measure, and how many are one.
