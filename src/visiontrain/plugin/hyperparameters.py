@@ -213,7 +213,8 @@ def running_options(default: TrainingOptions) -> tuple[Option, ...]:
         ),
         Option(
             name="workers", type="int", default=default.workers, minimum=0, maximum=256,
-            help="Processes that load images; 0 loads between the steps. By default as the processors allow.",
+            help="Processes that load images; 0 loads between the steps. By default as the processors allow; on a CPU "
+            "only where loading is slow.",
         ),
         Option(
             name="checkpoint_minutes", type="float", default=default.checkpoint_minutes, minimum=0,

@@ -14,7 +14,6 @@ from visiontrain.hyperparameters.models import ModelOptions
 from visiontrain.hyperparameters.optimizers import Start
 from visiontrain.protocol.inference import ImagePrediction, PredictParams
 from visiontrain.protocol.messages import TrainParams
-from visiontrain.torchkit.data import default_workers
 from visiontrain.torchkit.evaluating import Batches
 from visiontrain.torchkit.exported import ExportTask
 from visiontrain.torchkit.framework import Built
@@ -51,11 +50,6 @@ class Setup(Generic[O_co]):
     built: Built
     normalize: Normalize
     device: torch.device
-
-    @property
-    def workers(self) -> int:
-        """Loader processes, at the most."""
-        return default_workers(self.device) if self.options.workers is None else self.options.workers
 
 
 @dataclass(frozen=True)
