@@ -34,10 +34,8 @@ _FAMILIES = {
     "yolos": False,
 }
 
-#: How classes are called that say where a box is, and which refine it from layer to layer; and modules that choose the
-#: places to begin with. bfloat16 has eight bits: with a decoder in it a small RT-DETR found half of what it finds.
-_PRECISE = ("MLPPredictionHead", "Decoder")
-_PRECISE_NAMES = ("enc_output", "enc_score_head")
+#: What classes are called whose numbers become a box.
+_BOX_HEAD = "MLPPredictionHead"
 
 _TIMM = "timm_backbone"
 
@@ -45,7 +43,7 @@ _TIMM = "timm_backbone"
 class HfDetector(HfModel):
     """Gives what transformers' network gives: ``logits``, ``pred_boxes``, and of labels ``loss`` and ``loss_dict``.
 
-    The loss, the decoder and the layers that say where a box is are computed in float32, whatever the precision.
+    The loss, and the layers that say where a box is, are computed in float32: bfloat16 has eight bits.
 
     Args:
         network: A model of transformers for object detection.
@@ -59,8 +57,8 @@ class HfDetector(HfModel):
         network.requires_grad_()  # some freeze a part of their backbone: that is the option freeze's to say
         told: Any = network
         told.loss_function = _shown(_precisely(told.loss_function))
-        for name, module in network.named_modules():
-            if type(module).__name__.endswith(_PRECISE) or name.rpartition(".")[2] in _PRECISE_NAMES:
+        for module in network.modules():
+            if type(module).__name__.endswith(_BOX_HEAD):
                 changed: Any = module
                 changed.forward = _precisely(changed.forward)
 
