@@ -114,7 +114,7 @@ def test_activation_checkpointing_gives_the_same_weights(detecting, described):
 
 
 def test_activation_checkpointing_is_refused_where_transformers_has_none(detecting):
-    with pytest.raises(SpecError, match="can't be had with rtdetr-tiny"):
+    with pytest.raises(SpecError, match="can't be had with RTDetrForObjectDetection"):
         detecting.train(options={"activation_checkpointing": True})
 
 
