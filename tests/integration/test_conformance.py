@@ -68,6 +68,14 @@ class TestYoloClassifies(YoloTask):
 
 
 @pytest.mark.timeout(1800)
+class TestHfClassifies(PluginConformance):
+    framework = "hf"
+    model = "vit-tiny"
+    options: ClassVar = {"workers": 0}
+    varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
 class TestHfDetects(PluginConformance):
     framework = "hf"
     model = "rtdetr-tiny"

@@ -74,6 +74,8 @@ def test_what_was_trained_is_used(real_data, case, whole):
             assert (prediction.width, prediction.height) == image.size
         assert bool(prediction.probabilities) is (case.task == "classify")
         assert (prediction.class_map is not None) is (case.task == "semantic")
+        if prediction.class_map is not None:
+            assert sum(prediction.class_map.pixels) == prediction.width * prediction.height
         assert all((one.mask is not None) is (case.task == "segment") for one in prediction.objects)
     if case.exports:
         assert whole.export("onnx", images=4, progress=False).difference < 1e-4
