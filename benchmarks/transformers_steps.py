@@ -72,7 +72,7 @@ def main() -> None:
     """Print a ratio for each family."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=FAMILIES, default=[*FAMILIES])
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=6)
     asked = parser.parse_args()
     session = Session()
     python = session.build_environment("hf").python
