@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import traceback
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ class Plugin(BaseModel):
         name: The entry point's name.
         distribution: The distribution that brings it.
         version: The distribution's version.
+        editable: Its code is used where it is written: it may change while the version does not.
         frameworks: What it adds.
         error: What is wrong with it, with what to do about it; None for a plugin that works.
         traceback: Where its code failed, as text.
@@ -37,6 +39,7 @@ class Plugin(BaseModel):
     name: str
     distribution: str
     version: str
+    editable: bool = False
     frameworks: tuple[Manifest, ...] = ()
     error: str | None = None
     traceback: str | None = None
@@ -56,7 +59,9 @@ def discover(found: Iterable[EntryPoint] | None = None) -> tuple[Plugin, ...]:
 
 def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
     distribution, version = _origin(entry_point)
-    plugin = Plugin(name=entry_point.name, distribution=distribution, version=version)
+    plugin = Plugin(
+        name=entry_point.name, distribution=distribution, version=version, editable=_is_editable(entry_point)
+    )
     claimed = dict(taken)
     try:
         # What a plugin prints while it is loaded must not get between the lines that a program reads on stdout.
@@ -83,6 +88,15 @@ def _origin(entry_point: EntryPoint) -> tuple[str, str]:
     except Exception:  # noqa: BLE001 - what a reader of damaged metadata raises depends on the Python
         return module, "unknown"
     return name or module, version or "unknown"
+
+
+def _is_editable(entry_point: EntryPoint) -> bool:
+    """Whether the installer says so (PEP 610)."""
+    try:
+        told = json.loads((entry_point.dist.read_text("direct_url.json") if entry_point.dist else None) or "{}")
+        return bool(told.get("dir_info", {}).get("editable", False))
+    except Exception:  # noqa: BLE001 - likewise
+        return False
 
 
 def _in_words(error: BaseException) -> str:

@@ -21,9 +21,9 @@ __all__ = ["Catalog", "load_catalog", "read_catalog"]
 
 @dataclass(frozen=True)
 class Catalog:
-    """What an environment offers. `plugin_version` is the plugin's that read it: another one reads it anew."""
+    """What an environment offers. `edition` is that of the plugin's code that read it: another one reads it anew."""
 
-    plugin_version: str
+    edition: str
     worker: InitializeResult
     models: tuple[ModelInfo, ...]
 
@@ -46,7 +46,7 @@ def _parse(data: bytes) -> Catalog:
     return structure(Catalog, loads(data))
 
 
-def load_catalog(path: Path, plugin_version: str) -> Catalog | None:
+def load_catalog(path: Path, edition: str) -> Catalog | None:
     """The catalogue that is kept at `path`; None where there is none that fits.
 
     Raises:
@@ -55,12 +55,12 @@ def load_catalog(path: Path, plugin_version: str) -> Catalog | None:
     readable = explained("the catalogue of the environment's models can't be read")
     with readable, contextlib.suppress(FileNotFoundError, ProtocolError):
         catalog = _parse(path.read_bytes())
-        if catalog.plugin_version == plugin_version:
+        if catalog.edition == edition:
             return catalog
     return None
 
 
-def read_catalog(command: WorkerCommand, path: Path, plugin_version: str) -> Catalog:
+def read_catalog(command: WorkerCommand, path: Path, edition: str) -> Catalog:
     """Ask a worker for the catalogue and keep it at `path`.
 
     Raises:
@@ -72,7 +72,7 @@ def read_catalog(command: WorkerCommand, path: Path, plugin_version: str) -> Cat
         answer = worker.request("models")
     if not isinstance(answer, list):
         raise ProtocolError("the worker's catalogue is not a list")
-    catalog = Catalog(plugin_version, described, tuple(structure(ModelInfo, model) for model in answer))
+    catalog = Catalog(edition, described, tuple(structure(ModelInfo, model) for model in answer))
     with explained("the catalogue of the environment's models can't be kept"):
         write_atomically(path, dumps(unstructure(catalog)) + b"\n")
     return catalog

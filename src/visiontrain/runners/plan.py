@@ -212,7 +212,7 @@ class Planner:
     def catalog_of(self, framework: Framework) -> Catalog | None:
         """The catalogue of the framework's current environment, where that is built and was asked already."""
         environment = self._built(framework)
-        return load_catalog(environment.catalog_path, framework.plugin.version) if environment else None
+        return load_catalog(environment.catalog_path, framework.edition) if environment else None
 
     def _built(self, framework: Framework) -> Generation | None:
         try:
@@ -224,15 +224,15 @@ class Planner:
         self, framework: Framework, environment: Generation, progress: Callable[[BuildProgress], None]
     ) -> Catalog:
         """The environment's catalogue; read with a worker the first time, and kept."""
-        kept = load_catalog(environment.catalog_path, framework.plugin.version)
+        kept = load_catalog(environment.catalog_path, framework.edition)
         if kept is not None:
             return kept
         progress(BuildProgress(environment.name, "checking", "Reading the names of its models"))
         command = self.command(framework, environment, {})
-        return read_catalog(command, environment.catalog_path, framework.plugin.version)
+        return read_catalog(command, environment.catalog_path, framework.edition)
 
     def _model(self, framework: Framework, environment: Generation, name: str) -> ModelInfo | None:
-        catalog = load_catalog(environment.catalog_path, framework.plugin.version)
+        catalog = load_catalog(environment.catalog_path, framework.edition)
         model = catalog.find(name) if catalog else None
         if model is None and ":" not in name:
             raise unknown_model(name, (framework,), lambda _: catalog)

@@ -10,6 +10,7 @@ from visiontrain.errors import AmbiguousModelError, SpecError, UnknownModelError
 from visiontrain.plugin.discovery import Plugin
 from visiontrain.plugin.manifest import Manifest
 from visiontrain.runners.catalog import Catalog
+from visiontrain.runners.edition import edition_of
 from visiontrain.runners.known import KNOWN_PLUGINS, installing, knowing
 
 __all__ = ["Framework", "frameworks_of", "near_models", "route", "route_framework"]
@@ -21,6 +22,11 @@ class Framework:
 
     manifest: Manifest
     plugin: Plugin
+
+    @property
+    def edition(self) -> str:
+        """Which state of the plugin's code it is."""
+        return edition_of(self.plugin, self.manifest)
 
 
 def frameworks_of(plugins: Iterable[Plugin]) -> tuple[Framework, ...]:

@@ -133,7 +133,7 @@ class Laboratory:
     def catalog(self) -> Catalog:
         """What the trainer says of itself today; what an earlier version of it said is forgotten."""
         command = self._session(self._new_folder()).planner.command(self.framework, self.environment, {})
-        return read_catalog(command, self.environment.catalog_path, self.framework.plugin.version)
+        return read_catalog(command, self.environment.catalog_path, self.framework.edition)
 
     def start(self, data: Path, *, hold: Hold | None = None, noise: bool = False, **request: Any) -> Trial:
         """Start a run."""

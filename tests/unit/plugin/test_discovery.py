@@ -48,6 +48,30 @@ def test_installed_plugins_are_found_with_their_distribution_and_version(install
     assert plugins["crashes_on_import"].error
 
 
+@pytest.mark.parametrize(
+    ("told", "editable"),
+    [
+        (None, False),
+        ('{"url": "file:///plugin", "dir_info": {"editable": true}}', True),
+        ('{"url": "file:///plugin", "dir_info": {}}', False),
+        ('{"url": "https://example.org/plugin.whl", "archive_info": {}}', False),
+        ("no JSON", False),
+        ("[]", False),
+    ],
+)
+def test_a_plugin_that_is_used_where_it_is_written_says_so(tmp_path, monkeypatch, installed, told, editable):
+    installed("counter")
+    site = tmp_path / "visiontrain_counter-2.0.dist-info"
+    site.mkdir()
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: visiontrain-counter\nVersion: 2.0\n")
+    (site / "entry_points.txt").write_text("[visiontrain]\ncounter = visiontrain_counter.plugin\n")
+    if told is not None:
+        (site / "direct_url.json").write_text(told)
+    monkeypatch.syspath_prepend(tmp_path)
+    (plugin,) = (each for each in discover() if each.name == "counter")
+    assert (plugin.version, plugin.editable) == ("2.0", editable)
+
+
 @pytest.mark.parametrize("name", sorted(BROKEN))
 def test_a_broken_plugin_is_listed_with_its_error_and_harms_nobody(found, name):
     plugins = found(name, "counter")
