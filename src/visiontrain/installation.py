@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from visiontrain.errors import EnvironmentBuildError, PlatformError
+from visiontrain.errors import EnvironmentBuildError, PlatformError, VisiontrainError
 from visiontrain.home import Home
 from visiontrain.runners.variables import passthrough_patterns
 
@@ -75,6 +75,8 @@ class Installation:
     def models(self, pattern: str = "*", *, framework: str | None = None) -> list[Model]:
         """Models whose name matches, by framework and name.
 
+        A plugin that is newer than what its environment was asked for last is asked again, which takes seconds.
+
         Args:
             pattern: As `fnmatch` takes it: ``resnet*``.
             framework: Only this framework's.
@@ -88,8 +90,12 @@ class Installation:
         found: list[Model] = []
         unread: list[str] = []
         for candidate in chosen:
-            catalog = self._planner.catalog_of(candidate)
-            name = candidate.manifest.name
+            name, catalog = candidate.manifest.name, None
+            try:
+                catalog = self._planner.catalog_of(candidate, read=True)
+            except VisiontrainError:
+                if framework is not None:  # else one must not harm the others
+                    raise
             if catalog is None:
                 unread.append(name)
                 continue

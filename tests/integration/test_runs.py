@@ -388,6 +388,12 @@ class TestThings:
         monkeypatch.setattr("visiontrain.runners.catalog.WorkerConnection", None)  # no worker is asked again
         assert len(Session(session.home.root).models(framework="counter")) == 2
 
+    def test_models_are_asked_for_again_where_the_plugin_is_another(self, session):
+        path = session.build_environment("counter").catalog_path
+        path.write_text(path.read_text().replace('"count_small"', '"count_old"').replace('"edition":"', '"edition":"before '))
+        assert [model.name for model in session.models(framework="counter")] == ["count_small", "count_large"]
+        assert "count_old" not in path.read_text()
+
     def test_runs_newest_first_and_by_every_name(self, session, train):
         first, second = train(epochs=1, name="one"), train(epochs=1, name="two")
         assert {run.run_id for run in session.runs()} == {first.run_id, second.run_id}

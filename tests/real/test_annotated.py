@@ -185,7 +185,7 @@ def test_data_without_classes_or_objects_is_refused(real_data, home):
     ):
         with pytest.raises(DatasetError, match=sign):
             check_dataset(real_data / name, folder=home)
-    with pytest.raises(DatasetError, match="read as pascal-voc, which holds data to detect, not to classify"):
+    with pytest.raises(DatasetError, match="read as pascal-voc, which holds data for detect, not for classify"):
         check_dataset(real_data / "bccd", folder=home, task=Task.classify)
 
 

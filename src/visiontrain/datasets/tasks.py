@@ -24,7 +24,7 @@ class UnservedTaskError(DatasetError):
     def __init__(self, what: str, tasks: Sequence[Task], wanted: Collection[Task], reason: str = "") -> None:
         why = f": {reason}" if reason else ""
         super().__init__(
-            f"{what}, which holds data to {either(tasks)}, not to {either(wanted)}{why}",
+            f"{what}, which holds data for {either(tasks)}, not for {either(wanted)}{why}",
             instruction=f"Ask for the task {tasks[0]}, or give data for {either(wanted)}.",
         )
         self.what = what

@@ -209,10 +209,22 @@ class Planner:
             fixed=fixed,
         )
 
-    def catalog_of(self, framework: Framework) -> Catalog | None:
-        """The catalogue of the framework's current environment, where that is built and was asked already."""
+    def catalog_of(self, framework: Framework, *, read: bool = False) -> Catalog | None:
+        """The catalogue of the framework's current environment; None where that is not built, or was not asked yet.
+
+        Args:
+            framework: Whose it is.
+            read: Ask it where it was not, with a worker.
+
+        Raises:
+            WorkerCrashedError, RunFailedError: it was asked, and the worker could not say.
+        """
         environment = self._built(framework)
-        return load_catalog(environment.catalog_path, framework.edition) if environment else None
+        if environment is None:
+            return None
+        if read:
+            return self.catalog(framework, environment, lambda _: None)
+        return load_catalog(environment.catalog_path, framework.edition)
 
     def _built(self, framework: Framework) -> Generation | None:
         try:

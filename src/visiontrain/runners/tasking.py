@@ -40,7 +40,9 @@ def tasks_of(
     if wanted is not None and model is not None and own and wanted not in own:
         can = ", ".join(map(str, own))
         raise SpecError(
-            "task", f"the model {model.name} can't {wanted}; it can: {can}", instruction="Name another one."
+            "task",
+            f"the model {model.name} can't {wanted}; it can: {can}",
+            instruction=f"Name another one; visiontrain models --framework {manifest.name} says what each can.",
         )
     return (wanted,) if wanted is not None else own or manifest.tasks
 
@@ -52,7 +54,7 @@ def refuse_data(error: UnservedTaskError, framework: Framework, others: Sequence
     if task in manifest.tasks:  # the model can't, or the person asks for more than the data has
         return error
     return DatasetError(
-        f"{error.what}, which holds data to {either(error.tasks)}, and the framework {manifest.name} "
+        f"{error.what}, which holds data for {either(error.tasks)}, and the framework {manifest.name} "
         f"can't {task}; it can: {', '.join(map(str, manifest.tasks))}",
         instruction=_who_can(task, others),
     )

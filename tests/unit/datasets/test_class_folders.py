@@ -251,7 +251,7 @@ def test_annotated_data_goes_to_its_reader(tree, files, name):
         (root / path).parent.mkdir(exist_ok=True, parents=True)
         (root / path).write_text(text)
     assert choose_format(str(root), None).name == name
-    with pytest.raises(UnservedTaskError, match=f"is read as {name}, which holds data to .*, not to classify"):
+    with pytest.raises(UnservedTaskError, match=f"is read as {name}, which holds data for .*, not for classify"):
         choose_format(str(root), Task.classify)
 
 
@@ -265,5 +265,7 @@ def test_other_yaml_json_and_xml_files_are_no_sign(tree):
 
 
 def test_a_task_that_the_layout_does_not_serve(flat):
-    with pytest.raises(DatasetError, match=r"(?s)class-folders, which holds data to classify, not to detect.*Ask for"):
+    with pytest.raises(
+        DatasetError, match=r"(?s)class-folders, which holds data for classify, not for detect.*Ask for"
+    ):
         read(flat, Task.detect)

@@ -321,7 +321,7 @@ def test_one_class_map_of_all_splits(images, home):
 
 
 def test_a_task_that_the_list_does_not_serve(images):
-    with pytest.raises(DatasetError, match="label-file, which holds data to classify, not to detect"):
+    with pytest.raises(DatasetError, match="label-file, which holds data for classify, not for detect"):
         choose_format(str(csv_file(images, table())), Task.detect)
 
 

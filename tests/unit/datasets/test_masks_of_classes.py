@@ -534,7 +534,7 @@ def test_masks_beside_boxes_of_the_same_images(voc, read):
     assert choose_format(str(root), None).name == "pascal-voc"
     assert read(root, task=Task.semantic).format == "pascal-voc-masks"
     assert read(root, among=(Task.semantic,)).task == "semantic"
-    with pytest.raises(UnservedTaskError, match="is read as pascal-voc, which holds data to detect, not to classify"):
+    with pytest.raises(UnservedTaskError, match="is read as pascal-voc, which holds data for detect, not for classify"):
         choose_format(str(root), Task.classify)
 
 
@@ -547,7 +547,7 @@ def test_masks_beside_a_list_of_labels(data, read):
 
 
 def test_masks_serve_no_other_task(data, read):
-    with pytest.raises(UnservedTaskError, match="holds data to semantic, not to detect"):
+    with pytest.raises(UnservedTaskError, match="holds data for semantic, not for detect"):
         read(data(), task=Task.detect)
 
 

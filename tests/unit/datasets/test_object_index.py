@@ -130,11 +130,11 @@ def test_the_task_is_chosen_among_what_is_wanted(data, home, annotated):
     root = data()
     assert index_dataset(root, folder=home, among=(Task.classify, Task.detect)).task is Task.detect
     with pytest.raises(
-        UnservedTaskError, match="read as yolo, which holds data to detect, not to segment or pose"
+        UnservedTaskError, match="read as yolo, which holds data for detect, not for segment or pose"
     ) as error:
         index_dataset(root, folder=home, among=(Task.segment, Task.pose))
     assert error.value.tasks == (Task.detect,)
-    with pytest.raises(UnservedTaskError, match="to detect, segment, pose or obb, not to classify"):
+    with pytest.raises(UnservedTaskError, match="for detect, segment, pose or obb, not for classify"):
         index_dataset(root, folder=home, among=(Task.classify,))
     files = {"data.yaml": YAML} | {f"images/{n}.png": (20, 20) for n in range(5)}
     outlines = annotated(files | {f"labels/{n}.txt": "0 0.1 0.1 0.9 0.1 0.9 0.9" for n in range(5)}, "outlines")

@@ -58,7 +58,7 @@ def test_data_for_a_task_that_the_framework_can_not_do_is_refused_before_an_envi
     with pytest.raises(DatasetError) as error:
         planner.plan(spec, observer=Mock())
     assert error.value.reason == (
-        f"{data} is read as yolo, which holds data to detect, segment, pose or obb, and the framework frame can't "
+        f"{data} is read as yolo, which holds data for detect, segment, pose or obb, and the framework frame can't "
         "detect; it can: classify"
     )
     assert error.value.instruction == "Name a model of boxer, which can detect."

@@ -54,7 +54,8 @@ def test_data_that_the_framework_can_not_use_names_who_can():
     error = UnservedTaskError("cells is read as pascal-voc", (Task.detect,), (Task.classify,))
     refused = refuse_data(error, TIMM, [TIMM, YOLO])
     assert refused.reason == (
-        "cells is read as pascal-voc, which holds data to detect, and the framework timm can't detect; it can: classify"
+        "cells is read as pascal-voc, which holds data for detect, and the framework timm can't detect; it can: "
+        "classify"
     )
     assert refused.instruction == "Name a model of yolo, which can detect."
     assert refuse_data(error, TIMM, [TIMM]).instruction == (
