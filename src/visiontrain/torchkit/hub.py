@@ -19,6 +19,9 @@ __all__ = ["describe_weights", "network"]
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
+#: What lists the files of weights that lie in several.
+_LISTS = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
 
 @contextmanager
 def network() -> Iterator[None]:
@@ -36,13 +39,13 @@ def describe_weights(repository: str, filename: str | None, licence: str | None)
     Args:
         repository: On the Hugging Face hub.
         filename: Of the weights, where it is not one of the usual ones.
-        licence: As timm states it.
+        licence: As the framework states it; None where it does not.
 
     Raises:
         WeightsError: they are neither in the cache nor can the hub be reached.
     """
-    under = f"licence {licence}" if licence else "licence not stated"
-    names = (filename,) if filename else _FILES
+    under = f"licence {licence}" if licence else f"for the licence see https://huggingface.co/{repository}"
+    names = (filename,) if filename else (*_FILES, *_LISTS)
     for name in names:
         if isinstance(try_to_load_from_cache(repository, name), str):
             return f"Pretrained weights: {repository} from the local cache ({under})."
@@ -54,6 +57,10 @@ def describe_weights(repository: str, filename: str | None, licence: str | None)
             except Exception as e:  # noqa: BLE001 - the hub's client raises its own, httpx's and OSError
                 failure = e
                 continue
+            if name in _LISTS:
+                return (
+                    f"Pretrained weights: downloading {repository} from the Hugging Face hub, several files, {under}."
+                )
             megabytes = f"{size / 1e6:.0f} MB" if size else "size unknown"
             return (
                 f"Pretrained weights: downloading {repository}/{name} from the Hugging Face hub, {megabytes}, {under}."

@@ -11,6 +11,7 @@ from typing import Any
 from visiontrain.torchkit.hub import describe_weights, network  # isort: skip - before transformers
 
 import torch
+from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.utils.hub import cached_file
 
@@ -22,6 +23,7 @@ from visiontrain.torchkit.framework import Built
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain.torchkit.weight_files import tell_other_images
 from visiontrain_hf.custom_code import code_of, load_code
 from visiontrain_hf.images import PREPROCESSOR, with_size
 from visiontrain_hf.kinds import HfModel, Kind
@@ -48,7 +50,7 @@ def build_model(params: TrainParams, options: HfOptions, classes: tuple[str, ...
     model.begun_trained = params.weights.source != "scratch"
     if options.activation_checkpointing:
         model.checkpoint_activations()
-    return Built(model, images, recipe)
+    return Built(model, images, recipe, clip_grad=model.clip_grad)
 
 
 def _again(kind: Kind, payload: Mapping[str, Any], options: HfOptions) -> tuple[HfModel, ImageConfig, dict[str, Any]]:
@@ -58,7 +60,7 @@ def _again(kind: Kind, payload: Mapping[str, Any], options: HfOptions) -> tuple[
     if metadata["lora"] is not None:
         leave_all_but_lora(model.network, model.above)
     images = ImageConfig.from_plain(metadata["image"])
-    _try(model, str(metadata["model"]), images)
+    _try(model, str(metadata["model"]), images, size_given=False)
     return model, images, {name: metadata[name] for name in ("config", "own", "lora", "code")}
 
 
@@ -74,15 +76,16 @@ def _anew(
             instruction="Give another model.",
         )  # fmt: skip
     kind.prepare(config)
+    other_classes = _has_other_classes(config, classes)
     config.id2label = dict(enumerate(classes))
     config.label2id = {label: number for number, label in enumerate(classes)}
     config.num_labels = len(classes)
     own = kind.own(found, config, images)
-    model = _with_weights(
-        kind, found, config, own=own, params=params, custom_code=options.custom_code, classes=classes, log=log
-    )
     images = _adjust(images, options)
-    _try(model, name, images)
+    first = _First(params, options.custom_code, classes, images, other_classes=other_classes)
+    model = _with_weights(kind, found, config, own=own, first=first, log=log)
+    size_given = params.image_size is not None
+    _try(model, name, images, size_given=size_given)
     recipe = {"config": plain_config(config), "own": own, "lora": None, "code": described.code}
     if options.lora_rank > 0:
         if params.weights.source == "scratch":
@@ -92,7 +95,11 @@ def _anew(
                 instruction="Begin with trained ones: --pretrained, or --weights PATH.",
             )
         recipe["lora"] = train_lora_alone(
-            model.network, model.above, options, compute=lambda: _try(model, name, images), log=log
+            model.network,
+            model.above,
+            options,
+            compute=lambda: _try(model, name, images, size_given=size_given),
+            log=log,
         )
     return model, images, recipe
 
@@ -137,18 +144,36 @@ def _describe(kind: Kind, params: TrainParams, options: HfOptions, log: Callable
     )
 
 
+def _has_other_classes(config: Any, classes: tuple[str, ...]) -> bool:
+    """Whether a description names other classes than the data's; the names that transformers makes up say nothing."""
+    told = [str(name) for _, name in sorted(dict(config.id2label).items())]
+    unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(told))
+    return not unnamed and told != list(classes)
+
+
+@dataclass(frozen=True)
+class _First:
+    """What first weights are for.
+
+    Args:
+        params: The request.
+        custom_code: The place whose code may be run, if any.
+        classes: Class names by class index.
+        images: How the model is shown its images.
+        other_classes: The model's description names others.
+    """
+
+    params: TrainParams
+    custom_code: str | None
+    classes: tuple[str, ...]
+    images: ImageConfig
+    other_classes: bool
+
+
 def _with_weights(
-    kind: Kind,
-    found: type[Any],
-    config: Any,
-    *,
-    own: Mapping[str, Any],
-    params: TrainParams,
-    custom_code: str | None,
-    classes: tuple[str, ...],
-    log: Callable[[str], None],
+    kind: Kind, found: type[Any], config: Any, *, own: Mapping[str, Any], first: _First, log: Callable[[str], None]
 ) -> HfModel:
-    name = params.model
+    params, name = first.params, first.params.model
     try:
         made = kind.wrap(found(config), config, own)
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError, ImportError) as e:
@@ -157,12 +182,15 @@ def _with_weights(
         kind.begin(made.network)
         return made
     if params.weights.source == "file":
-        weights = read_weights(Path(params.weights.path or ""), kind, custom_code)
-        filled = load_into(found, config, weights, like=made, classes=classes, log=log)
+        weights = read_weights(Path(params.weights.path or ""), kind, first.custom_code)
+        filled = load_into(found, config, weights, like=made, classes=first.classes, log=log)
+        if weights.ours is not None:
+            tell_other_images(weights.ours.images, first.images, log)
         return kind.wrap(filled, config, own)
     with network():
         try:
-            return kind.wrap(load_folder(found, config, name, like=made, log=log, said=name), config, own)
+            filled = load_folder(found, config, name, like=made, log=log, said=name, other_classes=first.other_classes)
+            return kind.wrap(filled, config, own)
         except OSError as e:
             raise no_weights(f"the pretrained weights of {name} can't be had: {e}") from e
 
@@ -203,6 +231,12 @@ def _of_place(
             )
             file = cached_file(name, PREPROCESSOR, _raise_exceptions_for_missing_entries=False)
         except (OSError, ValueError) as e:
+            if not fetch and not folder:
+                raise WeightsError(
+                    f"{name} is described on the Hugging Face hub, which is only reached for pretrained weights, and "
+                    "is not in the cache",
+                    instruction="Add --pretrained, or give a folder with config.json in it or a preset: vit-tiny.",
+                ) from e
             raise WeightsError(
                 f"the description of {name} can't be had: {e}",
                 instruction="Give a folder with config.json in it, or a preset such as vit-tiny.",
@@ -230,15 +264,37 @@ def _adjust(config: ImageConfig, options: HfOptions) -> ImageConfig:
     return replace(config, **{name: value for name, value in changes.items() if value is not None})
 
 
-def _try(model: HfModel, name: str, images: ImageConfig) -> None:
+def _patch(model: HfModel) -> int | None:
+    """The side in pixels of a vision transformer's patches, where it cuts images without padding them first."""
+    if not any("position" in name for name, _ in model.named_parameters()):
+        return None
+    for name, part in model.named_modules():
+        if isinstance(part, nn.Conv2d):  # the first one
+            around = model.get_submodule(name.rpartition(".")[0])
+            whole = part.kernel_size == part.stride and not any(part.padding) and not hasattr(around, "maybe_pad")
+            return part.stride[0] if whole else None
+    return None
+
+
+def _try(model: HfModel, name: str, images: ImageConfig, *, size_given: bool) -> None:
     """One image through the model: the errors of an image size come now, not after the data has been loaded."""
+    step = _patch(model)
+    if step is not None and any(side % step for side in images.size):
+        raise SpecError(
+            "image_size",
+            f"must be a multiple of {step} for {name}, not {images.size[0]} x {images.size[1]}: pixels beyond the last "
+            "whole patch would never be seen",
+        )
     model.eval()
     try:
         # Not in inference mode: BEiT keeps what it then makes, and training could not use it.
         with torch.no_grad():
             model.try_out(torch.zeros(1, 3, *images.size))
-    except (RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError) as e:
-        raise SpecError(
-            "image_size", f"{name} can't compute images of {images.size[0]} x {images.size[1]} pixels: {e}",
-            instruction="Leave --image-size out: the model's own size is then taken.",
-        ) from e  # fmt: skip
+    except (
+        RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError, TypeError, AttributeError, KeyError,
+    ) as e:  # fmt: skip
+        reason = f"{name} can't compute images of {images.size[0]} x {images.size[1]} pixels: {e}"
+        if size_given:
+            instruction = "Leave --image-size out: the model's own size is then taken."
+            raise SpecError("image_size", reason, instruction=instruction) from e
+        raise SpecError("model", reason, instruction="Give another size, --image-size, or another model.") from e

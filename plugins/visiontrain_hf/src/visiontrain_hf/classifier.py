@@ -14,9 +14,11 @@ from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_hf.images import default_image_config, own_size, read_image_config
-from visiontrain_hf.kinds import HfModel, Kind
+from visiontrain_hf.kinds import HfModel, Kind, class_modules
 
-__all__ = ["CLASSIFIERS", "HfClassifier", "classifier_class", "head_of", "other_size"]
+__all__ = ["CLASSIFIERS", "HfClassifier", "classifier_class", "layout_of"]
+
+_USUAL_SIZE = 224
 
 
 class HfClassifier(HfModel):
@@ -24,11 +26,12 @@ class HfClassifier(HfModel):
 
     Args:
         network: A model of transformers for image classification.
+        heads: Names of the modules whose weights are for its classes: SwiftFormer has two.
         interpolate: Let its position embeddings be interpolated to the size of the images.
     """
 
-    def __init__(self, network: nn.Module, *, interpolate: bool = False) -> None:
-        super().__init__(network, (head_of(network),))
+    def __init__(self, network: nn.Module, heads: tuple[str, ...], *, interpolate: bool = False) -> None:
+        super().__init__(network, heads)
         self._arguments: dict[str, Any] = {"interpolate_pos_encoding": True} if interpolate else {}
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -54,35 +57,36 @@ def classifier_class(config: Any) -> type[Any] | None:
     return kind
 
 
-def head_of(network: nn.Module) -> str:
-    """Name of the module that makes class scores: the last one at the model's top."""
-    names = [name for name, module in network.named_children() if any(True for _ in module.parameters())]
-    return names[-1]
-
-
-def other_size(config: Any, images: ImageConfig) -> bool:
+def _other_size(config: Any, images: ImageConfig) -> bool:
     """Whether images have another size than a configuration says; one that says none takes any."""
     own = getattr(config, "image_size", None)
     return own is not None and images.size != (tuple(own) if isinstance(own, (list, tuple)) else (own, own))
 
 
-def _own(kind: type[Any], config: Any, images: ImageConfig) -> dict[str, Any]:
-    """Whether position embeddings are to be interpolated: the images have another size, and the network can do it."""
+def layout_of(kind: type[Any], config: Any, images: ImageConfig) -> dict[str, Any]:
+    """Whether position embeddings are interpolated, and which modules are for the classes.
+
+    They are where the images have another size, and the network can do it.
+    """
     can = "interpolate_pos_encoding" in inspect.signature(kind.forward).parameters
-    return {"interpolate": can and other_size(config, images)}
+    return {"interpolate": can and _other_size(config, images), "heads": list(class_modules(kind, config))}
 
 
 def _wrap(network: nn.Module, _config: Any, own: Mapping[str, Any]) -> HfClassifier:
-    return HfClassifier(network, interpolate=bool(own["interpolate"]))
+    return HfClassifier(network, tuple(own["heads"]), interpolate=bool(own["interpolate"]))
+
+
+def _image_size(config: Any) -> int:
+    return own_size(config, _USUAL_SIZE)
 
 
 CLASSIFIERS = Kind(
     task=Task.classify,
     doing="classify images",
     find=classifier_class,
-    own=_own,
+    own=layout_of,
     wrap=_wrap,
-    image_size=own_size,
+    image_size=_image_size,
     default_images=default_image_config,
     read_images=read_image_config,
 )

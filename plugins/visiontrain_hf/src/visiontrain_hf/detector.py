@@ -50,6 +50,8 @@ class HfDetector(HfModel):
         config: Its configuration.
     """
 
+    clip_grad = 0.1  # as in DETR and all that came of it
+
     def __init__(self, network: nn.Module, config: Any) -> None:
         super().__init__(network, class_modules(type(network), config), _backbone_of(network))
         self.config = config

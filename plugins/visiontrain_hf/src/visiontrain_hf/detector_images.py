@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visiontrain.torchkit.transforms import ImageConfig
-from visiontrain_hf.images import IMAGENET_MEAN, IMAGENET_STD, described, read_preprocessor
+from visiontrain_hf.images import IMAGENET_MEAN, IMAGENET_STD, described, own_size, read_preprocessor
 
 __all__ = ["default_detector_images", "detector_size", "read_detector_images"]
 
@@ -16,8 +16,7 @@ _USUAL_SIZE = 640
 
 def detector_size(config: Any) -> int:
     """The size in pixels, both sides, that a detector's configuration says; 640 where it says none."""
-    own = getattr(config, "image_size", None)
-    return int(max(own)) if isinstance(own, (list, tuple)) else int(own or _USUAL_SIZE)
+    return own_size(config, _USUAL_SIZE)
 
 
 def default_detector_images(size: int) -> ImageConfig:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from transformers import AutoImageProcessor
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.transforms import ImageConfig
@@ -34,7 +36,18 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _LARGEST_RESIZED = 384
 
-_USUAL_SIZE = 224
+#: LeViT's processor resizes to this many times what its file says.
+_LEVIT = 256 / 224
+
+#: Processors whose images no resizing and cropping of ours gives, and why.
+_UNLIKE = {
+    "DonutImageProcessor": "pads what it has resized",
+    "ImageGPTImageProcessor": "replaces colours by numbers of clusters",
+    "PPLCNetImageProcessor": "gives blue before red",
+    "PerceiverImageProcessor": "crops before it resizes",
+    "Siglip2ImageProcessor": "cuts images of any shape into patches",
+    "TextNetImageProcessor": "keeps each image's own shape",
+}
 
 
 def default_image_config(size: int) -> ImageConfig:
@@ -46,10 +59,15 @@ def default_image_config(size: int) -> ImageConfig:
     return ImageConfig((size, size), _HALF, _HALF, interpolation="bicubic", crop_pct=0.9)
 
 
-def own_size(config: Any) -> int:
-    """The size in pixels, both sides, that a classifier's configuration says; 224 where it says none."""
+def own_size(config: Any, usual: int) -> int:
+    """The size in pixels, both sides, that a configuration says, the larger one of two.
+
+    Args:
+        config: Of transformers.
+        usual: Where it says none.
+    """
     own = getattr(config, "image_size", None)
-    return int(own[0]) if isinstance(own, (list, tuple)) else int(own or _USUAL_SIZE)
+    return int(max(own)) if isinstance(own, (list, tuple)) else int(own or usual)
 
 
 def with_size(config: ImageConfig, size: int) -> ImageConfig:
@@ -67,7 +85,8 @@ def read_image_config(path: Path, image_size: int) -> ImageConfig:
 
     Three ways are told apart: a crop out of the middle of an image whose shorter side was resized (``crop_size``), an
     image whose both sides are resized (a ``size`` with height and width and no crop), and ConvNeXt's, whose shorter
-    side is resized to ``shortest_edge`` divided by ``crop_pct``.
+    side is resized to ``shortest_edge`` divided by ``crop_pct``. LeViT's, PoolFormer's and EfficientNet's processors
+    each have a way of their own with these words.
 
     Args:
         path: The file.
@@ -93,7 +112,7 @@ def read_preprocessor(path: Path, interpret: Callable[[Mapping[str, Any]], Image
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(told, Mapping):
             raise TypeError("it is no object")
-        return interpret(told)
+        return interpret(_filled_in(path, told))
     except (OSError, ValueError, TypeError, KeyError) as e:
         raise WeightsError(
             f"{path} does not say how the model wants its images: {e}",
@@ -101,18 +120,43 @@ def read_preprocessor(path: Path, interpret: Callable[[Mapping[str, Any]], Image
         ) from e
 
 
+def _filled_in(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With what a file leaves out, and leaves unclear, as transformers' own processor of that name has it.
+
+    Files of some years ago say ``"size": 224``, which is both sides for a ViT, and the shorter one for a ResNet. What
+    transformers has no processor for is taken as it is.
+    """
+    try:
+        processor = AutoImageProcessor.from_pretrained(path.parent, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError):
+        return told
+    return {**told, **processor.to_dict()}
+
+
+def _processor(told: Mapping[str, Any]) -> str:
+    """The name of transformers' class, whatever it computes with; empty where nothing says it."""
+    return str(told.get("image_processor_type") or "").removesuffix("Fast").removesuffix("Pil")
+
+
 def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
+    processor = _processor(told)
+    if processor in _UNLIKE:
+        raise ValueError(f"{processor} {_UNLIKE[processor]}, which is not done here")
     resized, crop_pct, mode = told.get("size", image_size), 1.0, "squash"
     if told.get("do_resize", True) is False:
         resized = image_size
     if told.get("do_center_crop") and told.get("crop_size") is not None:
         height, width = _sides(told["crop_size"])
         edge = _shortest(resized)
+        if processor == "PoolFormerImageProcessor" and told.get("crop_pct") is not None:
+            edge = int((min(_sides(resized)) if edge is None else edge) / float(told["crop_pct"]))
+        elif processor == "LevitImageProcessor" and edge is not None:
+            edge = int(_LEVIT * edge)
         if edge is None:
             first, second = _sides(resized)
-            crop_pct = min(height / first, width / second)
+            crop_pct = min(_share(height, first), _share(width, second))
         else:
-            crop_pct, mode = min(1.0, height / edge), "center"
+            crop_pct, mode = _share(height, edge), "center"
     else:
         edge = _shortest(resized)
         height, width = (edge, edge) if edge is not None else _sides(resized)
@@ -139,19 +183,41 @@ def described(told: Mapping[str, Any], size: tuple[int, int], *, crop_pct: float
     """
     if told.get("do_flip_channel_order"):
         raise ValueError("it wants blue before red, which we can't give it")
-    mean, std = told.get("image_mean", IMAGENET_MEAN), told.get("image_std", IMAGENET_STD)
-    if told.get("do_normalize", True) is False:
-        mean, std = (0.0,) * 3, (1.0,) * 3
-    if len(mean) != 3 or len(std) != 3:  # noqa: PLR2004 - red, green, blue
-        raise ValueError("its mean or std is not of three channels")
+    mean, std = _normalisation(told)
     return ImageConfig(
         size,
-        tuple(map(float, mean)),
-        tuple(map(float, std)),
+        mean,
+        std,
         interpolation=Image.Resampling(told.get("resample", Image.Resampling.BILINEAR)).name.lower(),
         crop_pct=crop_pct,
         crop_mode=crop_mode,
     )
+
+
+def _normalisation(told: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation for pixels from 0 to 1, whatever the processor makes of them first."""
+    mean, std = told.get("image_mean", IMAGENET_MEAN), told.get("image_std", IMAGENET_STD)
+    if len(mean) != 3 or len(std) != 3:  # noqa: PLR2004 - red, green, blue
+        raise ValueError("its mean or std is not of three channels")
+    twice = std if _processor(told) == "EfficientNetImageProcessor" and told.get("include_top", True) else (1.0,) * 3
+    if told.get("do_normalize", True) is False:
+        mean, std = (0.0,) * 3, (1.0,) * 3
+    scale = 255 * float(told.get("rescale_factor", 1 / 255)) if told.get("do_rescale", True) else 255.0
+    if math.isclose(scale, 1, rel_tol=1e-6):
+        scale = 1.0
+    below = 1.0 if told.get("rescale_offset") else 0.0
+    return (
+        tuple((float(each) + below) / scale for each in mean),
+        tuple(float(one) * float(other) / scale for one, other in zip(std, twice, strict=True)),
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    """Of a resized side what a crop keeps, 1 at the most; `part` divided by it is `whole` again, and not a bit less."""
+    found = min(1.0, part / whole)
+    while math.floor(part / found) < whole:
+        found = math.nextafter(found, 0)
+    return found
 
 
 def _shortest(size: Any) -> int | None:

@@ -24,6 +24,7 @@ class HfModel(nn.Module, ABC):
 
     Attributes:
         begun_trained: Whether training begins with trained weights.
+        clip_grad: Largest norm of a step's gradients that is usual with it; 0: any.
 
     Args:
         network: Of transformers.
@@ -32,6 +33,8 @@ class HfModel(nn.Module, ABC):
         above: Names of those that are trained whole beside LoRA's additions, and that a file with weights may lack
             altogether. None: `heads`.
     """
+
+    clip_grad = 0.0
 
     def __init__(
         self,

@@ -37,6 +37,8 @@ class HfMask2Former(HfModel):
         network: transformers' ``Mask2FormerForUniversalSegmentation``.
     """
 
+    clip_grad = 0.01  # the authors', whether it learns instances or classes
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network, _HEADS, (_BACKBONE,))
         # transformers drops layers as often as values (the authors drop none), and then the masks no longer fit.

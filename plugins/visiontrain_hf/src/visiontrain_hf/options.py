@@ -36,14 +36,11 @@ _HEEDED_BY: dict[str, tuple[Task, ...]] = {
     "backbone_rate": (Task.detect, Task.segment, Task.semantic),
 }
 
-#: What an option that was left out is for a task, where that is not its default. Gradients are clipped and weights
-#: decay as in DETR (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE; as in Mask2Former
-#: (arXiv:2112.01527).
+#: What an option that was left out is for a task, where that is not its default: weights decay as in DETR
+#: (arXiv:2005.12872), Deformable DETR, RT-DETR (arXiv:2304.08069) and D-FINE; as in Mask2Former (arXiv:2112.01527).
 _USUAL: dict[Task, dict[str, Any]] = {
-    Task.classify: {"clip_grad": 0.0},
-    Task.detect: {"clip_grad": 0.1, "weight_decay": 1e-4},
-    Task.segment: {"clip_grad": 0.01, "weight_decay": 0.05},
-    Task.semantic: {"clip_grad": 0.0},
+    Task.detect: {"weight_decay": 1e-4},
+    Task.segment: {"weight_decay": 0.05},
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +14,16 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATI
 from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.transforms import ImageConfig
-from visiontrain_hf.classifier import other_size
-from visiontrain_hf.images import read_image_config
-from visiontrain_hf.kinds import HfModel, Kind, class_modules
+from visiontrain_hf.classifier import layout_of
+from visiontrain_hf.detector_images import default_detector_images
+from visiontrain_hf.images import own_size, read_image_config
+from visiontrain_hf.kinds import HfModel, Kind
 from visiontrain_hf.mask2former import HfMask2FormerMaps, mask2former_class
 
 __all__ = ["SEGMENTERS", "HfSegmenter", "segmenter_class"]
 
 #: Of images, in pixels, both sides, where nothing is said: what SegFormer and UPerNet are trained at with ADE20K.
 _USUAL_SIZE = 512
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 #: What transformers calls a second head that only helps to learn.
 _AUXILIARY = "auxiliary_head"
@@ -91,12 +88,6 @@ def segmenter_class(config: Any) -> type[Any] | None:
     return mask2former_class(config) if kind is None else kind
 
 
-def _own(kind: type[Any], config: Any, images: ImageConfig) -> dict[str, Any]:
-    """Whether position embeddings are interpolated, and which modules are for the classes."""
-    can = "interpolate_pos_encoding" in inspect.signature(kind.forward).parameters
-    return {"interpolate": can and other_size(config, images), "heads": list(class_modules(kind, config))}
-
-
 def _wrap(network: nn.Module, config: Any, own: Mapping[str, Any]) -> HfModel:
     if mask2former_class(config) is not None:
         return HfMask2FormerMaps(network)
@@ -109,14 +100,7 @@ def _wrap(network: nn.Module, config: Any, own: Mapping[str, Any]) -> HfModel:
 
 
 def _image_size(config: Any) -> int:
-    own = getattr(config, "image_size", None)
-    return int(own[0]) if isinstance(own, (list, tuple)) else int(own or _USUAL_SIZE)
-
-
-def _default_images(size: int) -> ImageConfig:
-    return ImageConfig(
-        (size, size), _IMAGENET_MEAN, _IMAGENET_STD, interpolation="bilinear", crop_pct=1.0, crop_mode="squash"
-    )
+    return own_size(config, _USUAL_SIZE)
 
 
 def _read_images(path: Path, image_size: int) -> ImageConfig:
@@ -132,9 +116,9 @@ SEGMENTERS = Kind(
     task=Task.semantic,
     doing="segment images by class",
     find=segmenter_class,
-    own=_own,
+    own=layout_of,
     wrap=_wrap,
     image_size=_image_size,
-    default_images=_default_images,
+    default_images=default_detector_images,
     read_images=_read_images,
 )

@@ -6,58 +6,29 @@ loses most of a ViT). So files are loaded by it and by nothing else, and what it
 
 from __future__ import annotations
 
-import pickle
-import re
 import tempfile
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from visiontrain.errors import VisiontrainError, WeightsError
-from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
-from visiontrain.torchkit.loading import validated_weights
-from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain.errors import WeightsError
+from visiontrain.torchkit.weight_files import WeightFile, in_short, read_weight_file
 from visiontrain_hf.kinds import HfModel, Kind
 from visiontrain_hf.lora import merge_lora
 from visiontrain_hf.rebuild import rebuild
 
-__all__ = ["FileWeights", "load_folder", "load_into", "read_weights"]
-
-State = dict[str, torch.Tensor]
-
-_KINDS = "A safetensors file, a torch state dict (tensors and plain values) or a checkpoint of ours is right."
+__all__ = ["load_folder", "load_into", "read_weights"]
 
 #: What our checkpoints have before a network's own names.
 _PREFIX = "network."
 
-_SHOWN = 8
 
-
-@dataclass(frozen=True)
-class FileWeights:
-    """What a file holds.
-
-    Args:
-        path: The file.
-        state: By transformers' names, of any version.
-        classes: Class names by class index, and
-        images: how it had its images, where the file is a checkpoint of ours.
-    """
-
-    path: Path
-    state: State
-    classes: tuple[str, ...] | None = None
-    images: ImageConfig | None = None
-
-
-def read_weights(path: Path, kind: Kind, custom_code: str | None = None) -> FileWeights:
+def read_weights(path: Path, kind: Kind, custom_code: str | None = None) -> WeightFile:
     """Read a file without running code that may be in it.
 
     Args:
@@ -65,52 +36,39 @@ def read_weights(path: Path, kind: Kind, custom_code: str | None = None) -> File
         kind: What the model is for.
         custom_code: The place whose code may be run, if any.
 
+    Returns:
+        Its weights by transformers' names, of any version.
+
     Raises:
-        WeightsError: it can't be read, or holds no weights by name.
+        WeightsError: it can't be read, holds no weights by name, or is a checkpoint of something else.
     """
-    if not path.is_file():
-        raise WeightsError(f"there is no file {path}")
+    file = read_weight_file(path)
+    if file.ours is None:
+        return file
+    if (file.ours.framework, file.ours.task) != ("hf", kind.task):
+        raise WeightsError(
+            f"{path} is a checkpoint of {file.ours.framework} for the task {file.ours.task}, not {kind.task} with hf",
+            instruction="Give a checkpoint of that task, a safetensors file or a torch state dict.",
+        )
+    weights = file.state
     try:
-        if path.suffix == ".safetensors":
-            return FileWeights(path, dict(load_file(path)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-        if isinstance(content, dict) and content.get("format") == FORMAT:
-            return _ours(path, kind, custom_code)
-    except VisiontrainError:
-        raise
-    except pickle.UnpicklingError as e:
-        raise WeightsError(f"{path} {_refusal(str(e))}", instruction=_KINDS) from e
-    except (SafetensorError, ValueError) as e:
-        raise WeightsError(f"{path} can't be read: {e}", instruction=_KINDS) from e
-    except Exception as e:  # torch's unpickler raises many kinds on bytes that are not its own
-        raise WeightsError(f"{path} can't be read: {type(e).__name__}: {e}", instruction=_KINDS) from e
-    if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise WeightsError(f"{path} holds no weights by name", instruction=_KINDS)
-    return FileWeights(path, {str(name): value for name, value in content.items()})
-
-
-def _ours(path: Path, kind: Kind, custom_code: str | None) -> FileWeights:
-    payload = read_checkpoint(path)
-    said, weights = payload["metadata"], validated_weights(payload)
-    if said["framework"] != "hf":
-        raise ValueError(f"it is a checkpoint of {said['framework']}")
-    if said["task"] != kind.task:
-        raise ValueError(f"it is a checkpoint for the task {said['task']}, not {kind.task}")
-    if said["lora"] is not None:
-        model = rebuild(kind, said, custom_code)
-        model.load_state_dict(weights, strict=True)
-        merge_lora(model.network)
-        weights = model.state_dict()
-    state = {name.removeprefix(_PREFIX): value for name, value in weights.items()}
-    return FileWeights(path, state, tuple(said["classes"]), ImageConfig.from_plain(said["image"]))
+        if file.ours.metadata["lora"] is not None:
+            model = rebuild(kind, file.ours.metadata, custom_code)
+            model.load_state_dict(weights, strict=True)
+            merge_lora(model.network)
+            weights = model.state_dict()
+    except (KeyError, TypeError, ValueError, RuntimeError) as e:
+        raise WeightsError(
+            f"the model of {path} can't be built: {type(e).__name__}: {e}",
+            instruction="Use the environment's generation that the run was trained with.",
+        ) from e
+    return replace(file, state={name.removeprefix(_PREFIX): value for name, value in weights.items()})
 
 
 def load_into(
     found: type[Any],
     config: Any,
-    weights: FileWeights,
+    weights: WeightFile,
     *,
     like: HfModel,
     classes: tuple[str, ...],
@@ -130,7 +88,7 @@ def load_into(
         WeightsError: a weight is missing or does not fit.
     """
     state = dict(weights.state)
-    if weights.classes is not None and weights.classes != classes:
+    if weights.ours is not None and weights.ours.classes != classes:
         state = {name: value for name, value in state.items() if not like.in_heads(name)}
     with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
         config.save_pretrained(folder)
@@ -139,7 +97,14 @@ def load_into(
 
 
 def load_folder(
-    kind: type[Any], config: Any, place: str, *, like: HfModel, log: Callable[[str], None], said: str
+    kind: type[Any],
+    config: Any,
+    place: str,
+    *,
+    like: HfModel,
+    log: Callable[[str], None],
+    said: str,
+    other_classes: bool = False,
 ) -> nn.Module:
     """A network with the weights of a folder, or of the hub's cache.
 
@@ -150,6 +115,7 @@ def load_folder(
         like: The same model with random weights, which says what its parts are.
         log: Takes a sentence for the person.
         said: What the person calls the place.
+        other_classes: It says that its weights are for other classes than the data's, be they as many.
 
     Raises:
         WeightsError: a weight but the classes' is missing or does not fit.
@@ -167,28 +133,27 @@ def load_folder(
     if wrong or info["error_msgs"]:
         raise WeightsError(
             f"{said} does not fit {kind.__name__}: missing or of another shape are "
-            f"{_list(wrong) or '; '.join(info['error_msgs'])}",
+            f"{in_short(wrong) or '; '.join(info['error_msgs'])}",
             instruction="Give the model that the file was made with, or --scratch.",
         )
-    count, anew = len(network.state_dict()), [*missing, *misshapen]
+    anew = [*missing, *misshapen]
+    if other_classes:
+        begun = like.network.state_dict()
+        for name, value in network.state_dict().items():
+            if like.in_heads(name):
+                value.copy_(begun[name])
+                anew += [name] if name not in anew else []
+    count = len(network.state_dict())
     log(f"Loaded {count - len(anew)} of {count} weights from {said}.")
-    for_classes = [name for name in anew if not _within(name, absent)]
+    for_classes = sorted(name for name in anew if not _within(name, absent))
     if absent:
         log(f"Not there, and begun anew: all of {' and '.join(absent)}.")
     if for_classes:
-        log(f"Not loaded, and begun anew: {_list(for_classes)} (for the data's classes).")
+        log(f"Not loaded, and begun anew: {in_short(for_classes)} (for the data's classes).")
     if info["unexpected_keys"]:
-        log(f"There and of no use to this model: {_list(sorted(info['unexpected_keys']))}.")
+        log(f"There and of no use to this model: {in_short(sorted(info['unexpected_keys']))}.")
     loaded: nn.Module = network.eval()
     return loaded
-
-
-def _refusal(said: str) -> str:
-    """Why torch refused a file, without its advice: to load it nevertheless would run the code in it."""
-    named = re.search(r"(?:GLOBAL|class) ([\w.]+)", said)
-    if named is None:
-        return "can't be read: it is no file of tensors and plain values"
-    return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
 
 
 def _alone(value: torch.Tensor) -> torch.Tensor:
@@ -212,8 +177,3 @@ def _learned(name: str) -> bool:
 
 def _within(name: str, modules: tuple[str, ...]) -> bool:
     return any(name.startswith(f"{module}.") for module in modules)
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -23,6 +23,7 @@ from visiontrain.torchkit.framework import Built
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain.torchkit.weight_files import tell_other_images
 from visiontrain_timm.options import TimmOptions
 from visiontrain_timm.weights import load_weights
 
@@ -71,7 +72,7 @@ def build_model(
     if weights.source == "file":
         before = load_weights(model, Path(weights.path or ""), classes=classes, log=log)
         if before is not None:
-            _tell_changes(before, config, log)
+            tell_other_images(before, config, log)
     _try(model, name, config)
     return Built(model, config, _recipe(name, model))
 
@@ -221,20 +222,6 @@ def _adjust(config: ImageConfig, options: TimmOptions) -> ImageConfig:
     changes: dict[str, Any] = {"mean": options.channels("mean"), "std": options.channels("std")}
     changes |= {"interpolation": options.interpolation, "crop_pct": options.crop_pct}
     return replace(config, **{name: value for name, value in changes.items() if value is not None})
-
-
-def _tell_changes(before: ImageConfig, config: ImageConfig, log: Callable[[str], None]) -> None:
-    """Say where images look otherwise to the model than they did when its weights were trained."""
-    changed = [name for name in ("mean", "std", "interpolation") if getattr(before, name) != getattr(config, name)]
-    if changed:
-        of_file = ", ".join(f"{name} {_in_words(getattr(before, name))}" for name in changed)
-        here = ", ".join(f"{name} {_in_words(getattr(config, name))}" for name in changed)
-        options = " ".join(f"--set {name}={_in_words(getattr(before, name))}" for name in changed)
-        log(f"The file's weights were trained with {of_file}; this training has {here}. To go on as there: {options}.")
-
-
-def _in_words(value: str | tuple[float, ...]) -> str:
-    return value if isinstance(value, str) else ",".join(f"{number:g}" for number in value)
 
 
 def _check_patches(model: nn.Module, name: str, config: ImageConfig) -> None:
