@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import sqlite3
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from PIL import Image, ImageDraw
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
 from visiontrain.datasets.objects import Object, row_of
-from visiontrain.testing.worker.inprocess import InProcess
+from visiontrain.protocol.messages import Weights
+from visiontrain.testing.worker.inprocess import InProcess, Interrupt
 from visiontrain_hf.trainer import HfTrainer
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
@@ -28,6 +30,15 @@ NETWORKS = {
     "dinov2": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2},
     "swin": {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 4, "patch_size": 4},
     "convnext": {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "patch_size": 2},
+    "swiftformer": {"depths": [1, 1, 1, 1], "embed_dims": [8, 8, 16, 16]},
+    "pvt": {
+        "depths": [1, 2, 1, 1],
+        "hidden_sizes": [8, 8, 16, 16],
+        "num_attention_heads": [1, 1, 2, 2],
+        "image_size": 64,
+        "patch_sizes": [4, 2, 2, 2],
+    },
+    "poolformer": {"depths": [1, 1, 2, 1], "hidden_sizes": [8, 8, 16, 16], "patch_sizes": [7, 3, 3, 3]},
     "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"},
 }
 
@@ -71,64 +82,115 @@ DETECTORS = {
 }
 
 
-def make_objects(folder, *, train, val, side=64, classes=tuple(COLOURS)):
-    """Up to three boxes of one colour each on grey; every fourth image is empty, and they are of several shapes."""
+class Harness(InProcess):
+    """Trains in this process, looks into checkpoints, and compares runs that were stopped with those that were not."""
+
+    def state(self, name="run", file="last.pt"):
+        """The weights of a run's checkpoint."""
+        return torch.load(self.path(name, file), weights_only=True)["model"]
+
+    def given(self, folder, **changes):
+        """A request that begins with a folder's weights."""
+        return {"model": str(folder), "weights": Weights("pretrained"), **changes}
+
+    def whole(self, name):
+        """All tensors that a run goes on with: weights, their average, and what the optimizer keeps."""
+        last = torch.load(self.path(name, "last.pt"), weights_only=True)
+        averages = last["updates"]["average"] or {}
+        values = {**last["model"], **{f"average {key}": value for key, value in averages.items()}}
+        for number, kept in last["optimizer"]["state"].items():
+            values |= {f"optimizer {number} {key}": value for key, value in kept.items()}
+        return values
+
+    def assert_same(self, one, other):
+        """Two runs are the same to the last bit."""
+        left, right = self.whole(one), self.whole(other)
+        assert left.keys() == right.keys()
+        assert not [name for name in left if not torch.equal(left[name], right[name])]
+
+    def assert_stops_leave_no_trace(self, moments: Sequence[Interrupt], **given: Any):
+        """A run that is stopped at each of these moments, and goes on, is the same as one that is not."""
+        _, straight = self.train("straight", **given)
+        rows = []
+        for attempt, moment in enumerate([*moments, None]):
+            result, told = self.train("stopped", resume=attempt > 0, interrupt=moment, **given)
+            rows += told.rows
+            assert all(event["exact"] for event in told.of("resumed"))
+        assert result.status == "completed"
+        assert rows == straight.rows
+        self.assert_same("straight", "stopped")
+
+
+@contextmanager
+def index_of(folder, *, task, classes, splits, **meta):
+    """An empty index in a folder, to be filled."""
     folder.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(folder / "objects.sqlite")
+    database = sqlite3.connect(folder / f"{task}.sqlite")
     database.executescript(SCHEMA)
     database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    splits = {"train": train, "val": val}
-    for split, count in splits.items():
-        rng = random.Random(split)
-        for position in range(count):
-            width, height = side + 8 * (position % 3), side
-            image = Image.new("RGB", (width, height), (rng.randrange(60, 160),) * 3)
-            drawn = []
-            for _ in range(position % 4):
-                across, down = rng.randrange(14, 30), rng.randrange(14, 30)
-                x, y, label = rng.randrange(width - across), rng.randrange(height - down), rng.randrange(len(classes))
-                ImageDraw.Draw(image).rectangle(
-                    (x, y, x + across - 1, y + down - 1), fill=list(COLOURS.values())[label]
-                )
-                drawn.append(Object(label, (float(x), float(y), float(x + across), float(y + down))))
-            image.save(folder / f"{split}{position}.png")
-            row = (split, position, json.dumps(f"{split}{position}.png"), width, height, None, b"")
-            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            database.executemany(
-                "INSERT INTO objects VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)",
-                [(split, position, each.label, *row_of(each)) for each in drawn],
-            )
-    meta = {"fingerprint": f"{train}-{val}-{classes}", "task": "detect", "format": "test", "has_objects": "true"}
-    meta |= {"root": json.dumps(str(folder)), "classes": json.dumps(classes), "splits": json.dumps(splits)}
-    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    yield database
+    told = {"fingerprint": f"{splits}-{classes}", "task": task, "format": "test", "root": json.dumps(str(folder))}
+    told |= {
+        "classes": json.dumps(classes),
+        "splits": json.dumps(splits),
+        **{k: json.dumps(v) for k, v in meta.items()},
+    }
+    database.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
     database.commit()
     database.close()
-    return folder / "objects.sqlite"
+
+
+@pytest.fixture(scope="session", name="index_of")
+def index_of_fixture():
+    """For data of other tasks: tests in folders can't import this module."""
+    return index_of
+
+
+def make_objects(folder, *, train, val, side=64, classes=tuple(COLOURS)):
+    """Up to three boxes of one colour each on grey; every fourth image is empty, and they are of several shapes."""
+    splits = {"train": train, "val": val}
+    with index_of(folder, task="detect", classes=classes, splits=splits, has_objects=True) as database:
+        for split, count in splits.items():
+            rng = random.Random(split)
+            for position in range(count):
+                width, height = side + 8 * (position % 3), side
+                image = Image.new("RGB", (width, height), (rng.randrange(60, 160),) * 3)
+                drawn = []
+                for _ in range(position % 4):
+                    across, down = rng.randrange(14, 30), rng.randrange(14, 30)
+                    x, y, label = (
+                        rng.randrange(width - across),
+                        rng.randrange(height - down),
+                        rng.randrange(len(classes)),
+                    )
+                    fill = list(COLOURS.values())[label]
+                    ImageDraw.Draw(image).rectangle((x, y, x + across - 1, y + down - 1), fill=fill)
+                    drawn.append(Object(label, (float(x), float(y), float(x + across), float(y + down))))
+                image.save(folder / f"{split}{position}.png")
+                row = (split, position, json.dumps(f"{split}{position}.png"), width, height, None, b"")
+                database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+                database.executemany(
+                    "INSERT INTO objects VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)",
+                    [(split, position, each.label, *row_of(each)) for each in drawn],
+                )
+    return folder / "detect.sqlite"
 
 
 def make_index(folder, *, train, val, side=36, classes=tuple(COLOURS)):
     """Discs of one colour on grey each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(folder / "index.sqlite")
-    database.executescript(SCHEMA)
-    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
     splits = {"train": train, "val": val}
-    for split, count in splits.items():
-        rng = random.Random(split)
-        for position in range(count):
-            image = Image.new("RGB", (side, side + position % 3), (rng.randrange(60, 160),) * 3)
-            x, y = rng.randrange(side // 2), rng.randrange(side // 2)
-            label = position % len(classes)
-            ImageDraw.Draw(image).ellipse((x, y, x + 15, y + 15), fill=list(COLOURS.values())[label % 3])
-            image.save(folder / f"{split}{position}.png")
-            row = (split, position, json.dumps(f"{split}{position}.png"), *image.size, label, b"")
-            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-    meta = {"fingerprint": f"{train}-{val}-{classes}", "task": "classify", "format": "test"}
-    meta |= {"root": json.dumps(str(folder)), "classes": json.dumps(classes), "splits": json.dumps(splits)}
-    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-    database.commit()
-    database.close()
-    return folder / "index.sqlite"
+    with index_of(folder, task="classify", classes=classes, splits=splits) as database:
+        for split, count in splits.items():
+            rng = random.Random(split)
+            for position in range(count):
+                image = Image.new("RGB", (side, side + position % 3), (rng.randrange(60, 160),) * 3)
+                x, y = rng.randrange(side // 2), rng.randrange(side // 2)
+                label = position % len(classes)
+                ImageDraw.Draw(image).ellipse((x, y, x + 15, y + 15), fill=list(COLOURS.values())[label % 3])
+                image.save(folder / f"{split}{position}.png")
+                row = (split, position, json.dumps(f"{split}{position}.png"), *image.size, label, b"")
+                database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    return folder / "classify.sqlite"
 
 
 @pytest.fixture(name="make_index")
@@ -149,9 +211,24 @@ def objects(tmp_path_factory):
     return make_objects(tmp_path_factory.mktemp("boxes"), train=22, val=9)
 
 
-@pytest.fixture
-def describe(tmp_path):
+@pytest.fixture(scope="session")
+def save_untrained():
     """Writes a folder as transformers keeps a model in: its configuration, and weights that were never trained."""
+
+    def write(kind, config, folder, *, labels, seed=0):
+        config.id2label, config.label2id = dict(enumerate(labels)), {text: place for place, text in enumerate(labels)}
+        config.num_labels = len(labels)
+        torch.manual_seed(seed)
+        network = kind(config)
+        network.save_pretrained(folder)
+        return folder, network
+
+    return write
+
+
+@pytest.fixture
+def describe(tmp_path, save_untrained):
+    """A model's folder, by its family."""
 
     def write(kind, *, labels=("a", "b"), seed=0, name=None, **changes):
         from transformers import AutoConfig
@@ -164,46 +241,33 @@ def describe(tmp_path):
         else:
             config = AutoConfig.for_model(kind, **{"image_size": 32, "patch_size": 8, **NETWORKS[kind], **changes})
             find = classifier_class
-        config.id2label, config.label2id = dict(enumerate(labels)), {text: place for place, text in enumerate(labels)}
-        config.num_labels = len(labels)
-        torch.manual_seed(seed)
-        network = find(config)(config)
-        folder = tmp_path / (name or kind)
-        network.save_pretrained(folder)
-        return folder, network
+        return save_untrained(find(config), config, tmp_path / (name or kind), labels=labels, seed=seed)
 
     return write
 
 
 @pytest.fixture
-def harness(index, tmp_path, monkeypatch):
+def make_harness(tmp_path, monkeypatch):
+    """Makes harnesses, each with a folder of runs of its own, on one thread."""
     monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    (tmp_path / "runs").mkdir()
-    yield InProcess(HfTrainer, index, tmp_path / "runs", model="vit-tiny")
+
+    def make(index, **given):
+        folder = tmp_path / f"runs of {given['model']}"
+        folder.mkdir()
+        return Harness(HfTrainer, index, folder, **given)
+
+    yield make
     torch.set_num_threads(before)
 
 
 @pytest.fixture
-def detecting(harness, objects, tmp_path):
+def harness(make_harness, index):
+    return make_harness(index, model="vit-tiny")
+
+
+@pytest.fixture
+def detecting(make_harness, objects):
     """Trains detectors."""
-    (tmp_path / "detectors").mkdir()
-    return InProcess(
-        HfTrainer,
-        objects,
-        tmp_path / "detectors",
-        model="rtdetr-tiny",
-        task="detect",
-        image_size=64,
-        learning_rate=1e-3,
-    )
-
-
-@pytest.fixture(scope="session")
-def semantic_data():
-    """The module `semantic_data` beside this one: test modules can't import it."""
-    spec = importlib.util.spec_from_file_location("semantic_data", Path(__file__).with_name("semantic_data.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return make_harness(objects, model="rtdetr-tiny", task="detect", image_size=64, learning_rate=1e-3)

@@ -7,12 +7,9 @@ from visiontrain.errors import RunFailedError, SpecError
 from visiontrain.protocol.messages import Weights
 from visiontrain.protocol.tasks import Task
 from visiontrain.testing.worker.inprocess import at
+from visiontrain.torchkit.updates import Updates
 from visiontrain_hf.options import HfOptions
 from visiontrain_hf.trainer import Transformers
-
-
-def state(harness, name="run", file="last.pt"):
-    return torch.load(harness.path(name, file), weights_only=True)["model"]
 
 
 def changed(one, other):
@@ -45,11 +42,27 @@ def test_a_detector_s_options_are_none_of_a_classifier(harness, options):
         harness.train(options=options)
 
 
-def test_gradients_are_clipped_and_weights_decay_as_usual_with_the_task():
+def test_weights_decay_as_usual_with_the_task():
     detects, classifies = (HfOptions.from_params({}, task) for task in (Task.detect, Task.classify))
-    assert (detects.clip_grad, detects.weight_decay) == (0.1, 1e-4)
-    assert (classifies.clip_grad, classifies.weight_decay) == (0.0, 0.05)
-    assert HfOptions.from_params({"clip_grad": 0.0, "weight_decay": 0.0}, Task.detect).clip_grad == 0.0
+    assert (detects.weight_decay, classifies.weight_decay) == (1e-4, 0.05)
+    assert HfOptions.from_params({"weight_decay": 0.0}, Task.detect).weight_decay == 0.0
+
+
+def test_gradients_are_clipped_as_usual_with_the_model(detecting, harness, monkeypatch):
+    norms = []
+    made = Updates.__init__
+
+    def watched(self, *given, clip_grad=0.0, **named):
+        norms.append(clip_grad)
+        made(self, *given, clip_grad=clip_grad, **named)
+
+    monkeypatch.setattr(Updates, "__init__", watched)
+    for trains, options in ((detecting, {}), (detecting, {"clip_grad": 0.0}), (harness, {})):
+        name = f"{len(norms)}"
+        trains.train(name, epochs=1, options=options)
+        conditions = torch.load(trains.path(name, "last.pt"), weights_only=True)["conditions"]
+        assert conditions["clip_grad"] == norms[-1]
+    assert norms == [0.1, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +85,7 @@ def test_a_frozen_backbone_stays(detecting, described, kind):
     given = {"model": described(kind), "weights": Weights("pretrained"), "epochs": 1, "options": {"freeze": "backbone"}}
     detecting.train(**given)
     detecting.train("still", **{**given, "learning_rate": 1e-12})
-    moved = changed(state(detecting), state(detecting, "still"))
+    moved = changed(detecting.state(), detecting.state("still"))
     assert moved
     inside = ".vit." if kind == "yolos" else ".backbone."
     assert not [name for name in moved if inside in name]
@@ -82,7 +95,7 @@ def test_a_convolutional_backbone_is_trained_unless_it_is_frozen(detecting, desc
     given = {"model": described("detr"), "weights": Weights("pretrained"), "epochs": 1}
     detecting.train(**given)
     detecting.train("still", **{**given, "learning_rate": 1e-12})
-    assert [name for name in changed(state(detecting), state(detecting, "still")) if ".backbone." in name]
+    assert [name for name in changed(detecting.state(), detecting.state("still")) if ".backbone." in name]
 
 
 @pytest.mark.parametrize("kind", ["rt_detr_v2", "d_fine", "detr"])
@@ -93,10 +106,10 @@ def test_lora_goes_on_exactly_is_merged_and_begun_with(detecting, described, kin
     result, _ = detecting.train("straight", **given)
     detecting.train("stopped", interrupt=at("train", 1, 2), **given)
     detecting.train("stopped", resume=True, **given)
-    one, other = state(detecting, "straight"), state(detecting, "stopped")
+    one, other = detecting.state("straight"), detecting.state("stopped")
     assert all(torch.equal(one[name], other[name]) for name in one)
     detecting.train("still", **{**given, "learning_rate": 1e-12})
-    moved = changed(one, state(detecting, "still"))
+    moved = changed(one, detecting.state("still"))
     assert all(".lora_" in name or "class" in name or "enc_score" in name or "running" in name for name in moved)
     found, _ = detecting.evaluate("straight")
     assert found.metrics["val_loss"] == pytest.approx(result.metrics["val_loss"], rel=1e-4)
@@ -110,7 +123,7 @@ def test_lora_goes_on_exactly_is_merged_and_begun_with(detecting, described, kin
 def test_activation_checkpointing_gives_the_same_weights(detecting, described):
     for name, on in (("kept", False), ("again", True)):
         detecting.train(name, model=described("detr"), epochs=1, options={"activation_checkpointing": on})
-    assert not changed(state(detecting, "kept"), state(detecting, "again"))
+    assert not changed(detecting.state("kept"), detecting.state("again"))
 
 
 def test_activation_checkpointing_is_refused_where_transformers_has_none(detecting):

@@ -1,6 +1,7 @@
 """First weights: all that fits is there, the rest is said or an error; a test for each family of networks."""
 
 import pickle
+import re
 
 import pytest
 import torch
@@ -8,14 +9,14 @@ from safetensors.torch import load_file, save_file
 
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.messages import Weights
-from visiontrain_hf.classifier import head_of
+from visiontrain_hf.kinds import class_modules
 from visiontrain_hf.trainer import Transformers
 
 KINDS = ("vit", "deit", "beit", "dinov2", "swin", "convnext", "resnet")
 
 
 def same_but_for_the_head(network, state):
-    head = head_of(network)
+    (head,) = class_modules(type(network), network.config)
     own = network.state_dict()
     assert own.keys() == {name.removeprefix("network.") for name in state}
     for name, value in own.items():
@@ -89,6 +90,53 @@ def test_weights_of_another_network_are_an_error(harness, describe, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("labels", [("ant", "bee", "cat"), ("red", "blue", "green")])
+def test_classes_of_other_names_are_begun_anew_be_they_as_many(harness, describe, labels):
+    folder, network = describe("vit", labels=labels)
+    still = {"epochs": 1, "learning_rate": 1e-12, "options": {"weight_decay": 0.0}}
+    _, told = harness.train(**harness.given(folder), **still)
+    assert "begun anew: classifier.bias, classifier.weight (for the data's classes)" in told.logged
+    assert not torch.allclose(network.classifier.weight, harness.state()["network.classifier.weight"], atol=1e-3)
+    assert torch.allclose(network.vit.embeddings.cls_token, harness.state()["network.vit.embeddings.cls_token"])
+    loaded = re.search(r"Loaded (\d+) of (\d+) weights", told.logged)
+    assert int(loaded[2]) - int(loaded[1]) == 2
+
+
+@pytest.mark.parametrize("labels", [("blue", "green", "red"), ("LABEL_0", "LABEL_1", "LABEL_2")])
+def test_those_of_the_same_names_or_of_none_are_kept(harness, describe, labels):
+    folder, network = describe("vit", labels=labels)
+    still = {"epochs": 1, "learning_rate": 1e-12, "options": {"weight_decay": 0.0}}
+    _, told = harness.train(**harness.given(folder), **still)
+    assert "begun anew" not in told.logged
+    assert torch.allclose(network.classifier.weight, harness.state()["network.classifier.weight"], atol=1e-6)
+
+
+def test_two_layers_of_classes_are_begun_anew_both(harness, describe):
+    """SwiftFormer gives the mean of two classifiers."""
+    folder, _ = describe("swiftformer")
+    _, told = harness.train(epochs=1, **harness.given(folder, image_size=64))
+    assert "begun anew: dist_head.bias, dist_head.weight, head.bias, head.weight (for" in told.logged
+
+
+def test_weights_in_a_script_s_checkpoint_are_found(harness, describe, tmp_path):
+    folder, network = describe("vit", labels=("blue", "green", "red"))
+    state = {f"module.{name}": value for name, value in load_file(folder / "model.safetensors").items()}
+    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "w.pth")
+    _, told = harness.train(model=str(folder), weights=Weights("file", str(tmp_path / "w.pth")), epochs=1)
+    count = len(network.state_dict())
+    assert f"Loaded {count} of {count} weights" in told.logged
+
+
+def test_weights_that_were_trained_with_other_images_are_told_of(harness):
+    trained = {"mean": "0.4", "interpolation": "nearest"}
+    harness.train("before", epochs=1, options=trained)
+    weights = Weights("file", str(harness.path("before")))
+    _, other = harness.train("other", epochs=1, weights=weights)
+    assert "To go on as there: --set mean=0.4,0.4,0.4 --set interpolation=nearest." in other.logged
+    _, alike = harness.train("alike", epochs=1, weights=weights, options=trained)
+    assert "To go on as there" not in alike.logged
+
+
 class Bomb:
     def __reduce__(self):
         return (print, ("run",))
@@ -113,6 +161,13 @@ def test_of_a_preset_none_are_published(harness):
     with pytest.raises(WeightsError, match="no pretrained weights of vit-tiny are published") as caught:
         harness.train(weights=Weights("pretrained"))
     assert "--scratch" in caught.value.instruction
+
+
+def test_without_weights_from_it_the_hub_is_not_asked_and_that_is_told(harness, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(WeightsError, match="only reached for pretrained weights") as caught:
+        harness.train(model="google/vit-base-patch16-224")
+    assert "--pretrained" in caught.value.instruction
 
 
 def test_a_hub_that_can_t_be_reached_is_told(harness, monkeypatch, tmp_path):

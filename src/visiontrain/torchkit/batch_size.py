@@ -63,7 +63,7 @@ def choose_batch_size(
             optimizer(),
             lambda _: 0.0,
             accumulate=accumulate,
-            clip_grad=options.clip_grad or 0.0,
+            clip_grad=setup.built.clip_grad if options.clip_grad is None else options.clip_grad,
             average=average,
         )
 

@@ -28,11 +28,14 @@ class Built:
             row of class scores an image.
         image: How it wants its images.
         recipe: What a checkpoint says of how it is built again, as plain values; see `Framework.rebuild`.
+        clip_grad: Largest norm of a step's gradients that is usual with the model, where the options leave that open
+            (None); 0: any.
     """
 
     model: nn.Module
     image: ImageConfig
     recipe: dict[str, Any]
+    clip_grad: float = 0.0
 
 
 class Framework(Protocol[O]):

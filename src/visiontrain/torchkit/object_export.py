@@ -50,7 +50,7 @@ class ObjectExport:
         if saved.image.crop_mode != "squash":
             raise ExportError(
                 f"{saved.path} was trained on images with a border, and an exported model is not told where it begins",
-                instruction="Train it on images that are resized to the model's size, and export that.",
+                instruction="Train it on images whose both sides are resized, --set resize=squash, and export that.",
             )
         self.saved, self.reference, self._exportable = saved, reference, exportable
         self.outputs: tuple[str, ...] = ("boxes", "scores", "labels", *(("masks",) if masks else ()))

@@ -91,15 +91,17 @@ def train(context: RunContext, framework: Framework[O], tasks: Mapping[Task, Vis
         f"warmup {schedule.warmup} of {schedule.steps} steps."
     )
     optimizer = framework.optimizer(model, learning_rate, options)
+    clip_grad = built.clip_grad if options.clip_grad is None else options.clip_grad
     updates = Updates(
         model,
         optimizer,
         schedule,
         accumulate=options.accumulate,
-        clip_grad=options.clip_grad or 0.0,
+        clip_grad=clip_grad,
         average=WeightAverage(model, options.ema_decay) if options.ema_decay > 0 else None,
     )
-    facts = _facts(setup, framework, task, {"precision": precision, "learning rate": learning_rate})
+    conditions = {"precision": precision, "learning rate": learning_rate, "clip_grad": clip_grad}
+    facts = _facts(setup, framework, task, conditions)
     keeper = CheckpointKeeper(context, model, optimizer, updates=updates, device=device, facts=facts)
     seed_everything(params.seed)
     return TrainingLoop(

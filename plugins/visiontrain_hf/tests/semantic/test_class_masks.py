@@ -6,11 +6,10 @@ import pytest
 import torch
 from transformers import Mask2FormerImageProcessor
 
-import visiontrain.torchkit.loop
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import SpecError
 from visiontrain.protocol.messages import Weights
-from visiontrain.testing.worker.inprocess import InProcess, at
+from visiontrain.testing.worker.inprocess import at
 from visiontrain.torchkit.object_batches import SourceImage
 from visiontrain.torchkit.semantic.batches import SemanticBatch
 from visiontrain_hf import mask_queries
@@ -18,29 +17,19 @@ from visiontrain_hf.class_masks import class_targets
 from visiontrain_hf.mask2former import mask2former_class
 from visiontrain_hf.mask_queries import Queries, class_maps
 from visiontrain_hf.presets import config_of
-from visiontrain_hf.trainer import HfTrainer
 
 SIDE = 64
 
 
 @pytest.fixture(scope="session")
-def masks(tmp_path_factory, semantic_data):
+def masks(tmp_path_factory, make_masks):
     """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
-    return semantic_data.make_masks(tmp_path_factory.mktemp("masks"), train=22, val=10)
+    return make_masks(tmp_path_factory.mktemp("masks"), train=22, val=10)
 
 
 @pytest.fixture
-def harness(masks, tmp_path, monkeypatch):
-    monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    (tmp_path / "runs").mkdir()
-    yield InProcess(HfTrainer, masks, tmp_path / "runs", task="semantic", model="mask2former-tiny", image_size=SIDE)
-    torch.set_num_threads(before)
-
-
-def state(harness, name="run"):
-    return torch.load(harness.path(name, "last.pt"), weights_only=True)["model"]
+def harness(make_harness, masks):
+    return make_harness(masks, task="semantic", model="mask2former-tiny", image_size=SIDE)
 
 
 def queries(*, images=1, count=9, classes=4, side=24):
@@ -114,17 +103,9 @@ def test_it_learns_is_evaluated_predicts_and_is_exported(harness):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_stopped_in_an_epoch_on_its_last_batch_and_in_validation(harness, precision):
     options = {"ema_decay": 0.9, "precision": precision, "augmentation": "strong", "accumulate": 2}
-    _, straight = harness.train("straight", options=options)
-    rows = []
-    moments = [at("train", 1, 2), at("train", 1, 3), at("val", 1, 1), at("train", 2, 3), None]
-    for attempt, moment in enumerate(moments):
-        result, told = harness.train("stopped", resume=attempt > 0, interrupt=moment, options=options)
-        rows += told.rows
-        assert all(event["exact"] for event in told.of("resumed"))
-    assert result.status == "completed"
-    assert rows == straight.rows
-    one, other = state(harness, "straight"), state(harness, "stopped")
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    harness.assert_stops_leave_no_trace(
+        [at("train", 1, 2), at("train", 1, 3), at("val", 1, 1), at("train", 2, 3)], options=options
+    )
 
 
 def test_a_folder_s_weights_are_there_to_the_last_one(harness, tmp_path):
@@ -139,10 +120,18 @@ def test_a_folder_s_weights_are_there_to_the_last_one(harness, tmp_path):
     )  # fmt: skip
     count = len(network.state_dict())
     assert f"Loaded {count} of {count} weights" in told.logged
-    saved = state(harness)
+    saved = harness.state()
     assert {f"network.{name}" for name in network.state_dict()} == set(saved)
     for name, value in network.state_dict().items():
         assert torch.allclose(value, saved[f"network.{name}"], atol=1e-6), name
+
+
+def test_gradients_are_clipped_as_the_authors_have_it(harness):
+    """Also where it learns classes: the norm goes with the model, not with the task."""
+    harness.train(epochs=1)
+    assert torch.load(harness.path(file="last.pt"), weights_only=True)["conditions"]["clip_grad"] == 0.01
+    harness.train("other", model="segformer-tiny", epochs=1)
+    assert torch.load(harness.path("other", "last.pt"), weights_only=True)["conditions"]["clip_grad"] == 0
 
 
 def test_pixels_can_t_be_weighed_by_class(harness):

@@ -48,7 +48,7 @@ class SemanticExport:
         if saved.image.crop_mode != "squash":
             raise ExportError(
                 f"{saved.path} was trained on images with a border, and an exported model is not told where it begins",
-                instruction="Train it on images that are resized to the model's size, and export that.",
+                instruction="Train it on images whose both sides are resized, --set resize=squash, and export that.",
             )
         self.saved, self.reference, self._exportable, self._logits = saved, reference, exportable, logits
         self._canvas = Canvas(saved.image)
