@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 import visiontrain.torchkit.loop
 from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
+from visiontrain.protocol.messages import Weights
 from visiontrain.testing.worker.inprocess import InProcess
 from visiontrain_timm.trainer import TimmTrainer
 
@@ -140,3 +141,10 @@ def harness(index, tmp_path, monkeypatch):
     torch.set_num_threads(2)
     yield Harness(index, tmp_path)
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def pretrained(harness):
+    """The weights of a run of one epoch."""
+    harness.train("first", epochs=1)
+    return Weights("file", str(harness.path("first")))
