@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from visiontrain.errors import EnvironmentBuildError, PlatformError, VisiontrainError
+from visiontrain.errors import EnvironmentBuildError, PlatformError, RunFailedError, WorkerCrashedError
 from visiontrain.home import Home
 from visiontrain.runners.variables import passthrough_patterns
 
@@ -93,7 +93,7 @@ class Installation:
             name, catalog = candidate.manifest.name, None
             try:
                 catalog = self._planner.catalog_of(candidate, read=True)
-            except VisiontrainError:
+            except (RunFailedError, WorkerCrashedError):
                 if framework is not None:  # else one must not harm the others
                     raise
             if catalog is None:

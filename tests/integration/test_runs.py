@@ -390,7 +390,8 @@ class TestThings:
 
     def test_models_are_asked_for_again_where_the_plugin_is_another(self, session):
         path = session.build_environment("counter").catalog_path
-        path.write_text(path.read_text().replace('"count_small"', '"count_old"').replace('"edition":"', '"edition":"before '))
+        others = path.read_text().replace('"count_small"', '"count_old"')
+        path.write_text(others.replace('"edition":"', '"edition":"before '))
         assert [model.name for model in session.models(framework="counter")] == ["count_small", "count_large"]
         assert "count_old" not in path.read_text()
 

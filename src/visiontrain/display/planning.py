@@ -21,7 +21,7 @@ _NAMED_CLASSES = 5
 
 
 def plan_fields(plan: Plan) -> list[tuple[str, str]]:
-    """Labels and values: model, framework, environment, task, data, how it is trained, device."""
+    """Labels and values: model, framework, environment, task, data, how it is trained, device, options that are set."""
     manifest, plugin, spec = plan.framework.manifest, plan.framework.plugin, plan.spec
     size = "the model's own" if plan.image_size is None else f"{plan.image_size}"
     batch_size = "auto" if plan.auto_batch_size else f"{plan.batch_size}"
@@ -38,8 +38,11 @@ def plan_fields(plan: Plan) -> list[tuple[str, str]]:
         ("training", training),
         ("device", "auto: the best one here" if spec.device == "auto" else spec.device),
     ]
-    if spec.options:
-        fields.append(("options", ", ".join(f"{name}={plan.options[name]}" for name in sorted(spec.options))))
+    usual = {option.name: option.default for option in manifest.options}
+    # A run that goes on has been given all of them.
+    changed = [name for name in sorted(spec.options) if name not in usual or plan.options[name] != usual[name]]
+    if changed:
+        fields.append(("options", ", ".join(f"{name}={plan.options[name]}" for name in changed)))
     return fields
 
 

@@ -91,7 +91,8 @@ def read_weight_file(path: Path) -> WeightFile:
         raise WeightsError(f"{path} can't be read: {e}", instruction=_KINDS) from e
     except Exception as e:  # torch's unpickler raises many kinds on bytes that are not its own
         raise WeightsError(
-            f"{path} is no file of weights, or it is damaged ({type(e).__name__}: {e})", instruction=_KINDS
+            f"{path} can't be read: it is no file of weights, or it is damaged ({type(e).__name__}: {e})",
+            instruction=_KINDS,
         ) from e
     content = next((content[key] for key in _NESTED if isinstance(content, dict) and _is_dict(content, key)), content)
     if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):

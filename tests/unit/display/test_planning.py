@@ -10,7 +10,7 @@ from visiontrain.datasets.report import DatasetReport, IndexedDataset, Problem
 from visiontrain.display.planning import model_warnings, plan_fields, plan_warnings, use_fields, use_warnings
 from visiontrain.environment.generation import Fingerprint, Generation
 from visiontrain.plugin.discovery import Plugin
-from visiontrain.plugin.manifest import Manifest
+from visiontrain.plugin.manifest import Manifest, Option
 from visiontrain.protocol.messages import ModelInfo
 from visiontrain.protocol.tasks import Task
 from visiontrain.runners.plan import Plan
@@ -48,7 +48,7 @@ def a_plan(*, adopted=None, stale=False, warnings=(), problems=(), classes=("a",
     )  # fmt: skip
     manifest = Manifest(
         name="timm", summary="s", licence="MIT", tasks=(Task.classify,), models=("*",), environment=Path("/d"),
-        trainer="a:B", packages=("a",),
+        trainer="a:B", packages=("a",), options=(Option(name="precision", type="str", default="auto", help="P."),),
     )  # fmt: skip
     spec = make_train_spec(**{"data": "/d", "model": "resnet18", **fields})
     return Plan(
@@ -74,6 +74,12 @@ def test_everything_that_was_decided_is_said():
         ("options", "workers=2"),
     ]
     assert plan_warnings(plan) == []
+
+
+def test_options_that_are_as_by_default_are_not_repeated():
+    """A run that goes on has been given every one."""
+    assert dict(plan_fields(a_plan(options={"workers": 2, "precision": "auto"})))["options"] == "workers=2"
+    assert "options" not in dict(plan_fields(a_plan(options={"precision": "auto"})))
 
 
 @pytest.mark.parametrize(
