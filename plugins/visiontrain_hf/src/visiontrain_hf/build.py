@@ -10,8 +10,6 @@ from typing import Any
 
 from visiontrain.torchkit.hub import describe_weights, network  # isort: skip - before transformers
 
-import torch
-from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.utils.hub import cached_file
 
@@ -33,6 +31,7 @@ from visiontrain_hf.options import HfOptions
 from visiontrain_hf.presets import config_of
 from visiontrain_hf.rebuild import plain_config, rebuild
 from visiontrain_hf.tasks import KINDS
+from visiontrain_hf.trial import compute_one
 from visiontrain_hf.weights import load_folder, load_into, read_weights
 
 __all__ = ["build_model", "rebuild_model"]
@@ -60,7 +59,7 @@ def _again(kind: Kind, payload: Mapping[str, Any], options: HfOptions) -> tuple[
     if metadata["lora"] is not None:
         leave_all_but_lora(model.network, model.above)
     images = ImageConfig.from_plain(metadata["image"])
-    _try(model, str(metadata["model"]), images, size_given=False)
+    compute_one(model, str(metadata["model"]), images, size_given=False)
     return model, images, {name: metadata[name] for name in ("config", "own", "lora", "code")}
 
 
@@ -85,7 +84,7 @@ def _anew(
     first = _First(params, options.custom_code, classes, images, other_classes=other_classes)
     model = _with_weights(kind, found, config, own=own, first=first, log=log)
     size_given = params.image_size is not None
-    _try(model, name, images, size_given=size_given)
+    compute_one(model, name, images, size_given=size_given)
     recipe = {"config": plain_config(config), "own": own, "lora": None, "code": described.code}
     if options.lora_rank > 0:
         if params.weights.source == "scratch":
@@ -98,7 +97,7 @@ def _anew(
             model.network,
             model.above,
             options,
-            compute=lambda: _try(model, name, images, size_given=size_given),
+            compute=lambda: compute_one(model, name, images, size_given=size_given),
             log=log,
         )
     return model, images, recipe
@@ -262,39 +261,3 @@ def _adjust(config: ImageConfig, options: HfOptions) -> ImageConfig:
     changes |= {"interpolation": options.interpolation, "crop_pct": options.crop_pct}
     changes |= {"crop_mode": options.resize}
     return replace(config, **{name: value for name, value in changes.items() if value is not None})
-
-
-def _patch(model: HfModel) -> int | None:
-    """The side in pixels of a vision transformer's patches, where it cuts images without padding them first."""
-    if not any("position" in name for name, _ in model.named_parameters()):
-        return None
-    for name, part in model.named_modules():
-        if isinstance(part, nn.Conv2d):  # the first one
-            around = model.get_submodule(name.rpartition(".")[0])
-            whole = part.kernel_size == part.stride and not any(part.padding) and not hasattr(around, "maybe_pad")
-            return part.stride[0] if whole else None
-    return None
-
-
-def _try(model: HfModel, name: str, images: ImageConfig, *, size_given: bool) -> None:
-    """One image through the model: the errors of an image size come now, not after the data has been loaded."""
-    step = _patch(model)
-    if step is not None and any(side % step for side in images.size):
-        raise SpecError(
-            "image_size",
-            f"must be a multiple of {step} for {name}, not {images.size[0]} x {images.size[1]}: pixels beyond the last "
-            "whole patch would never be seen",
-        )
-    model.eval()
-    try:
-        # Not in inference mode: BEiT keeps what it then makes, and training could not use it.
-        with torch.no_grad():
-            model.try_out(torch.zeros(1, 3, *images.size))
-    except (
-        RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError, TypeError, AttributeError, KeyError,
-    ) as e:  # fmt: skip
-        reason = f"{name} can't compute images of {images.size[0]} x {images.size[1]} pixels: {e}"
-        if size_given:
-            instruction = "Leave --image-size out: the model's own size is then taken."
-            raise SpecError("image_size", reason, instruction=instruction) from e
-        raise SpecError("model", reason, instruction="Give another size, --image-size, or another model.") from e

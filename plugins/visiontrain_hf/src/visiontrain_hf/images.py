@@ -126,8 +126,9 @@ def _filled_in(path: Path, told: Mapping[str, Any]) -> Mapping[str, Any]:
     Files of some years ago say ``"size": 224``, which is both sides for a ViT, and the shorter one for a ResNet. What
     transformers has no processor for is taken as it is.
     """
+    load: Any = AutoImageProcessor.from_pretrained
     try:
-        processor = AutoImageProcessor.from_pretrained(path.parent, trust_remote_code=False)
+        processor = load(path.parent, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError):
         return told
     return {**told, **processor.to_dict()}
