@@ -88,7 +88,7 @@ def test_keypoints_with_edges_and_mirrored_pairs(annotated, read):
 def test_keypoints_that_nobody_labelled_are_none(annotated, read):
     root = annotated(pair({"category_id": 1, "bbox": [10, 20, 30, 40], "keypoints": []}, categories=PERSON))
     assert read(root).task == "detect"
-    with pytest.raises(UnservedTaskError, match="not to pose: nothing says what keypoints its objects have"):
+    with pytest.raises(UnservedTaskError, match="not for pose: nothing says what keypoints its objects have"):
         read(root, task=Task.pose)
 
 

@@ -67,12 +67,12 @@ def test_four_corners_in_every_line_are_turned_boxes(data, read):
     assert (index.task, index.tasks) == ("obb", ("obb", "segment", "detect"))
     assert index.image("val", 0).objects[0].quad == pytest.approx((10, 10, 90, 10, 90, 50, 10, 50))
     assert read(root, task=Task.segment).image("val", 0).objects[0].polygons
-    with pytest.raises(UnservedTaskError, match="to segment or detect, not to obb: 2 of 4 objects have no four"):
+    with pytest.raises(UnservedTaskError, match="for segment or detect, not for obb: 2 of 4 objects have no four"):
         read(data(QUAD + OUTLINE, name="other"), task=Task.obb)
 
 
 def test_boxes_alone_can_not_be_segmented(data, read):
-    with pytest.raises(UnservedTaskError, match="to detect, not to segment: 2 of 4 objects have no outline"):
+    with pytest.raises(UnservedTaskError, match="for detect, not for segment: 2 of 4 objects have no outline"):
         read(data(OUTLINE + BOX), task=Task.segment)
     assert read(data(OUTLINE + BOX)).task == "detect"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,8 @@ class Kind:
 def checkpoint_activations_of(part: Any) -> None:
     """Compute the layers of a network of transformers, or of a part of one, again rather than keep what they gave.
 
+    The statistics of batch norm are counted when layers are computed first, not once more when they are computed again.
+
     Raises:
         SpecError: it can't.
     """
@@ -127,7 +130,23 @@ def checkpoint_activations_of(part: Any) -> None:
         raise SpecError(
             "activation_checkpointing", f"can't be had with {type(part).__name__}", instruction="Leave it out."
         )
-    part.activation_checkpointing_enable()
+    norms = [each for each in part.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
+    part.activation_checkpointing_enable(
+        {"use_reentrant": False, "context_fn": lambda: (nullcontext(), _uncounted(norms))}
+    )
+
+
+@contextmanager
+def _uncounted(norms: Sequence[Any]) -> Iterator[None]:
+    """Within it batch norms compute what they always do, and count nothing."""
+    before = [(each.momentum, each.num_batches_tracked) for each in norms]
+    for each in norms:
+        each.momentum, each.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for each, (momentum, count) in zip(norms, before, strict=True):
+            each.momentum, each.num_batches_tracked = momentum, count
 
 
 def class_modules(kind: type[Any], config: Any) -> tuple[str, ...]:

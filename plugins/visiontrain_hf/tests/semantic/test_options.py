@@ -94,6 +94,16 @@ def test_activation_checkpointing_gives_the_same_weights(harness):
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in one)
 
 
+def test_activation_checkpointing_counts_a_batch_norm_s_images_once(harness, describe):
+    """MobileViT has some in what is computed again."""
+    folder, _ = describe("mobilevit")
+    for name, on in (("kept", False), ("again", True)):
+        harness.train(name, epochs=1, **harness.given(folder, options={"activation_checkpointing": on}))
+    one, other = harness.state("kept"), harness.state("again")
+    assert any(name.endswith("num_batches_tracked") for name in one)
+    assert not [name for name in one if not torch.allclose(one[name].float(), other[name].float(), atol=1e-5)]
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
