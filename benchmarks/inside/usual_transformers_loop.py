@@ -1,8 +1,11 @@
 """Training steps of transformers' models in visiontrain's loop and in a plain one. Runs in the plugin's environment.
 
 Takes a folder with visiontrain's sources, a training's request and a number of rounds. Both loops learn from the same
-batches, in the same precision, from the same weights, in turns: an epoch each in every round. Prints a line a round:
-the seconds of each step of both, from the moment that a batch was loaded to the one when the next is asked for.
+batches, in the same precision, from the same weights, on the same thread, in turns: with each batch both take a step,
+now one of them first and now the other. So what else the machine does hits both alike, whether it lasts for
+milliseconds or minutes. Each round builds both models anew, since where memory lies makes a difference of its own.
+Prints a line a round: the seconds of each step of both. Visiontrain's goes from the moment that it was given a batch to
+the one when it asks for the next.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,86 +42,109 @@ CPU = torch.device("cpu")
 WARMUP = 3
 
 
-class TimedBatches:
-    """A source of batches that measures how long it waits until it is asked for the next one."""
+class Turns:
+    """A source of batches that has the plain loop take its steps, too, and measures both.
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    Args:
+        source: Of the batches.
+        step: The plain loop's, with a batch.
+    """
+
+    def __init__(self, source: Any, step: Callable[[Any], None]) -> None:
+        self._source, self._step = source, step
         self.batches, self.ahead = source.batches, source.ahead
-        self.seconds: list[float] = []
+        self.ours: list[float] = []
+        self.plain: list[float] = []
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """The batches of an epoch."""
-        for batch in self._source.epoch(epoch, start):
+        for number, batch in enumerate(self._source.epoch(epoch, start)):
+            first = number % 2 == 0  # who goes first finds the processor's caches full of images
+            plain = self._plain(batch) if first else 0.0
             begin = time.perf_counter()
             yield batch
-            self.seconds.append(time.perf_counter() - begin)
+            ours = time.perf_counter() - begin
+            if not first:
+                plain = self._plain(batch)
+            if number >= WARMUP:
+                self.ours.append(ours)
+                self.plain.append(plain)
+
+    def _plain(self, batch: Any) -> float:
+        """Seconds that the plain loop's step takes."""
+        torch.use_deterministic_algorithms(mode=False)  # visiontrain's loop asks for them, a plain one does not
+        begin = time.perf_counter()
+        self._step(batch)
+        seconds = time.perf_counter() - begin
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        return seconds
 
     def close(self) -> None:
         """End loader processes."""
         self._source.close()
 
-    @property
-    def steps(self) -> list[float]:
-        """Seconds of each step that counts."""
-        return self.seconds[WARMUP:]
 
-
-class TimedTask:
-    """A task whose training batches are timed."""
+class TaskInTurns:
+    """A task whose training batches the plain loop learns from, too."""
 
     def __init__(self, task: Any) -> None:
         self._task = task
-        self.train: TimedBatches | None = None
+        self.turns: Turns | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task, name)
 
-    def loaders(self, setup: Setup[HfOptions]) -> tuple[TimedBatches, Any]:
+    def loaders(self, setup: Setup[HfOptions]) -> tuple[Turns, Any]:
         """The task's."""
         train_batches, val = self._task.loaders(setup)
-        self.train = TimedBatches(train_batches)
-        return self.train, val
+        self.turns = Turns(train_batches, PlainLoop(setup.params, setup.data.classes, train_batches.batches).step)
+        return self.turns, val
 
 
-def ours(params: TrainParams, folder: Path) -> list[float]:
-    """Seconds of each step of an epoch in visiontrain's loop."""
+class PlainLoop:
+    """Transformers' model and loss, torch's AdamW, a cosine schedule, clipped gradients.
+
+    Args:
+        params: What visiontrain's loop was asked for.
+        classes: Of the data.
+        batches: Of an epoch.
+    """
+
+    def __init__(self, params: TrainParams, classes: Sequence[str], batches: int) -> None:
+        options = HfOptions.from_params(params.options, Task(params.task))
+        torch.manual_seed(params.seed)
+        built = Transformers().build(params, options, tuple(classes), lambda _: None)
+        self._normalize = Normalize(built.image, CPU, channels_last=False)
+        self._network: Any = built.model.network
+        self._network.train()
+        self._optimizer = torch.optim.AdamW(self._network.parameters(), lr=1e-4, weight_decay=0.05)
+        self._schedule = get_cosine_schedule_with_warmup(self._optimizer, batches // 10, batches)
+        self._precision = resolve_precision(options.precision, CPU)
+        self._clip, self._targets = options.clip_grad, TARGETS[Task(params.task)]
+
+    def step(self, batch: Any) -> None:
+        """Learn from a batch."""
+        with autocast(CPU, self._precision):
+            loss = self._network(pixel_values=self._normalize(batch.pixels), **self._targets(batch)).loss
+        loss.backward()
+        if self._clip:
+            torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._clip)
+        self._optimizer.step()
+        self._schedule.step()
+        self._optimizer.zero_grad()
+        loss.item()
+
+
+def measure(params: TrainParams, folder: Path) -> dict[str, list[float]]:
+    """Seconds of each step of an epoch, in both loops."""
     context = RunContext(replace(params, run_dir=str(folder)), lambda _: None)
     context.checkpoints_dir.mkdir(parents=True)
     context.artifacts_dir.mkdir()
-    task = TimedTask(TASKS[Task(params.task)])
+    task = TaskInTurns(TASKS[Task(params.task)])
     train(context, Transformers(), {Task(params.task): task})
-    if task.train is None:
+    if task.turns is None:
         raise RuntimeError("nothing was loaded")
-    return task.train.steps
-
-
-def plain(params: TrainParams, folder: Path) -> list[float]:
-    """Seconds of each step of an epoch in a plain loop."""
-    context = RunContext(replace(params, run_dir=str(folder)), lambda _: None)
-    options = HfOptions.from_params(params.options, Task(params.task))
-    torch.manual_seed(params.seed)
-    built = Transformers().build(params, options, context.dataset.classes, lambda _: None)
-    normalize = Normalize(built.image, CPU, channels_last=False)
-    setup = Setup(params, options, context.dataset, built, normalize, CPU)
-    batches, _ = TASKS[Task(params.task)].loaders(setup)
-    timed = TimedBatches(batches)
-    network: Any = built.model.network
-    network.train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.05)
-    schedule = get_cosine_schedule_with_warmup(optimizer, timed.batches // 10, timed.batches)
-    precision = resolve_precision(options.precision, CPU)
-    for batch in timed.epoch(0):
-        with autocast(CPU, precision):
-            loss = network(pixel_values=normalize(batch.pixels), **TARGETS[Task(params.task)](batch)).loss
-        loss.backward()
-        if options.clip_grad:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip_grad)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        loss.item()
-    return timed.steps
+    return {"ours": task.turns.ours, "plain": task.turns.plain}
 
 
 def _objects(batch: Any) -> dict[str, Any]:
@@ -144,11 +170,7 @@ def main() -> None:
     """Print a line a round."""
     params = structure(TrainParams, json.loads(sys.argv[2]))
     for number in range(int(sys.argv[3])):
-        # In another order each time: the second of two may find the processor warm, or throttled.
-        steps = {}
-        for loop in (ours, plain) if number % 2 else (plain, ours):
-            steps[loop.__name__] = loop(params, Path(params.run_dir, f"{loop.__name__}-{number}"))
-        print(json.dumps(steps), flush=True)
+        print(json.dumps(measure(params, Path(params.run_dir, str(number)))), flush=True)
 
 
 main()

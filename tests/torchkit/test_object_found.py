@@ -82,6 +82,17 @@ def test_boxes_and_masks_of_a_model_with_both_stay_together():
     assert chosen.masks == placed.masks[1:]
 
 
+def test_objects_may_share_masks():
+    grid = torch.full((3, 4, 4), -1.0)
+    grid[0, 0, 0] = grid[2, 3, 3] = 1.0
+    scores, labels, mask_of = torch.tensor([0.6, 0.9, 0.8, 0.7]), torch.arange(4), torch.tensor([0, 2, 1, 2])
+    shared = place_found(FoundObjects(scores, labels, masks=grid, mask_of=mask_of), Frame(4, 4), limit=9)
+    own = place_found(FoundObjects(scores, labels, masks=grid[mask_of]), Frame(4, 4), limit=9)
+    assert shared.labels.tolist() == own.labels.tolist() == [1, 3, 0]
+    assert shared.masks == own.masks
+    assert shared.boxes.tolist() == own.boxes.tolist()
+
+
 def test_neither_boxes_nor_masks_are_no_objects():
     with pytest.raises(ValueError, match="neither"):
         FoundObjects(torch.ones(1), torch.ones(1))

@@ -44,7 +44,8 @@ def test_each_object_has_the_mask_of_its_query():
     assert len(found.scores) == 7 * 3
     shares = queries.classes[0].softmax(-1)
     best = int(found.scores.argmax())
-    query = next(row for row in range(7) if torch.equal(queries.masks[0, row], found.masks[best]))
+    assert torch.equal(found.masks, queries.masks[0])
+    query = int(found.mask_of[best])
     assert found.scores[best] <= shares[query, found.labels[best]]
 
 

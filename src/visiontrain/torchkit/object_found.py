@@ -30,12 +30,14 @@ class FoundObjects:
             around the masks.
         masks: A score for each cell of a grid over the whole canvas, above 0 where the object is more probable than
             not, (objects, rows, columns); None for the task detect.
+        mask_of: Which of the masks is each object's, int64, (objects), where objects share some; None: each has its own.
     """
 
     scores: torch.Tensor
     labels: torch.Tensor
     boxes: torch.Tensor | None = None
     masks: torch.Tensor | None = None
+    mask_of: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.boxes is None and self.masks is None:
@@ -103,9 +105,12 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
     masks: list[MaskRuns] | None = None
     if found.masks is not None:
         masks = []
-        grids = found.masks.detach()[order.to(found.masks.device)].float().cpu()
-        for number, grid in enumerate(grids):
-            placed = _mask(grid, frame)
+        # Mask2Former finds each of its masks as several classes: what is shared is placed once.
+        used, which = (order if found.mask_of is None else found.mask_of.cpu()[order]).unique(return_inverse=True)
+        grids = found.masks.detach()[used.to(found.masks.device)].float().cpu()
+        each = [_mask(grid, frame) for grid in grids]
+        for number, row in enumerate(which.tolist()):
+            placed = each[row]
             kept[number] = placed is not None
             if placed is not None:
                 boxes[number] = placed[1]

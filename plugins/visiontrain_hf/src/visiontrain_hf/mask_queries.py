@@ -58,7 +58,7 @@ def found_objects(
     for number, (height, width) in enumerate(extents):
         grids = queries.masks[number].float()
         sure = _sureness(grids, canvas, (height, width))
-        yield FoundObjects(scores[number] * sure[rows[number]], labels[number], masks=grids[rows[number]])
+        yield FoundObjects(scores[number] * sure[rows[number]], labels[number], masks=grids, mask_of=rows[number])
 
 
 def best_pairs(queries: Queries) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

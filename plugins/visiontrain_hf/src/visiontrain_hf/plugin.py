@@ -96,7 +96,7 @@ MANIFEST = Manifest(
         *running_options(_DEFAULT),
     ),
     check_options=_check_options,
-    defaults=Defaults(epochs=20, batch_size=32),
+    defaults=Defaults(epochs=20, batch_size=16),  # as the authors of RT-DETR, Mask2Former and SegFormer have it
     environment=Path(__file__).parent / "environment",
     trainer="visiontrain_hf.trainer:HfTrainer",
     packages=("visiontrain_hf",),
