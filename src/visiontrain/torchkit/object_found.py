@@ -30,7 +30,8 @@ class FoundObjects:
             around the masks.
         masks: A score for each cell of a grid over the whole canvas, above 0 where the object is more probable than
             not, (objects, rows, columns); None for the task detect.
-        mask_of: Which of the masks is each object's, int64, (objects), where objects share some; None: each has its own.
+        mask_of: Which of the masks is each object's, int64, (objects), where objects share some; None: each has its
+            own.
     """
 
     scores: torch.Tensor

@@ -25,16 +25,11 @@ def test_what_is_frozen_stays(harness, describe):
 
 def test_the_backbone_learns_at_a_tenth_of_the_rate(harness, describe):
     folder, network = describe()
-    begun = network.state_dict()
-    moved = {}
+    begun, moved = network.state_dict(), {}
+    key = next(name for name in begun if name.endswith("patch_embeddings.projection.bias"))
     for name, options in (("usual", {}), ("whole", {"backbone_rate": 1.0}), ("not", {"backbone_rate": 0.0})):
         harness.train(name, epochs=1, options={"weight_decay": 0.0, **options}, **harness.given(folder))
-        saved, key = (
-            harness.state(name),
-            "model.pixel_level_module.encoder.embeddings.patch_embeddings.projection.bias",
-        )
-        key = next(each for each in begun if "patch_embeddings.projection.bias" in each) if key not in begun else key
-        moved[name] = float((saved[f"network.{key}"] - begun[key]).abs().max())
+        moved[name] = float((harness.state(name)[f"network.{key}"] - begun[key]).abs().max())
     assert moved["not"] == 0
     assert 5 * moved["usual"] < moved["whole"]
 
@@ -64,17 +59,18 @@ def test_an_addition_that_would_have_no_effect_is_refused(harness, describe):
     assert caught.value.field == "lora_targets"
 
 
-def test_activation_checkpointing_gives_the_same_weights(harness):
+def test_activation_checkpointing_gives_the_same_weights(harness, describe):
+    folder, _ = describe()
     for name, on in (("kept", False), ("again", True)):
-        harness.train(name, epochs=1, options={"activation_checkpointing": on})
+        harness.train(name, epochs=1, **harness.given(folder, options={"activation_checkpointing": on}))
     one, other = harness.state("kept"), harness.state("again")
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in one)
 
 
 @pytest.mark.parametrize("on", [False, True])
-def test_activation_checkpointing_computes_the_backbone_s_blocks_again(harness, on):
+def test_activation_checkpointing_computes_the_backbone_s_blocks_again(harness, describe, on):
     options = HfOptions.from_params({"activation_checkpointing": on}, Task.segment)
-    model = Transformers().build(harness.params(), options, LABELS, print).model.train()
+    model = Transformers().build(harness.params(**harness.given(describe()[0])), options, LABELS, print).model.train()
     block = next(module for module in model.modules() if type(module).__name__ == "SwinLayer")
     computed = []
     block.attention.register_forward_hook(lambda *_: computed.append(1))

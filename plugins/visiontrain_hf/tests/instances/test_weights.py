@@ -38,7 +38,9 @@ def test_a_file_s_weights_are_there_to_the_last_one(harness, describe, tmp_path,
     else:
         harness.train("first", **STILL, **harness.given(folder))
         path = harness.path("first")
-    _, told = harness.train(options={"weight_decay": 0.0}, weights=Weights("file", str(path)), **STILL)
+    _, told = harness.train(
+        options={"weight_decay": 0.0}, model=str(folder), weights=Weights("file", str(path)), **STILL
+    )
     count = len(network.state_dict())
     assert f"Loaded {count} of {count} weights" in told.logged
     saved = harness.state()
