@@ -107,7 +107,7 @@ def place_found(found: FoundObjects, frame: Frame, *, confidence: float = 0.0, l
     if found.masks is not None:
         masks = []
         # Mask2Former finds each of its masks as several classes: what is shared is placed once.
-        used, which = (order if found.mask_of is None else found.mask_of.cpu()[order]).unique(return_inverse=True)
+        used, which = (order if found.mask_of is None else found.mask_of.cpu()[order]).unique(return_inverse=True)  # type: ignore[no-untyped-call]
         grids = found.masks.detach()[used.to(found.masks.device)].float().cpu()
         each = [_mask(grid, frame) for grid in grids]
         for number, row in enumerate(which.tolist()):
