@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from visiontrain.errors import SpecError, UnknownRunError
+from visiontrain.errors import SpecError, StorageError, TrackingError, UnknownRunError, VisiontrainError
 from visiontrain.installation import Installation
 
 # Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from visiontrain.runners.starting import Launched, Terms
     from visiontrain.runners.supervised import SupervisorLink
     from visiontrain.supervisor.launch import Deadlines
+    from visiontrain.tracking.state import TrackingState
 
 __all__ = ["RunKeeper", "follow_to_end"]
 
@@ -79,6 +81,37 @@ class RunKeeper(Installation, ABC):
 
         self.home.check_readable()
         return RunDirectories(self.home.runs)
+
+    def _begin_tracking(self, asked: str | None) -> TrackingState | None:
+        """Where a new run is tracked; None: nowhere.
+
+        Raises:
+            SpecError: what was asked for can't be.
+        """
+        from visiontrain.tracking.targets import begin_tracking
+
+        return begin_tracking(asked, tuple(self._trackers.values()))
+
+    def _track(self, run_dir: Path, new: TrackingState | None = None) -> None:
+        """Have a run sent by a process beside it, if it is tracked. That it can't be must not harm the run."""
+        from visiontrain.tracking.follower import start_follower
+        from visiontrain.tracking.state import STATE
+
+        if new is None and not (run_dir / STATE).exists():
+            return
+        try:
+            start_follower(self.home, run_dir, new, passthrough=self.passthrough)
+        except VisiontrainError as error:
+            warnings.warn(f"the run {run_dir.name} is not tracked: {error}", stacklevel=2)
+
+    def _track_with(self, run_dir: Path, parent_dir: Path) -> None:
+        """Have an evaluation or export tracked where its training is."""
+        from visiontrain.tracking.state import TrackingState, read_state
+
+        with suppress(TrackingError, StorageError):  # it is told where the training's tracking is looked at
+            state = read_state(parent_dir)
+            if state is not None and state.tracker in self._trackers:
+                self._track(run_dir, TrackingState(state.tracker, state.uri, state.experiment))
 
     def _terms(self, *, detached: bool, queued: bool = True) -> Terms:
         """On what terms a run is started.
