@@ -144,7 +144,7 @@ class ExportError(VisiontrainError):
 
 
 class TrackingError(VisiontrainError):
-    """A tracker does not take what a run's record holds. Nothing is lost: the record has it, and it can be sent later."""
+    """A tracker does not take what a run's record holds. Nothing is lost: the record has it, it can be sent later."""
 
 
 class ProtocolError(VisiontrainError):

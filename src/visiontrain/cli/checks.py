@@ -155,8 +155,8 @@ def _plugins(session: Session) -> Iterator[Check]:
             reason, _, instruction = plugin.error.partition("\n")
             yield Check(name, "fail", reason, instruction or f"Upgrade or uninstall {plugin.distribution}.")
         else:
-            frameworks = ", ".join(manifest.name for manifest in plugin.frameworks)
-            yield Check(name, "ok", f"{plugin.distribution} {plugin.version}: {frameworks}")
+            added = [manifest.name for manifest in plugin.frameworks] + [each.name for each in plugin.trackers]
+            yield Check(name, "ok", f"{plugin.distribution} {plugin.version}: {', '.join(added)}")
 
 
 def _environment(session: Session, framework: Framework, driver: str | None) -> Iterator[Check]:

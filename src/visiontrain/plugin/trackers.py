@@ -33,6 +33,8 @@ class TrackerManifest(BaseModel):
         experiment_variable: The one that says under which experiment.
         variables: Further environment variables that reach the tracker's worker, and no other: credentials.
         fixed: Environment variables that are set for it whatever they are outside.
+        pages: What the environment's Python is started with to show pages of the store in the home, until it is
+            killed: ``{host}``, ``{port}`` and ``{folder}`` (the store's) are filled in.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,7 @@ class TrackerManifest(BaseModel):
     experiment_variable: str
     variables: tuple[str, ...] = ()
     fixed: Mapping[str, str] = Field(default_factory=dict)
+    pages: tuple[str, ...] = Field(min_length=1)
 
     @field_validator("name")
     @classmethod

@@ -110,9 +110,12 @@ class LogModelParams:
 
 @dataclass(frozen=True)
 class LogModelResult:
-    """The answer to ``log_model``: where the model is, and the registered version where there is one."""
+    """The answer to ``log_model``: where the model is, and the registered version where there is one.
 
-    uri: str
+    `uri` is null for a model that the tracker can't serve: its files are among the run's.
+    """
+
+    uri: str | None
     version: str | None = None
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from visiontrain.protocol.events import ArtifactEvent, Event, MetricsEvent, ResumedEvent
+from visiontrain.protocol.events import ArtifactEvent, Event, MetricsEvent, ResumedEvent, StatusEvent
 from visiontrain.protocol.tracking import Point, TrackedFile
 from visiontrain.tracking.state import TrackingState
 
@@ -14,6 +14,9 @@ __all__ = ["Piece", "begin_piece", "fold"]
 
 #: Before the names of points between epochs: a mean over an epoch and a number of its last step are two metrics.
 STEP_PREFIX = "step/"
+
+#: Before the names of a training's numbers of its best epoch: those of the last one go by the names alone.
+BEST_PREFIX = "best/"
 
 
 @dataclass
@@ -26,7 +29,12 @@ class Piece:
     files: dict[str, TrackedFile] = field(default_factory=dict)
 
 
-def fold(events: Iterable[Event], piece: Piece, run_dir: Path) -> None:
+def begin_piece(state: TrackingState) -> Piece:
+    """An empty piece that goes on where `state` is."""
+    return Piece(dict(state.reached), dict(state.again))
+
+
+def fold(events: Iterable[Event], piece: Piece, run_dir: Path, *, kind: str) -> None:
     """Add events to a piece.
 
     A run that is resumed goes back to its checkpoint and does some steps again. Where it does so exactly, these give
@@ -35,12 +43,17 @@ def fold(events: Iterable[Event], piece: Piece, run_dir: Path) -> None:
     """
     for event in events:
         if isinstance(event, MetricsEvent):
-            prefix = "" if event.scope == "epoch" else STEP_PREFIX
-            values: Mapping[str, float | None] = event.values
             if event.scope == "epoch":
-                values = {"epoch": float(event.epoch), **values}
-            for name, value in values.items():
-                _add(piece, prefix + name, value, event)
+                numbered = replace(event, values={"epoch": float(event.epoch), **event.values})
+                _add(piece, "", numbered, step=event.step)
+            else:
+                _add(piece, STEP_PREFIX, event, step=event.step)
+        elif isinstance(event, StatusEvent):
+            # At the step that was reached: an evaluation has none, a training the best epoch's numbers.
+            if kind == "train":
+                _add(piece, BEST_PREFIX, event, step=max(piece.reached.values(), default=0))
+            else:
+                _add(piece, "", event, step=0)
         elif isinstance(event, ResumedEvent):
             piece.again = dict(piece.reached) if event.exact else {}
         elif isinstance(event, ArtifactEvent):
@@ -48,14 +61,11 @@ def fold(events: Iterable[Event], piece: Piece, run_dir: Path) -> None:
             piece.files[event.path] = TrackedFile(str(run_dir / event.path), name)
 
 
-def begin_piece(state: TrackingState) -> Piece:
-    """An empty piece that goes on where `state` is."""
-    return Piece(dict(state.reached), dict(state.again))
-
-
-def _add(piece: Piece, name: str, value: float | None, event: MetricsEvent) -> None:
-    if event.step <= piece.again.get(name, -1):
-        return
-    piece.reached[name] = max(event.step, piece.reached.get(name, 0))
-    raw = name.removeprefix(STEP_PREFIX) if event.scope == "step" else name
-    piece.points.append(Point(name, value, event.step, round(event.time * 1000), event.non_finite.get(raw)))
+def _add(piece: Piece, prefix: str, event: MetricsEvent | StatusEvent, *, step: int) -> None:
+    values = event.values if isinstance(event, MetricsEvent) else event.metrics
+    for name, value in values.items():
+        key = prefix + name
+        if step <= piece.again.get(key, -1):
+            continue
+        piece.reached[key] = max(step, piece.reached.get(key, 0))
+        piece.points.append(Point(key, value, step, round(event.time * 1000), event.non_finite.get(name)))

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from visiontrain.protocol.events import UNFINISHED
 from visiontrain.protocol.structure import structure
-from visiontrain.protocol.tracking import Point, SystemMetricsResult, TrackedRun, TrackingTarget, TrackParams, TrackResult
+from visiontrain.protocol.tracking import (
+    LogModelParams,
+    LogModelResult,
+    Point,
+    SystemMetricsResult,
+    TrackedFile,
+    TrackedRun,
+    TrackingTarget,
+    TrackParams,
+    TrackResult,
+)
 from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.rundir.events import EVENTS, EventReader
 from visiontrain.runners.connection import WorkerConnection
@@ -19,10 +30,13 @@ from visiontrain.tracking.describing import milliseconds, params_of, tags_of, te
 from visiontrain.tracking.folding import begin_piece, fold
 from visiontrain.tracking.state import TrackingState, write_state
 
-__all__ = ["SAMPLES", "Sender"]
+__all__ = ["NO_MODEL", "SAMPLES", "Sender"]
 
 #: What the machine was doing, a line a sample, beside the record: its only writer is the process that sends the run.
 SAMPLES = "system_metrics.jsonl"
+
+#: In place of a model's address: the tracker can't serve models of its kind.
+NO_MODEL = "none"
 
 #: Points that are enough for a piece.
 ENOUGH = 1000
@@ -71,7 +85,7 @@ class Sender:
         while len(piece.points) < ENOUGH and not caught_up:
             events = reader.read()
             caught_up = not events
-            fold(events, piece, self.run_dir)
+            fold(events, piece, self.run_dir, kind=record.kind)
         samples, sampled = self._samples()
         ends = over and caught_up and record.status not in UNFINISHED
         told_end = (record.status, record.attempt) == (self.state.status, self.state.attempt)
@@ -109,6 +123,33 @@ class Sender:
         )
         return not answer.gone
 
+    def log_model(self, *, register_as: str | None = None) -> str | None:
+        """Have the tracker keep the model that an export has left, so that it can be served; gives the version.
+
+        Args:
+            register_as: The registered model that it becomes a version of.
+
+        Raises:
+            VisiontrainError: it was not accepted.
+        """
+        told = LogModelParams(
+            self._target, self.state.tracked or "", self.run_dir.name, str(self.run_dir / "artifacts"), register_as
+        )
+        answer = structure(LogModelResult, self._worker.request("log_model", told))
+        self.keep(replace(self.state, model=answer.uri or NO_MODEL, error=None, instruction=None))
+        return answer.version
+
+    def send_files(self, paths: Iterable[Path]) -> None:
+        """Send files of the run's folder that no event asks for: checkpoints.
+
+        Raises:
+            VisiontrainError: they were not accepted.
+        """
+        record = read_current_record(self.run_dir)
+        files = tuple(TrackedFile(str(path), path.relative_to(self.run_dir).as_posix()) for path in paths)
+        told = TrackParams(self._target, self._describe(record, ends=True), files=files)
+        structure(TrackResult, self._worker.request("track", told))
+
     def sample(self) -> None:
         """Keep what the machine is doing, from time to time.
 
@@ -120,7 +161,8 @@ class Sender:
         self._next_sample = time.monotonic() + SAMPLE_EVERY
         found = structure(SystemMetricsResult, self._worker.request("system_metrics"))
         line = json.dumps({"time": time.time(), "values": found.values})
-        with explained("the machine's loads can't be kept"), (self.run_dir / SAMPLES).open("a", encoding="utf-8") as file:
+        path = self.run_dir / SAMPLES
+        with explained("the machine's loads can't be kept"), path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def keep(self, state: TrackingState) -> None:

@@ -16,7 +16,7 @@ from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.storage import explained, flock
 from visiontrain.supervisor.record import RunRecord, write_atomically
 
-__all__ = ["STATE", "TrackingState", "is_complete", "is_held", "lock_state", "read_state", "write_state"]
+__all__ = ["STATE", "TrackingState", "is_complete", "is_held", "lock_state", "owes_model", "read_state", "write_state"]
 
 STATE = "tracking.json"
 
@@ -115,9 +115,21 @@ def lock_state(run_dir: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def is_held(run_dir: Path) -> bool:
-    """Whether a process is sending the run."""
-    with lock_state(run_dir, wait=False) as ours:
-        return not ours
+    """Whether a process is sending the run.
+
+    Raises:
+        StorageError: the disk has no locks.
+    """
+    path = run_dir / _LOCK
+    with explained("whether the run is being sent can't be told"):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # enough for a shared lock, and a home may be read-only
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    try:
+        return not flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, path)
+    finally:
+        os.close(fd)
 
 
 def is_complete(run_dir: Path, state: TrackingState, record: RunRecord | None = None) -> bool:
@@ -132,4 +144,11 @@ def is_complete(run_dir: Path, state: TrackingState, record: RunRecord | None = 
     if is_being_worked_on(run_dir):
         return False
     found = record or read_current_record(run_dir)
-    return (found.status, found.attempt) == (state.status, state.attempt)
+    return (found.status, found.attempt) == (state.status, state.attempt) and not owes_model(state, found)
+
+
+def owes_model(state: TrackingState, record: RunRecord) -> bool:
+    """Whether the run has exported a model that the tracker was not told of."""
+    if state.model is not None or record.kind != "export" or record.status != "completed":
+        return False
+    return record.spec.get("format") == "onnx"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,10 +28,10 @@ from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, rea
 from visiontrain.runners.command import tracker_command
 from visiontrain.runners.connection import WorkerConnection
 from visiontrain.tracking.sending import Sender
-from visiontrain.tracking.state import TrackingState, is_complete, lock_state, read_state, write_state
+from visiontrain.tracking.state import TrackingState, is_complete, lock_state, owes_model, read_state, write_state
 from visiontrain.tracking.targets import find_target
 
-__all__ = ["Syncer", "pending_runs"]
+__all__ = ["Sent", "Syncer", "pending_runs"]
 
 #: Seconds between two looks at a run that goes on.
 POLL = 1.0
@@ -44,6 +44,21 @@ PATIENCE = 120.0
 
 #: Seconds that a tracker may take for a piece: a server may need ten for each of several calls, and files may be large.
 ANSWER = 900.0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A run of which the tracker has all.
+
+    Args:
+        run_id: The run.
+        url: The address of its page; None where the store is a file.
+        version: The version of the registered model that it was made, where that was asked for.
+    """
+
+    run_id: str
+    url: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +128,13 @@ class Syncer:
                     time.sleep(delay)
                     delay = min(2 * delay, LONGEST_DELAY)
 
-    def send(self, run_dir: Path) -> TrackingState:
+    def send(self, run_dir: Path, *, files: Sequence[Path] = (), register_as: str | None = None) -> Sent:
         """Send what is there of a run, once.
+
+        Args:
+            run_dir: The run's folder.
+            files: Files in it that are sent beside what its record tells of.
+            register_as: The registered model that its exported model becomes a version of.
 
         Raises:
             VisiontrainError: it is not tracked, or was not accepted.
@@ -127,10 +147,14 @@ class Syncer:
                 state = TrackingState(state.tracker, state.uri, state.experiment, state.source)
                 write_state(run_dir, state)
             try:
-                return self._send_what_is_there(run_dir, state, sample=False)
+                sender = self._send_what_is_there(run_dir, state, sample=False)
+                if files:
+                    sender.send_files(files)
+                version = sender.log_model(register_as=register_as) if register_as is not None else None
             except VisiontrainError as error:
                 self._note(run_dir, error)
                 raise
+            return Sent(run_dir.name, sender.state.url, version)
 
     def send_pending(self, *, but: Path) -> None:
         """Send what earlier runs have left, each tracker and address once where it fails."""
@@ -167,24 +191,41 @@ class Syncer:
             found = self._open[state.tracker] = self._start(manifest)
         return found.worker, target
 
-    def _send_what_is_there(self, run_dir: Path, state: TrackingState, *, sample: bool) -> TrackingState:
+    def _send_what_is_there(self, run_dir: Path, state: TrackingState, *, sample: bool) -> Sender:
         try:
             worker, target = self.worker(state)
-            sender = Sender(run_dir, state, worker, target, parent=self._parent(run_dir))
+            sender = Sender(run_dir, state, worker, target, parent=self._parent(run_dir, state))
             if sample:
                 sender.sample()
             while sender.step():
                 pass
+            if not sender.state.gone and owes_model(sender.state, read_current_record(run_dir)):
+                sender.log_model()
         except WorkerCrashedError:
             self._close(state.tracker)
             raise
-        return sender.state
+        return sender
 
-    def _parent(self, run_dir: Path) -> str | None:
-        """The tracker's id of the run that an evaluation or export belongs to; None where there is none any more."""
-        parent = read_current_record(run_dir).parent
-        state = read_state(self._home.runs / parent) if parent is not None else None
-        return state.tracked if state is not None and not state.gone else None
+    def _parent(self, run_dir: Path, child: TrackingState) -> str | None:
+        """The tracker's id of the run that an evaluation or export belongs to; None where there is none any more.
+
+        Raises:
+            TrackingError: another process is about to send that run for the first time.
+        """
+        name = read_current_record(run_dir).parent
+        if name is None or child.tracked is not None:  # it belongs where it was first sent to
+            return None
+        parent = self._home.runs / name
+        state = read_state(parent)
+        if state is None or state.gone or (state.tracker, state.uri) != (child.tracker, child.uri):
+            return None
+        if state.tracked is None:
+            with lock_state(parent, wait=False) as ours:
+                if not ours:
+                    raise TrackingError(f"the run {name}, which it belongs to, is to be sent first")
+                # Read again: whoever held the lock until now may have sent it.
+                state = self._send_what_is_there(parent, read_state(parent) or state, sample=False).state
+        return state.tracked
 
     def _start(self, manifest: TrackerManifest) -> _Open:
         definition = EnvironmentDefinition.load(manifest.environment)

@@ -13,7 +13,7 @@ from visiontrain.plugin.trackers import TrackerManifest
 from visiontrain.protocol.tracking import TrackingTarget
 from visiontrain.tracking.state import TrackingState
 
-__all__ = ["OFF", "VARIABLE", "begin_tracking", "check_tracking", "find_target", "without_password"]
+__all__ = ["OFF", "VARIABLE", "begin_tracking", "check_tracking", "find_target", "no_tracker", "without_password"]
 
 #: What turns tracking off.
 OFF = "off"
@@ -46,9 +46,7 @@ def begin_tracking(
     if wanted is not None:
         check_tracking(wanted, name)
         if not trackers:
-            raise SpecError(
-                name, "no installed plugin adds a tracker", instruction="Install one: pip install visiontrain-mlflow"
-            )
+            raise no_tracker(name)
     if not trackers:
         return None
     tracker = trackers[0]
@@ -58,6 +56,12 @@ def begin_tracking(
         uri=None if uri is None else without_password(uri),
         experiment=found.get(tracker.experiment_variable) or _EXPERIMENT,
     )
+
+
+def no_tracker(field: str) -> SpecError:
+    """The error where there is no tracker to do what is asked for."""
+    install = "Install one: pip install visiontrain-mlflow"
+    return SpecError(field, "no installed plugin adds a tracker", instruction=install)
 
 
 def check_tracking(value: str, name: str = "tracking") -> None:

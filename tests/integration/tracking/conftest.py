@@ -89,7 +89,8 @@ class Tracked:
         """A real MLflow server on that port, on a store of its own; gives its process."""
         log = (self.folder / "server.log").open("ab")
         command = [
-            *(self.python, "-I", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+            *(self.python, "-I", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+            *("--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"),
             *("--artifacts-destination", (self.folder / "artifacts").as_uri(), *arguments),
         ]

@@ -26,9 +26,16 @@ MANIFEST = TrackerManifest(
     fixed={
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
+        # Trying again is the host's, which keeps what was not accepted: a client that did so too would hide for minutes
+        # that a server is down, and might bring the same points twice to a store that does not compare them.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     },
+    pages=(
+        *("-m", "mlflow", "server", "--host", "{host}", "--port", "{port}", "--workers", "1"),
+        *("--backend-store-uri", "sqlite:///{folder}/mlflow.db", "--artifacts-destination", "{folder}/artifacts"),
+    ),
 )
 
 

@@ -11,10 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-# Trying again is the host's, which keeps what was not accepted: a client that did so too would hide for minutes that a
-# server is down, and might bring the same points twice to a store that does not compare them.
-os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
 
@@ -104,7 +100,7 @@ def explained(target: TrackingTarget) -> Iterator[None]:
         yield
     except TrackingError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - of MLflow, requests, SQLAlchemy, a cloud's client...
         message = redacted(" ".join(str(error).split()))[:600]
         raise TrackingError(
             f"MLflow at {where} did not take what was sent: {type(error).__name__}: {message}",

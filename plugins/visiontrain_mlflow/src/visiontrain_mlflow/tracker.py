@@ -9,11 +9,6 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TypeVar
 
-from visiontrain_mlflow.machine import measure
-from visiontrain_mlflow.names import metric_key
-from visiontrain_mlflow.stores import Store, explained, open_store
-
-# After `stores`, which says how MLflow's client is to behave.
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAM_VAL_LENGTH, MAX_TAG_VAL_LENGTH
@@ -29,6 +24,9 @@ from visiontrain.protocol.tracking import (
     TrackResult,
 )
 from visiontrain.worker.trainer import Description
+from visiontrain_mlflow.machine import measure
+from visiontrain_mlflow.names import metric_key
+from visiontrain_mlflow.stores import Store, explained, open_store
 
 __all__ = ["RUN_ID", "MlflowTracker"]
 
