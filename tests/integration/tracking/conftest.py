@@ -9,13 +9,14 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from visiontrain_harness.processes import until
 
 from visiontrain.session import Session
-from visiontrain.tracking.state import is_complete, is_held, read_state
+from visiontrain.tracking.state import is_complete, is_held, read_state, write_state
 
 #: Seconds that building nothing, starting MLflow's client and sending a few points may take on a busy machine.
 LONG = 120.0
@@ -40,10 +41,6 @@ print(json.dumps(told))
 """
 
 
-def store_of(home):
-    return f"sqlite:///{home / 'tracking/mlflow/mlflow.db'}"
-
-
 class Tracked:
     """A home whose runs are tracked, and MLflow's own view of them."""
 
@@ -54,6 +51,10 @@ class Tracked:
         self.python = self.session._planner.store.resolve(self.session.definition("mlflow")).python
         self._pictures = pictures
         self._processes = []
+
+    @property
+    def store(self):
+        return f"sqlite:///{self.home / 'tracking/mlflow/mlflow.db'}"
 
     def start(self, **options):
         return self.session.start(self._pictures, model="count_small", **options)
@@ -77,7 +78,7 @@ class Tracked:
 
     def read(self, uri=None, **env):
         done = subprocess.run(
-            [self.python, "-I", "-c", READ, uri or store_of(self.home)],
+            [self.python, "-I", "-c", READ, uri or self.store],
             env={**clean(), **env},
             stdout=subprocess.PIPE,
             text=True,
@@ -85,25 +86,52 @@ class Tracked:
         )
         return {run["tags"]["visiontrain.run_id"]: run for run in json.loads(done.stdout)}
 
-    def serve(self, port, *arguments, **env):
+    def serve(self, port):
         """A real MLflow server on that port, on a store of its own; gives its process."""
-        log = (self.folder / "server.log").open("ab")
-        command = [
-            *(self.python, "-I", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-            *("--workers", "1"),
+        return self.launch(
+            *("server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"),
-            *("--artifacts-destination", (self.folder / "artifacts").as_uri(), *arguments),
-        ]
-        with log:
-            process = subprocess.Popen(command, env={**clean(), **env}, stdout=log, stderr=log, start_new_session=True)
+            *("--artifacts-destination", (self.folder / "artifacts").as_uri()),
+            port=port,
+            path="/health",
+        )
+
+    def launch(self, *arguments, port, path, **env):
+        """Start MLflow's own command, and wait until it answers on that port; gives its process."""
+        log = self.folder / "server.log"
+        command = [self.python, "-I", "-m", "mlflow", *arguments]
+        # Beside other commands of the environment, which `mlflow models serve` starts by their names.
+        path_variable = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                command, env={**clean(), **env, "PATH": path_variable}, stdout=file, stderr=file, start_new_session=True
+            )
         self._processes.append(process)
-        until(lambda: answers(port), "the server answers", within=LONG)
+        until(lambda: answers(port, path), f"the server answers: {log}", within=LONG)
         return process
 
     def kill(self, process):
         """As a power cut does it, with all that the server started."""
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def end_follower(self, run):
+        """Kill the process that sends the run, as the machine's end does."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            words = path.read_bytes().split(b"\0")
+            if any(b"tracking.follower" in word for word in words) and any(
+                run.run_id.encode() in word for word in words
+            ):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+        self.until_let_go(run)
+
+    def set_state(self, run, **changes):
+        write_state(run.run_dir, replace(self.state(run), **changes))
+
+    def client(self, uri, code):
+        """Do something with MLflow's own client."""
+        program = f"from mlflow.tracking import MlflowClient\nclient = MlflowClient(tracking_uri={uri!r})\n{code}"
+        subprocess.run([self.python, "-I", "-c", program], env=clean(), check=True)
 
     def close(self):
         for process in self._processes:
@@ -121,9 +149,9 @@ def clean():
     return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
-def answers(port):
+def answers(port, path):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
             return answer.status == 200
     except OSError:
         return False
