@@ -10,6 +10,9 @@ from visiontrain_mlflow.stores import explained, open_store, redacted, store_uri
 from visiontrain.errors import TrackingError
 from visiontrain.protocol.tracking import TrackingTarget
 
+# MLflow's models use what SQLAlchemy 2.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
 
 def test_passwords_of_addresses_and_variables_are_not_repeated(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "geheim-1")

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +17,25 @@ from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.storage import explained, flock
 from visiontrain.supervisor.record import RunRecord, write_atomically
 
-__all__ = ["STATE", "TrackingState", "is_complete", "is_held", "lock_state", "owes_model", "read_state", "write_state"]
+__all__ = [
+    "STATE",
+    "TrackingState",
+    "is_complete",
+    "is_followed",
+    "lock_following",
+    "lock_state",
+    "owes_model",
+    "read_state",
+    "write_state",
+]
 
 STATE = "tracking.json"
 
-#: Held (flock) by the process that sends the run.
-_LOCK = "tracking.lock"
+#: Held (flock) by a process while it sends a piece of the run.
+_SENDING = "tracking.lock"
+
+#: Held (flock) by the process that follows the run, from its start to its end.
+_FOLLOWING = "tracking.following"
 
 
 @dataclass(frozen=True)
@@ -98,29 +112,31 @@ def write_state(run_dir: Path, state: TrackingState) -> None:
         write_atomically(run_dir / STATE, dumps(unstructure(state)) + b"\n")
 
 
-@contextlib.contextmanager
-def lock_state(run_dir: Path, *, wait: bool) -> Iterator[bool]:
-    """Be the only one who sends the run; gives False where another process does and `wait` is not set.
+def lock_state(run_dir: Path, *, wait: bool) -> AbstractContextManager[bool]:
+    """Be the only one who sends the run; gives False where another process does at the moment and `wait` is not set.
 
     Raises:
         StorageError: the disk has no locks.
     """
-    path = run_dir / _LOCK
-    with explained("the run can't be locked for sending"):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        yield flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), path)
-    finally:
-        os.close(fd)
+    return _locked(run_dir / _SENDING, wait=wait)
 
 
-def is_held(run_dir: Path) -> bool:
-    """Whether a process is sending the run.
+def lock_following(run_dir: Path) -> AbstractContextManager[bool]:
+    """Be the only one who follows the run, and wait until that is so.
 
     Raises:
         StorageError: the disk has no locks.
     """
-    path = run_dir / _LOCK
+    return _locked(run_dir / _FOLLOWING, wait=True)
+
+
+def is_followed(run_dir: Path) -> bool:
+    """Whether a process follows the run to send it.
+
+    Raises:
+        StorageError: the disk has no locks.
+    """
+    path = run_dir / _FOLLOWING
     with explained("whether the run is being sent can't be told"):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # enough for a shared lock, and a home may be read-only
@@ -128,6 +144,16 @@ def is_held(run_dir: Path) -> bool:
             return False
     try:
         return not flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB, path)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    with explained("the run can't be locked for sending"):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), path)
     finally:
         os.close(fd)
 

@@ -28,7 +28,15 @@ from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, rea
 from visiontrain.runners.command import tracker_command
 from visiontrain.runners.connection import WorkerConnection
 from visiontrain.tracking.sending import Sender
-from visiontrain.tracking.state import TrackingState, is_complete, lock_state, owes_model, read_state, write_state
+from visiontrain.tracking.state import (
+    TrackingState,
+    is_complete,
+    lock_following,
+    lock_state,
+    owes_model,
+    read_state,
+    write_state,
+)
 from visiontrain.tracking.targets import find_target
 
 __all__ = ["Sent", "Syncer", "pending_runs"]
@@ -105,18 +113,17 @@ class Syncer:
 
         What can't be sent stays for later; why is kept in the run's state.
         """
-        with lock_state(run_dir, wait=True):
-            delay, given_up = FIRST_DELAY, None
+        delay, given_up = FIRST_DELAY, None
+        with lock_following(run_dir):
             while True:
                 over = not is_being_worked_on(run_dir)
-                state = read_state(run_dir)
-                if state is None or (over and is_complete(run_dir, state)):
-                    return
                 try:
-                    self._send_what_is_there(run_dir, state, sample=not over)
-                    delay, given_up = FIRST_DELAY, None
-                    if not over:
-                        time.sleep(POLL)
+                    with lock_state(run_dir, wait=True):  # not while it waits: others may send what is there
+                        state = read_state(run_dir)
+                        if state is None or (over and is_complete(run_dir, state)):
+                            return
+                        self._send_what_is_there(run_dir, state, sample=not over)
+                    pause, delay, given_up = POLL, FIRST_DELAY, None
                 except VisiontrainError as error:
                     self._note(run_dir, error)
                     if isinstance(error, (EnvironmentBuildError, PluginError, UnknownRunError, StorageError)):
@@ -125,8 +132,9 @@ class Syncer:
                         given_up = given_up or time.monotonic() + PATIENCE
                         if time.monotonic() > given_up:
                             return
-                    time.sleep(delay)
-                    delay = min(2 * delay, LONGEST_DELAY)
+                    pause, delay = delay, min(2 * delay, LONGEST_DELAY)
+                if not over or given_up is not None:
+                    time.sleep(pause)
 
     def send(self, run_dir: Path, *, files: Sequence[Path] = (), register_as: str | None = None) -> Sent:
         """Send what is there of a run, once.

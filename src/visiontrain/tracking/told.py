@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from visiontrain.tracking.state import is_complete, is_held, read_state
+from visiontrain.tracking.state import is_complete, is_followed, read_state
 
 __all__ = ["Tracking", "read_tracking"]
 
@@ -54,7 +54,7 @@ def read_tracking(run_dir: Path) -> Tracking | None:
         id=state.tracked,
         url=state.url,
         complete=is_complete(run_dir, state),
-        sending=is_held(run_dir),
+        sending=is_followed(run_dir),
         error=state.error,
         instruction=state.instruction,
     )

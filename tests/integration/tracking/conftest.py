@@ -16,7 +16,7 @@ import pytest
 from visiontrain_harness.processes import until
 
 from visiontrain.session import Session
-from visiontrain.tracking.state import is_complete, is_held, read_state, write_state
+from visiontrain.tracking.state import is_complete, is_followed, read_state, write_state
 
 #: Seconds that building nothing, starting MLflow's client and sending a few points may take on a busy machine.
 LONG = 120.0
@@ -70,7 +70,7 @@ class Tracked:
         until(lambda: self._is_sent(run), f"the run was sent: {self.state(run)}\n{self.log(run)}", within=LONG)
 
     def until_let_go(self, run):
-        until(lambda: not is_held(run.run_dir), "nobody sends the run any more", within=LONG)
+        until(lambda: not is_followed(run.run_dir), "nobody sends the run any more", within=LONG)
 
     def log(self, run):
         path = run.run_dir / "tracking.log"
@@ -140,7 +140,7 @@ class Tracked:
 
     def _is_sent(self, run):
         state = self.state(run)
-        return state is not None and is_complete(run.run_dir, state) and not is_held(run.run_dir)
+        return state is not None and is_complete(run.run_dir, state) and not is_followed(run.run_dir)
 
 
 def clean():

@@ -52,10 +52,7 @@ def log_model(store: Store, params: LogModelParams) -> LogModelResult:
             python_model=served.__file__,  # the model from its code: nothing is pickled
             artifacts={"export": params.folder},
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
-            signature=ModelSignature(
-                inputs=Schema([ColSpec(DataType.binary, "image")]),
-                params=None if told["task"] == "classify" else ParamSchema([_CONFIDENCE]),
-            ),
+            signature=_signature(told["task"]),
             metadata={"task": told["task"], "classes": told["classes"], "visiontrain_run": params.run_id},
         )
         store.client.log_artifacts(params.tracked, str(made), _NAME)
@@ -63,6 +60,13 @@ def log_model(store: Store, params: LogModelParams) -> LogModelResult:
     if params.register_as is None:
         return LogModelResult(uri)
     return LogModelResult(uri, _register(store, params.tracked, params.register_as, uri))
+
+
+def _signature(task: str) -> ModelSignature:
+    images = Schema([ColSpec(DataType.binary, "image")])
+    if task == "classify":
+        return ModelSignature(inputs=images)
+    return ModelSignature(inputs=images, params=ParamSchema([_CONFIDENCE]))
 
 
 def _register(store: Store, run_id: str, name: str, uri: str) -> str:

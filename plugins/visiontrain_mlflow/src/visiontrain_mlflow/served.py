@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from PIL import Image, ImageOps
 
 __all__ = ["ServedModel"]

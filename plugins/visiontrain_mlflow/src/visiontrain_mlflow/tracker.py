@@ -83,9 +83,7 @@ class MlflowTracker:
                 return TrackResult(params.run.tracked or "", gone=True)
             run_id = str(run.info.run_id)
             _describe(store, run, params.run)
-            points = params.points
-            if params.uncertain:
-                points = _missing(store, run_id, points)
+            points = _missing(store, run_id, params.points) if params.uncertain else params.points
             for some in _chunks([_metric(point) for point in points], MAX_METRICS_PER_BATCH):
                 store.client.log_batch(run_id, metrics=some)
             for file in params.files:
