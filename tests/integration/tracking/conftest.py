@@ -47,6 +47,7 @@ class Tracked:
     def __init__(self, home, pictures, folder):
         self.home = home
         self.folder = folder
+        self.use_environment("mlflow")
         self.session = Session(home)
         self.python = self.session._planner.store.resolve(self.session.definition("mlflow")).python
         self._pictures = pictures
@@ -55,6 +56,12 @@ class Tracked:
     @property
     def store(self):
         return f"sqlite:///{self.home / 'tracking/mlflow/mlflow.db'}"
+
+    def use_environment(self, name):
+        """Have an environment that was built before, for all tests: what is tested is not that."""
+        built = Path(os.environ["VISIONTRAIN_TEST_ENVIRONMENTS"]) / name
+        assert built.is_dir(), f"build it first: visiontrain env build {name}"
+        (self.home / "environments" / name).symlink_to(built)
 
     def start(self, **options):
         return self.session.start(self._pictures, model="count_small", **options)
@@ -168,12 +175,9 @@ def port():
 def tracked(installed, tmp_path, pictures, monkeypatch):
     installed("counter")
     monkeypatch.delenv("VISIONTRAIN_TRACKING")
+    monkeypatch.setenv("VISIONTRAIN_TEST_ENVIRONMENTS", str(Path(os.environ["VISIONTRAIN_HOME"]) / "environments"))
     home = tmp_path / "home"
     (home / "environments").mkdir(parents=True)
-    # Built once, for all tests: what is tested is not that.
-    built = Path(os.environ["VISIONTRAIN_HOME"]) / "environments/mlflow"
-    assert built.is_dir(), "build it first: visiontrain env build mlflow"
-    (home / "environments/mlflow").symlink_to(built)
     made = Tracked(home, pictures, tmp_path)
     yield made
     for run in made.session.runs():

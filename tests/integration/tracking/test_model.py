@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -32,9 +30,7 @@ def post(port, body):
 @pytest.fixture
 def classified(tracked, tmp_path):
     """A classifier that timm has trained for a moment, and its export."""
-    built = Path(os.environ["VISIONTRAIN_HOME"]) / "environments/timm"
-    assert built.is_dir(), "build it first: visiontrain env build timm"
-    (tracked.home / "environments/timm").symlink_to(built)
+    tracked.use_environment("timm")
     data = make_sample("shapes", tmp_path / "shapes", images_per_class={"train": 4, "val": 2}, image_size=48)
     computed = {"batch_size": 8, "image_size": 64, "device": "cpu"}
     run = tracked.session.train(data, model="resnet18", weights="scratch", epochs=1, progress=False, **computed)
