@@ -1,12 +1,19 @@
-"""What the benchmarks share: medians of repeated, interleaved measurements, and one way to print a ratio."""
+"""What the benchmarks share: interleaved measurements, a training's request, and one way to print a ratio."""
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from visiontrain import Run
+
+#: Fields of a training's request that its record has under the same name.
+_RECORDED = ("task", "model", "epochs", "batch_size", "learning_rate", "image_size", "device", "seed", "options")
 
 
 def wall(command: list[str], **options: object) -> float:
@@ -32,6 +39,23 @@ def report(name: str, measured: float, baseline: float, *, limit: float, unit: s
         f"ratio {ratio:.3f} (limit {limit:g}) {'ok' if good else 'TOO SLOW'}"
     )
     return good
+
+
+def request_of(run: Run, run_dir: Path) -> dict[str, object]:
+    """The request of a finished training from scratch, as plain values, for the same one elsewhere.
+
+    Args:
+        run: That it is like.
+        run_dir: Of the other one.
+    """
+    spec = json.loads((run.run_dir / "run.json").read_text(encoding="utf-8"))["spec"]
+    return {
+        "run_id": "direct",
+        "run_dir": str(run_dir),
+        "dataset": run.record.data.index,
+        "weights": {"source": "scratch"},
+        **{name: spec[name] for name in _RECORDED},
+    }
 
 
 def finish(results: list[bool]) -> None:

@@ -13,11 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import compare, finish, report, wall
+from measuring import compare, finish, report, request_of, wall
 
-from visiontrain import Session
+from visiontrain import Run, Session
 from visiontrain.datasets.samples import make_sample
-from visiontrain.protocol.structure import unstructure
 from visiontrain.runners.links import link_folder
 from visiontrain.runners.variables import worker_variables
 
@@ -47,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="visiontrain-benchmark-") as name:
         folder = Path(name)
         make_sample("shapes", folder / "shapes")
-        params: dict[str, object] = {}
+        done: list[Run] = []
 
         def through() -> float:
             begin = time.perf_counter()
@@ -55,21 +54,13 @@ def main() -> None:
                 folder / "shapes", model="resnet18", weights="scratch", epochs=5, image_size=64, device="cpu"
             ).wait()
             taken = time.perf_counter() - begin
-            params.update(json.loads((run.run_dir / "run.json").read_text())["spec"])
-            params["dataset"] = run.record.data.index
+            done.append(run)
             return taken
 
         def direct() -> float:
-            run_dir = Path(tempfile.mkdtemp(dir=folder))
-            request = {
-                "run_id": "direct",
-                "run_dir": str(run_dir),
-                **{k: params[k] for k in ("task", "model", "dataset", "epochs", "batch_size", "learning_rate")},
-                **{k: params[k] for k in ("image_size", "device", "seed", "options")},
-                "weights": {"source": "scratch"},
-            }
+            request = request_of(done[-1], Path(tempfile.mkdtemp(dir=folder)))
             argv = [str(environment.python), "-I", "-X", "utf8", "-c", DIRECT, str(links)]
-            return wall([*argv, json.dumps(unstructure(request))], env=worker_variables())
+            return wall([*argv, json.dumps(request)], env=worker_variables())
 
         ours, theirs = compare(through, direct, rounds=rounds)
         finish([report("five epochs", ours, theirs, limit=1.02, unit="s", scale=1)])

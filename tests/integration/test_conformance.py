@@ -65,3 +65,13 @@ class TestYoloFindsTurnedBoxes(YoloTask):
 class TestYoloClassifies(YoloTask):
     model = "yolo26n-cls"
     task = "classify"
+
+
+@pytest.mark.timeout(1800)
+class TestHfSegmentsByClass(PluginConformance):
+    framework = "hf"
+    model = "segformer-tiny"
+    task = "semantic"
+    options: ClassVar = {"workers": 0}
+    image_size = 64
+    varying = ("position.seconds",)

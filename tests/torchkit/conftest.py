@@ -90,3 +90,42 @@ def make_object_index(tmp_path):
         return DatasetIndex(path)
 
     return make
+
+
+@pytest.fixture
+def make_mask_index(tmp_path):
+    """Writes images and masks, and their index: `make_mask_index({"train": [(pixels, mask), ...]}, classes)`."""
+
+    def make(splits, classes=("a", "b"), *, ignored=(255,)):
+        import numpy as np
+        from PIL import Image
+
+        from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
+
+        path = tmp_path / "masks.sqlite"
+        path.unlink(missing_ok=True)
+        database = sqlite3.connect(path)
+        database.executescript(SCHEMA)
+        database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+        counts = {}
+        for split, images in splits.items():
+            counts[split] = [0] * len(classes)
+            for position, (pixels, mask) in enumerate(images):
+                file, beside = tmp_path / f"{split}{position}.png", tmp_path / f"{split}{position}_mask.png"
+                Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(file)
+                Image.fromarray(np.asarray(mask)).save(beside)
+                row = (split, position, json.dumps(file.name), mask.shape[1], mask.shape[0], None, b"")
+                database.execute("INSERT INTO images VALUES (?,?,?,?,?,?,?)", row)
+                database.execute("INSERT INTO masks VALUES (?,?,?,?)", (split, position, json.dumps(beside.name), b""))
+                for label in range(len(classes)):
+                    counts[split][label] += int((mask == label).sum())
+        meta = {"fingerprint": "0", "task": "semantic", "format": "mask-folders", "root": json.dumps(str(tmp_path))}
+        meta |= {"has_masks": "true", "classes": json.dumps(classes), "class_pixels": json.dumps(counts)}
+        meta |= {"mask_values": json.dumps(list(range(len(classes)))), "ignored_values": json.dumps(list(ignored))}
+        meta |= {"splits": json.dumps({k: len(v) for k, v in splits.items()})}
+        database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        database.commit()
+        database.close()
+        return DatasetIndex(path)
+
+    return make

@@ -52,6 +52,14 @@ def test_masks_differ_by_the_probability_of_a_pixel():
     assert row_differences(one, other)["masks"] == pytest.approx(0.5)
 
 
+def test_of_objects_with_one_box_those_with_one_mask_belong_together():
+    one = rows(2)
+    one["scores"][:], one["labels"][:], one["boxes"][1] = 0.7, 1, one["boxes"][0]
+    one["masks"] = torch.stack([torch.eye(4), torch.eye(4).flip(0)]) * 20 - 10
+    other = {name: value.flip(0) for name, value in one.items()}
+    assert row_differences(one, other)["masks"] == pytest.approx(0, abs=1e-6)
+
+
 def test_the_last_rows_may_have_been_left_out_for_others():
     one, other = rows(14), rows(14)
     for each in (one, other):

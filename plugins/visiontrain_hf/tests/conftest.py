@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import sqlite3
+from pathlib import Path
 
 import pytest
 import torch
@@ -95,3 +97,12 @@ def harness(index, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     yield InProcess(HfTrainer, index, tmp_path / "runs", model="vit-tiny")
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def semantic_data():
+    """The module `semantic_data` beside this one: test modules can't import it."""
+    spec = importlib.util.spec_from_file_location("semantic_data", Path(__file__).with_name("semantic_data.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -88,7 +88,7 @@ def test_activation_checkpointing_gives_the_same_weights(harness):
 def test_layers_go_from_the_image_to_the_classifier(describe, kind):
     _, network = describe(kind)
     head = head_of(network)
-    layers, stages = layers_of(network, head), stages_of(network, head)
+    layers, stages = layers_of(network, (head,)), stages_of(network, (head,))
     first = next(name for name in layers if "embed" in name)
     assert (layers[first], stages[first]) == (0, 0)
     assert {layers[name] for name in layers if name.startswith(f"{head}.")} == {max(layers.values())}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import visiontrain.torchkit.classification.batch_size
+import visiontrain.torchkit.batch_size
 import visiontrain_timm.trainer
 from visiontrain.errors import RunFailedError
 from visiontrain.torchkit.autobatch import Found
@@ -98,12 +98,12 @@ def test_a_batch_size_that_is_found_is_the_runs_from_then_on(harness, monkeypatc
         tried.extend(try_out(images) for images in (4, 8, 4))
         return Found(4, "4 are what this test wants")
 
-    monkeypatch.setattr(visiontrain.torchkit.classification.batch_size, "by_speed", find)
+    monkeypatch.setattr(visiontrain.torchkit.batch_size, "by_speed", find)
     _, first = harness.train("found", auto_batch_size=True, interrupt=at("train", 1, 3), options=options)
     assert "Batch size 4, found for cpu: 4 are what this test wants." in first.logged
     assert "at batch size 4." in first.logged
     assert [trial.images for trial in tried] == [4, 8, 4]
-    monkeypatch.setattr(visiontrain.torchkit.classification.batch_size, "by_speed", None)
+    monkeypatch.setattr(visiontrain.torchkit.batch_size, "by_speed", None)
     _, second = harness.train("found", auto_batch_size=True, resume=True, options=options)
     assert "Batch size 4, as it was found when the run began." in second.logged
     assert second.of("resumed")[0]["exact"]

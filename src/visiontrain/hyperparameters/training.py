@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
 
-from typing_extensions import Self
-
 from visiontrain.errors import SpecError
 from visiontrain.hyperparameters.optimizers import OPTIMIZERS
+from visiontrain.protocol.tasks import Task
 
 __all__ = ["TrainingOptions", "read_numbers"]
 
@@ -46,7 +45,7 @@ class TrainingOptions:
     decay_epochs: str | None = None
     decay_factor: float | None = None
     accumulate: int = 1
-    clip_grad: float = 0.0
+    clip_grad: float | None = 0.0
     ema_decay: float = 0.0
     freeze: str = "none"
     precision: str = "auto"
@@ -55,11 +54,18 @@ class TrainingOptions:
     checkpoint_minutes: float = 10.0
 
     @classmethod
-    def from_params(cls, options: Mapping[str, Any]) -> Self:
+    def from_params(  # noqa: PYI019 - Python 3.10 has no other
+        cls: type[O], options: Mapping[str, Any], task: Task | None = None
+    ) -> O:
         """The options of a request; what it leaves out has its default, or the one that is usual with the optimizer.
 
+        Args:
+            options: By name.
+            task: What the request is for; None where that is not known yet, and what depends on it stays open.
+
         Raises:
-            SpecError: there is no such option, a text can't be read, or two options contradict each other.
+            SpecError: there is no such option, a text can't be read, two options contradict each other, or one has no
+                effect for the task.
         """
         known = [f.name for f in fields(cls)]
         for name in options:
@@ -69,6 +75,8 @@ class TrainingOptions:
         if given.optimizer not in OPTIMIZERS:
             raise SpecError("optimizer", f"must be one of {', '.join(OPTIMIZERS)}, not {given.optimizer!r}")
         given.check()
+        if task is not None:
+            given = given.for_task(task)
         if given.weight_decay is not None:
             return given
         return replace(given, weight_decay=OPTIMIZERS[given.optimizer].weight_decay)
@@ -88,6 +96,18 @@ class TrainingOptions:
                 "has no effect with freeze=backbone: the classifier alone is trained, with the whole learning rate",
                 instruction="Leave one of them out.",
             )
+
+    def for_task(self: O, task: Task) -> O:  # noqa: PYI019 - likewise
+        """The same for a task: what is left out is as usual with it. A framework with several tasks overrides it.
+
+        Args:
+            task: What is trained.
+
+        Raises:
+            SpecError: names an option that is set and of no effect for the task.
+        """
+        del task
+        return self
 
     def conditions(self) -> dict[str, Any]:
         """Those that a resumed run must share to be exact."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from visiontrain.hyperparameters.classification import ClassificationOptions
+from visiontrain.hyperparameters.detection import DetectionOptions
+from visiontrain.hyperparameters.models import ModelOptions
 from visiontrain.hyperparameters.training import TrainingOptions
 from visiontrain.plugin.manifest import Option
 
 __all__ = [
     "classification_options",
     "computing_options",
+    "data_options",
+    "detection_options",
     "freezing_option",
     "image_options",
     "learning_options",
@@ -94,8 +100,36 @@ def freezing_option(default: TrainingOptions) -> tuple[Option, ...]:
     )  # fmt: skip
 
 
+def data_options(default: ModelOptions, *, metrics: Sequence[str], usual_metric: str) -> tuple[Option, ...]:
+    """What a model is shown, and what its answers count.
+
+    Args:
+        default: The plugin's defaults.
+        metrics: What may pick the best epoch.
+        usual_metric: A sentence that says what does by default.
+    """
+    return (
+        Option(
+            name="augmentation", type="str", default=default.augmentation,
+            choices=("none", "light", "standard", "strong"),
+            help="none: as in validation. light: crops that keep most of the image, and mirror images. "
+            "standard: crops of any size, mirror images, colours. strong: more of all that; classifiers have "
+            "RandAugment and erasing.",
+        ),
+        Option(
+            name="class_weights", type="str", default=default.class_weights,
+            help="What an image, of the task semantic a pixel, counts in the loss by its class: none, balanced (rare ones "
+            "more), or as cat=2,dog=0.5.",
+        ),
+        Option(
+            name="primary_metric", type="str", default=default.primary_metric, choices=tuple(metrics),
+            help=f"What picks the best epoch. {usual_metric}",
+        ),
+    )  # fmt: skip
+
+
 def classification_options(default: ClassificationOptions) -> tuple[Option, ...]:
-    """What a classifier is shown, and what its answers count."""
+    """What a classifier has of its own."""
     return (
         Option(
             name="label_smoothing", type="float", default=default.label_smoothing, minimum=0, maximum=0.9,
@@ -114,26 +148,24 @@ def classification_options(default: ClassificationOptions) -> tuple[Option, ...]
             help="Share of the batches that mixup or cutmix changes; by default 1.",
         ),
         Option(
-            name="augmentation", type="str", default=default.augmentation,
-            choices=("none", "light", "standard", "strong"),
-            help="none: as in validation. light: crops that keep most of the image, and mirror images. "
-            "standard: crops of any size, mirror images, colours. strong: crops, mirror images, RandAugment, erasing.",
-        ),
-        Option(
-            name="class_weights", type="str", default=default.class_weights,
-            help="What an image counts in the loss, by class: none, balanced (rare ones more), or as cat=2,dog=0.5.",
-        ),
-        Option(
             name="balanced_sampling", type="bool", default=default.balanced_sampling,
             help="Train on each class as often as on the others; an epoch stays as long as it is.",
         ),
+    )  # fmt: skip
+
+
+def detection_options(default: DetectionOptions) -> tuple[Option, ...]:
+    """What a detector has of its own."""
+    return (
         Option(
-            name="primary_metric", type="str", default=default.primary_metric,
-            choices=(
-                "accuracy", "accuracy_top5", "map", "f1_macro", "f1_weighted", "precision_macro", "recall_macro",
-                "val_loss",
-            ),
-            help="What picks the best epoch. By default accuracy, and map where images have several labels.",
+            name="resize", type="str", default=default.resize, choices=("squash", "border"),
+            help="squash: both sides of an image are resized to the model's size. border: it keeps its shape, and has "
+            "a border right of it or below. By default the model's; an export needs squash.",
+        ),
+        Option(
+            name="backbone_rate", type="float", default=default.backbone_rate, minimum=0, maximum=10,
+            help="What the learning rate is multiplied by in a detector's backbone; by default 0.1, and 1 where it "
+            "begins with random weights.",
         ),
     )  # fmt: skip
 
@@ -184,7 +216,7 @@ def running_options(default: TrainingOptions) -> tuple[Option, ...]:
     )  # fmt: skip
 
 
-def computing_options(default: ClassificationOptions) -> tuple[Option, ...]:
+def computing_options(default: ModelOptions) -> tuple[Option, ...]:
     """How a model computes."""
     return (
         Option(

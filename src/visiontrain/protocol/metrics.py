@@ -27,7 +27,7 @@ METRICS: dict[Task, frozenset[str]] = {
         ),
         Task.detect: _heads("box"),
         Task.segment: _heads("box", "mask"),
-        Task.semantic: ("miou", "pixel_accuracy"),
+        Task.semantic: ("miou", "pixel_accuracy", "mean_accuracy"),
         Task.pose: _heads("box", "pose"),
         Task.obb: _heads("obb"),
         Task.embed: (

@@ -34,8 +34,16 @@ class KnownPlugin(NamedTuple):
 
 KNOWN_PLUGINS = (
     KnownPlugin("timm", "visiontrain-timm", frozenset({Task.classify}), (), "Apache-2.0"),
-    KnownPlugin("yolo", "visiontrain-yolo", OBJECT_TASKS | {Task.classify}, ("yolo*", "rtdetr*"), "AGPL-3.0-or-later"),
-    KnownPlugin("hf", "visiontrain-hf", frozenset({Task.classify}), ("*/*",), "Apache-2.0"),
+    KnownPlugin(
+        "yolo", "visiontrain-yolo", OBJECT_TASKS | {Task.classify}, ("yolo*", "rtdetr-[lxr]*"), "AGPL-3.0-or-later"
+    ),
+    KnownPlugin(
+        "hf",
+        "visiontrain-hf",
+        frozenset({Task.classify, Task.detect, Task.segment, Task.semantic}),
+        ("*/*", "*-tiny", "*-tiny-scratch"),
+        "Apache-2.0",
+    ),
 )
 
 

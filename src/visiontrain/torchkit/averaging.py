@@ -31,6 +31,10 @@ class WeightAverage:
         everything = [*model.named_parameters(), *model.named_buffers()]
         self._tensors = [(name, tensor) for name, tensor in everything if name in kept]
         self._values = {name: tensor.detach().clone() for name, tensor in self._tensors}
+        names = {id(tensor): name for name, tensor in self._tensors}
+        every = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+        #: Further names of what modules share; a checkpoint has them all, and must not have two values of one weight.
+        self._aliases = {name: names[id(tensor)] for name, tensor in every if name in kept and name not in self._values}
 
     def decay(self, step: int) -> float:
         """Share of the average that is kept after optimizer step `step`, counted from 0."""
@@ -64,8 +68,8 @@ class WeightAverage:
             tensor.data, self._values[name] = self._values[name], tensor.data
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The averages by name."""
-        return dict(self._values)
+        """The averages by each of their names."""
+        return {**self._values, **{alias: self._values[name] for alias, name in self._aliases.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`'s values.

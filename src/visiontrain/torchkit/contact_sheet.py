@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from visiontrain.painting import Figure, font_of, legible, paint
 from visiontrain.torchkit.artifacts import PICTURE, write_whole
 
-__all__ = ["PANEL", "Sample", "draw_sheet", "write_sheet"]
+__all__ = ["PANEL", "Pair", "Sample", "draw_sheet", "write_pairs", "write_sheet"]
 
 #: Longer side of an image on the sheet, in pixels.
 PANEL = 400
@@ -39,6 +39,23 @@ class Sample:
     found: tuple[Figure, ...]
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of an image beside each other.
+
+    Args:
+        name: The file's, above the first one.
+        truth: What is in it, painted: RGB, `PANEL` pixels the longer side.
+        said: What stands above the second one.
+        found: What a model found, painted likewise, of the same size.
+    """
+
+    name: str
+    truth: Image.Image
+    said: str
+    found: Image.Image
+
+
 def write_sheet(
     folder: Path, samples: Sequence[Sample], *, edges: Sequence[tuple[int, int]], heading: str
 ) -> list[tuple[Path, str]]:
@@ -56,11 +73,16 @@ def write_sheet(
     Raises:
         StorageError: the disk did not take it.
     """
-    if not samples:
+    return write_pairs(folder, [_pair(sample, edges) for sample in samples], heading=heading)
+
+
+def write_pairs(folder: Path, pairs: Sequence[Pair], *, heading: str) -> list[tuple[Path, str]]:
+    """Write ``samples.png`` out of pictures that are painted already; as `write_sheet`."""
+    if not pairs:
         return []
     content = BytesIO()
     # Photos hardly get smaller by more effort, and an epoch waits for this.
-    draw_sheet(samples, edges=edges, heading=heading).save(content, "PNG", compress_level=1)
+    _draw_pairs(pairs, heading=heading).save(content, "PNG", compress_level=1)
     path = folder / "samples.png"
     write_whole(path, content.getvalue())
     return [(path, PICTURE)]
@@ -68,20 +90,29 @@ def write_sheet(
 
 def draw_sheet(samples: Sequence[Sample], *, edges: Sequence[tuple[int, int]], heading: str) -> Image.Image:
     """The sheet: in each pair the truth is on the left. See `write_sheet`."""
-    rows = [samples[start : start + _ACROSS] for start in range(0, len(samples), _ACROSS)]
-    heights = [max(sample.image.height for sample in row) + _LINE + _GAP for row in rows]
+    return _draw_pairs([_pair(sample, edges) for sample in samples], heading=heading)
+
+
+def _pair(sample: Sample, edges: Sequence[tuple[int, int]]) -> Pair:
+    truth, found = sample.image.copy(), sample.image.copy()
+    paint(truth, sample.truth, edges=edges)
+    paint(found, sample.found, edges=edges)
+    return Pair(sample.name, truth, f"{len(sample.found)} found", found)
+
+
+def _draw_pairs(pairs: Sequence[Pair], *, heading: str) -> Image.Image:
+    rows = [pairs[start : start + _ACROSS] for start in range(0, len(pairs), _ACROSS)]
+    heights = [max(pair.truth.height for pair in row) + _LINE + _GAP for row in rows]
     tops = list(accumulate(heights, initial=_GAP + _LINE))
-    across = min(_ACROSS, len(samples))
+    across = min(_ACROSS, len(pairs))
     width = across * (2 * PANEL + _GAP) + (across + 1) * 2 * _GAP
     sheet = Image.new("RGB", (width, tops[-1]), (255, 255, 255))
     draw, font = ImageDraw.Draw(sheet), font_of(_SIZE)
     draw.text((2 * _GAP, _GAP), heading, font=font, fill=(0, 0, 0))
-    for number, sample in enumerate(samples):
+    for number, pair in enumerate(pairs):
         left, top = 2 * _GAP + number % _ACROSS * (2 * PANEL + 3 * _GAP), tops[number // _ACROSS]
-        name, count = legible(sample.name, number + 1), f"{len(sample.found)} found"
-        for figures, text, x in ((sample.truth, name, left), (sample.found, count, left + PANEL + _GAP)):
+        name = legible(pair.name, number + 1)
+        for panel, text, x in ((pair.truth, name, left), (pair.found, pair.said, left + PANEL + _GAP)):
             draw.text((x, top), text, font=font, fill=(90, 90, 90))
-            panel = sample.image.copy()
-            paint(panel, figures, edges=edges)
             sheet.paste(panel, (x, top + _LINE))
     return sheet

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-__all__ = ["ObjectBatch", "ObjectRows", "SourceImage"]
+__all__ = ["ObjectBatch", "ObjectRows", "SourceImage", "pixel_mask"]
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,7 @@ class ObjectBatch:
     def pixel_mask(self) -> torch.Tensor:
         """Which pixels of the canvas are the image's, not its border: bool, (batch, height, width)."""
         height, width = self.pixels.shape[1:3]
-        device = self.extents.device
-        rows = torch.arange(height, device=device)[None] < self.extents[:, :1]
-        columns = torch.arange(width, device=device)[None] < self.extents[:, 1:]
-        return rows[:, :, None] & columns[:, None, :]
+        return pixel_mask(self.extents, height, width)
 
     def part(self, images: slice) -> ObjectBatch:
         """Some of the images with their objects."""
@@ -164,3 +161,16 @@ class ObjectBatch:
             objects=self.objects.with_tensors(change),
             passed_over=self.passed_over.with_tensors(change),
         )
+
+
+def pixel_mask(extents: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Which pixels of a canvas are the image's: bool, (batch, height, width).
+
+    Args:
+        extents: Height and width of each image on its canvas, in pixels, int64, (batch, 2).
+        height: The canvas's, in pixels.
+        width: Likewise.
+    """
+    rows = torch.arange(height, device=extents.device)[None] < extents[:, :1]
+    columns = torch.arange(width, device=extents.device)[None] < extents[:, 1:]
+    return rows[:, :, None] & columns[:, None, :]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 import torch
 
-__all__ = ["Outputs", "best_places", "box_distances", "largest", "matched_rows", "row_differences"]
+__all__ = ["Outputs", "best_places", "box_distances", "largest", "mask_distances", "matched_rows", "row_differences"]
 
 #: The least score of what is looked at closely, as evaluation counts it; and how many places at the most and the least.
 _CONFIDENCE = 0.001
@@ -45,11 +45,12 @@ def matched_rows(
 ) -> tuple[Outputs, Outputs]:
     """Of two outputs with a row an object, the best first, rows with a partner each.
 
-    A partner is of the same class and about the same score, with the nearest box. Rows with about the score of the last
-    one may have been left out for another; they and those with a score below 0.001 are left out, but for the 10 best.
+    A partner is of the same class and about the same score, with the nearest box, and the nearest mask where there are
+    masks. Rows with about the score of the last one may have been left out for another; they and those with a score
+    below 0.001 are left out, but for the 10 best.
 
     Args:
-        one: ``boxes``, ``scores``, (rows), ``labels``, (rows), and others.
+        one: ``boxes``, ``scores``, (rows), ``labels``, (rows), and others; ``masks`` as `mask_distances` takes them.
         other: Likewise.
         distances: Of boxes from boxes, row by row.
         shared: Names of outputs without rows.
@@ -62,7 +63,10 @@ def matched_rows(
         alike = (other["labels"] == one["labels"][row]) & ((other["scores"] - one["scores"][row]).abs() < _SAME_SCORE)
         candidates = alike.nonzero()[:, 0] if alike.any() else torch.tensor([row])
         boxes = one["boxes"][row].expand(len(candidates), -1)
-        partners.append(int(candidates[distances(boxes, other["boxes"][candidates]).argmin()]))
+        apart = distances(boxes, other["boxes"][candidates])
+        if "masks" in one:  # several may fill the same box
+            apart = apart + mask_distances(one["masks"][row][None], other["masks"][candidates])
+        partners.append(int(candidates[apart.argmin()]))
     return _taken(one, rows, shared), _taken(other, torch.tensor(partners, dtype=torch.long), shared)
 
 
@@ -89,6 +93,16 @@ def _sides(boxes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return first - more, last + more
 
 
+def mask_distances(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """The largest difference of the probability that a pixel is the object's, mask by mask.
+
+    Args:
+        one: Scores for pixels, before sigmoid, (n or 1, height, width).
+        other: Likewise, (n, height, width).
+    """
+    return (one.sigmoid() - other.sigmoid()).abs().flatten(1).amax(1)
+
+
 def largest(values: torch.Tensor) -> torch.Tensor:
     """Of any number of them; 0 of none."""
     return values.max() if values.numel() else torch.zeros(())
@@ -105,5 +119,5 @@ def row_differences(one: Outputs, other: Outputs) -> dict[str, float]:
     one, other = matched_rows(one, other, box_distances)
     differences["boxes"] = largest(box_distances(one["boxes"], other["boxes"]))
     if "masks" in one:
-        differences["masks"] = largest((one["masks"].sigmoid() - other["masks"].sigmoid()).abs())
+        differences["masks"] = largest(mask_distances(one["masks"], other["masks"]))
     return {name: float(value) for name, value in differences.items()}

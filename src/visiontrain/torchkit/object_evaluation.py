@@ -70,7 +70,7 @@ class ObjectEvaluation:
         self._heads = {head: HeadCounts(len(self._classes), masks=masked) for head, masked in heads.items()}
         self._numbers: dict[str, HeadNumbers] = {}
         self._confusion = ObjectConfusion(len(self._classes))
-        self._samples = SampleChoice()
+        self._samples: SampleChoice[Sample] = SampleChoice()
         self._loss = torch.zeros((), dtype=torch.float32, device=device)
         self._parts: dict[str, torch.Tensor] = {}
         self._images = 0

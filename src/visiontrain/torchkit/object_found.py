@@ -14,7 +14,7 @@ from visiontrain.torchkit.mask_runs import Bools, mask_runs
 from visiontrain.torchkit.object_batches import ObjectRows
 from visiontrain.torchkit.object_views import Floats
 
-__all__ = ["FoundObjects", "Frame", "PlacedObjects", "place_found", "place_truth"]
+__all__ = ["FoundObjects", "Frame", "Ints", "PlacedObjects", "place_found", "place_truth"]
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 

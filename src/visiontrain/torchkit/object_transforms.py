@@ -16,7 +16,16 @@ from visiontrain.torchkit.mask_runs import Bools
 from visiontrain.torchkit.object_views import Canvas, Floats, View
 from visiontrain.torchkit.transforms import ImageConfig, Pixels
 
-__all__ = ["Chosen", "ObjectAugmentation", "ObjectTransform", "WholeImages", "object_augmentation"]
+__all__ = [
+    "Chosen",
+    "ObjectAugmentation",
+    "ObjectTransform",
+    "WholeImages",
+    "chance",
+    "colour_changes",
+    "object_augmentation",
+    "recoloured",
+]
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,31 @@ def _level(name: str) -> _Level:
         return _Level((0.0, 1.0), (1.0, 0.8), (0.0, 1.0))
     every = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)  # SSD's
     if name == "standard":
-        gentle = v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.4, hue=0.02)
-        return _Level((0.5, 2.0), (0.8, 0.5), every, gentle)
+        return _Level((0.5, 2.0), (0.8, 0.5), every, colour_changes(name))
     if name == "strong":
-        return _Level((0.5, 4.0), (0.8, 0.3), every, v2.RandomPhotometricDistort(p=0.5))
+        return _Level((0.5, 4.0), (0.8, 0.3), every, colour_changes(name))
     raise ValueError(f"augmentation is one of {', '.join(AUGMENTATIONS)}, not {name!r}")
+
+
+def colour_changes(name: str) -> Any:
+    """What changes colours, for `recoloured`, by an augmentation's name: a torchvision transform; None: nothing."""
+    if name == "standard":
+        return v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.4, hue=0.02)
+    return v2.RandomPhotometricDistort(p=0.5) if name == "strong" else None
+
+
+def recoloured(image: Image.Image, changes: Any) -> Image.Image:
+    """An RGB image with other colours. Draws from torch's global generator: run it under `sample_rng`.
+
+    Args:
+        image: Is left as it is.
+        changes: From `colour_changes`.
+    """
+    if changes is None:
+        return image
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    changed = changes(tv_tensors.Image(pixels))
+    return Image.fromarray(changed.permute(1, 2, 0).contiguous().numpy())
 
 
 def object_augmentation(name: str, config: ImageConfig) -> ObjectTransform:
@@ -145,12 +174,12 @@ class ObjectAugmentation:
         """A random part, and the objects whose middle is in it."""
         left, top, seen_width, seen_height = 0, 0, width, height
         kept = np.ones(len(boxes), dtype=bool)
-        if _chance(self._zoom_out_share):
+        if chance(self._zoom_out_share):
             before, above, after, below = self._zoom_out.make_params([_boxes(boxes, width, height)])["padding"]
             left, top = -before, -above
             seen_width, seen_height = width + before + after, height + above + below
         # Its smallest part must have a pixel.
-        if _chance(self._crop_share) and len(boxes) and min(seen_width, seen_height) * self._smallest >= 1:
+        if chance(self._crop_share) and len(boxes) and min(seen_width, seen_height) * self._smallest >= 1:
             moved = boxes - (left, top, left, top)
             part = self._crop.make_params([_boxes(moved, seen_width, seen_height)])
             if part:  # else the whole was chosen
@@ -159,21 +188,14 @@ class ObjectAugmentation:
                 kept = part["is_within_crop_area"].numpy()
         extent = self.canvas.extent(seen_width, seen_height)
         view = View(left, top, seen_width, seen_height, extent)
-        return Chosen(replace(view, mirrored=_chance(0.5)), kept)
+        return Chosen(replace(view, mirrored=chance(0.5)), kept)
 
     def paint(self, image: Image.Image, view: View, size: tuple[int, int]) -> Pixels:
         """With other colours."""
-        return self.canvas.paint(image, view, size, self._recoloured)
-
-    def _recoloured(self, image: Image.Image) -> Image.Image:
-        if self._colours is None:
-            return image
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-        changed = self._colours(tv_tensors.Image(pixels))
-        return Image.fromarray(changed.permute(1, 2, 0).contiguous().numpy())
+        return self.canvas.paint(image, view, size, lambda seen: recoloured(seen, self._colours))
 
 
-def _chance(share: float) -> bool:
+def chance(share: float) -> bool:
     """True with that probability. Draws a number in any case: choices that follow do not depend on it."""
     return bool(torch.rand(()) < share)
 

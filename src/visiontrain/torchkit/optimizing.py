@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from visiontrain.errors import SpecError
-from visiontrain.hyperparameters.optimizers import OPTIMIZERS
+from visiontrain.hyperparameters.optimizers import OPTIMIZERS, Start
 from visiontrain.hyperparameters.training import TrainingOptions
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.torchkit.schedule import Schedule, Shape
@@ -36,18 +36,32 @@ _SHAPES: dict[str, Shape] = {
 
 
 def choose_learning_rate(
-    params: TrainParams, options: TrainingOptions, model: nn.Module, log: Callable[[str], None]
+    params: TrainParams,
+    options: TrainingOptions,
+    model: nn.Module,
+    log: Callable[[str], None],
+    *,
+    start: Start | None = None,
 ) -> float:
-    """The highest learning rate: the one asked for, or the default, which is said."""
+    """The highest learning rate: the one asked for, or the default, which is said.
+
+    Args:
+        params: The request.
+        options: Its options.
+        model: What is trained.
+        log: Takes a sentence for the person.
+        start: What is usual with the task; None: what is usual with the optimizer.
+    """
     if params.learning_rate is not None:
         return params.learning_rate
     usual = OPTIMIZERS[options.optimizer]
+    start = usual.start if start is None else start
     if params.weights.source != "scratch":
-        base, what = usual.start.fine_tuning, "trained weights"
+        base, what = start.fine_tuning, "trained weights"
     elif any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):  # noqa: SLF001
-        base, what = usual.start.scratch_batch_norm, "random weights and batch norm"
+        base, what = start.scratch_batch_norm, "random weights and batch norm"
     else:
-        base, what = usual.start.scratch, "random weights without batch norm"
+        base, what = start.scratch, "random weights without batch norm"
     rate = base * usual.scale(params.batch_size * options.accumulate)
     times = f" x {options.accumulate}" if options.accumulate > 1 else ""
     log(f"Learning rate {rate:.2g}: {options.optimizer}'s default for {what} at batch size {params.batch_size}{times}.")
@@ -97,7 +111,12 @@ def optimizer_arguments(options: TrainingOptions) -> dict[str, Any]:
 
 
 def parameter_groups(
-    model: nn.Module, options: TrainingOptions, *, layers: Mapping[str, int], without_decay: Collection[str] = ()
+    model: nn.Module,
+    options: TrainingOptions,
+    *,
+    layers: Mapping[str, int],
+    without_decay: Collection[str] = (),
+    shares: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Trained parameters by layer, and by whether they have weight decay: biases, norms and `without_decay` have none.
 
@@ -109,21 +128,23 @@ def parameter_groups(
         options: The request's.
         layers: The number of each parameter's layer, from 0 at the image to the classifier; others are of the last one.
         without_decay: Names of parameters and patterns of them.
+        shares: Of the learning rate, by a parameter's name; 1 of others.
     """
     last = max(layers.values(), default=0)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    groups: dict[tuple[int, float, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         layer = layers.get(name, last)
         exempt = any(fnmatchcase(name, pattern) for pattern in without_decay)
         decays = parameter.ndim > 1 and not name.endswith(".bias") and not exempt
+        share = (shares or {}).get(name, 1.0)
         group = groups.setdefault(
-            (layer, decays),
+            (layer, share, decays),
             {
                 "params": [],
                 "weight_decay": options.weight_decay if decays else 0.0,
-                "lr_scale": options.layer_decay ** (last - layer),
+                "lr_scale": share * options.layer_decay ** (last - layer),
             },
         )
         group["params"].append(parameter)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Callable
-
-from visiontrain.torchkit.contact_sheet import Sample
+from typing import Generic, TypeVar
 
 __all__ = ["CONFIDENCE", "OBJECTS", "SampleChoice"]
 
@@ -15,15 +14,17 @@ CONFIDENCE, OBJECTS = 0.25, 60
 
 _IMAGES = 8
 
+T = TypeVar("T")
 
-class SampleChoice:
+
+class SampleChoice(Generic[T]):
     """Keeps up to 8 images, the same ones at each evaluation: those with objects first, else as their names fall."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[tuple[int, int], int, Sample]] = []
+        self._kept: list[tuple[tuple[int, int], int, T]] = []
         self._offered = 0
 
-    def offer(self, path: str, make: Callable[[], Sample], *, has_objects: bool) -> None:
+    def offer(self, path: str, make: Callable[[], T], *, has_objects: bool) -> None:
         """Keep an image, or don't.
 
         Args:
@@ -39,6 +40,6 @@ class SampleChoice:
         push = heapq.heappush if len(self._kept) < _IMAGES else heapq.heapreplace
         push(self._kept, (rank, self._offered, make()))
 
-    def taken(self) -> list[Sample]:
+    def taken(self) -> list[T]:
         """Those that were kept, in an order that does not change from evaluation to evaluation."""
         return [sample for _, _, sample in sorted(self._kept, key=lambda kept: kept[0], reverse=True)]

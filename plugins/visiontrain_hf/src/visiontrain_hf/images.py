@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,28 @@ from PIL import Image
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.transforms import ImageConfig
 
-__all__ = ["PREPROCESSOR", "default_image_config", "read_image_config", "with_size"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PREPROCESSOR",
+    "default_image_config",
+    "own_size",
+    "read_image_config",
+    "read_preprocessor",
+    "with_size",
+]
 
 #: The file that says it, beside a model's weights.
 PREPROCESSOR = "preprocessor_config.json"
 
 #: Where nothing is said: what most models of the hub were trained with.
 _HALF = (0.5, 0.5, 0.5)
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _LARGEST_RESIZED = 384
+
+_USUAL_SIZE = 224
 
 
 def default_image_config(size: int) -> ImageConfig:
@@ -32,6 +43,12 @@ def default_image_config(size: int) -> ImageConfig:
         size: In pixels, both sides.
     """
     return ImageConfig((size, size), _HALF, _HALF, interpolation="bicubic", crop_pct=0.9)
+
+
+def own_size(config: Any) -> int:
+    """The size in pixels, both sides, that a classifier's configuration says; 224 where it says none."""
+    own = getattr(config, "image_size", None)
+    return int(own[0]) if isinstance(own, (list, tuple)) else int(own or _USUAL_SIZE)
 
 
 def with_size(config: ImageConfig, size: int) -> ImageConfig:
@@ -44,8 +61,8 @@ def with_size(config: ImageConfig, size: int) -> ImageConfig:
     return ImageConfig((size, size), config.mean, config.std, config.interpolation, config.crop_pct, config.crop_mode)
 
 
-def read_image_config(path: Path, *, image_size: int) -> ImageConfig:
-    """What a preprocessor's description means for us.
+def read_image_config(path: Path, image_size: int) -> ImageConfig:
+    """What a classifier's preprocessor's description means for us.
 
     Three ways are told apart: a crop out of the middle of an image whose shorter side was resized (``crop_size``), an
     image whose both sides are resized (a ``size`` with height and width and no crop), and ConvNeXt's, whose shorter
@@ -58,11 +75,24 @@ def read_image_config(path: Path, *, image_size: int) -> ImageConfig:
     Raises:
         WeightsError: the file can't be read, or says what no classifier's does.
     """
+    return read_preprocessor(path, lambda told: _interpret(told, image_size))
+
+
+def read_preprocessor(path: Path, interpret: Callable[[Mapping[str, Any]], ImageConfig]) -> ImageConfig:
+    """What a preprocessor's description means for us.
+
+    Args:
+        path: The file.
+        interpret: Says what its values mean; may raise ValueError, TypeError or KeyError.
+
+    Raises:
+        WeightsError: the file can't be read, or says what it can't.
+    """
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(told, Mapping):
             raise TypeError("it is no object")
-        return _interpret(told, image_size)
+        return interpret(told)
     except (OSError, ValueError, TypeError, KeyError) as e:
         raise WeightsError(
             f"{path} does not say how the model wants its images: {e}",
@@ -71,6 +101,8 @@ def read_image_config(path: Path, *, image_size: int) -> ImageConfig:
 
 
 def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
+    if told.get("do_flip_channel_order"):
+        raise ValueError("it wants blue before red, which we can't give it")
     resized, crop_pct, mode = told.get("size", image_size), 1.0, "squash"
     if told.get("do_resize", True) is False:
         resized = image_size
@@ -91,8 +123,8 @@ def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
                 crop_pct = float(told.get("crop_pct") or 1.0)
             elif "crop_pct" in told:
                 mode = "squash"
-    mean = told.get("image_mean", _IMAGENET_MEAN)
-    std = told.get("image_std", _IMAGENET_STD)
+    mean = told.get("image_mean", IMAGENET_MEAN)
+    std = told.get("image_std", IMAGENET_STD)
     if told.get("do_normalize", True) is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
     if len(mean) != 3 or len(std) != 3:  # noqa: PLR2004 - red, green, blue

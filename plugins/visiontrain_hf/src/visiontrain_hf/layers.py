@@ -7,7 +7,7 @@ from torch import nn
 __all__ = ["layers_of", "stages_of"]
 
 
-def layers_of(network: nn.Module, head: str) -> dict[str, int]:
+def layers_of(network: nn.Module, heads: tuple[str, ...]) -> dict[str, int]:
     """The number of each parameter's layer, from 0 at the image to the classifier.
 
     A layer is an entry of the innermost list of modules. What comes before the first one is layer 0; what comes after
@@ -15,23 +15,23 @@ def layers_of(network: nn.Module, head: str) -> dict[str, int]:
 
     Args:
         network: Whose they are.
-        head: Name of the module that makes class scores.
+        heads: Names of the modules that make class scores.
     """
-    return _numbered(network, head, innermost=True)
+    return _numbered(network, heads, innermost=True)
 
 
-def stages_of(network: nn.Module, head: str) -> dict[str, int]:
+def stages_of(network: nn.Module, heads: tuple[str, ...]) -> dict[str, int]:
     """Likewise by the outermost list: stages of a network that has some, else its layers."""
-    return _numbered(network, head, innermost=False)
+    return _numbered(network, heads, innermost=False)
 
 
-def _numbered(network: nn.Module, head: str, *, innermost: bool) -> dict[str, int]:
+def _numbered(network: nn.Module, heads: tuple[str, ...], *, innermost: bool) -> dict[str, int]:
     lists = [name for name, module in network.named_modules() if isinstance(module, nn.ModuleList) and len(module) > 1]
     numbers: dict[str, int] = {}
     found: dict[str, int] = {}
     for name, _ in network.named_parameters():
         within = [each for each in lists if name.startswith(f"{each}.")]
-        if name.startswith(f"{head}.") or (not within and numbers):
+        if any(name.startswith(f"{head}.") for head in heads) or (not within and numbers):
             found[name] = -1  # after the last one
         elif not within:
             found[name] = 0

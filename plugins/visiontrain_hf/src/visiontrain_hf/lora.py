@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from peft import LoraConfig, inject_adapter_in_model
@@ -14,21 +15,24 @@ from visiontrain_hf.options import HfOptions
 __all__ = ["add_lora", "leave_all_but_lora", "merge_lora", "targets_of", "train_lora_alone"]
 
 
-def targets_of(network: nn.Module, head: str, text: str | None) -> tuple[str, ...]:
+def targets_of(network: nn.Module, heads: tuple[str, ...], text: str | None) -> tuple[str, ...]:
     """Names of the linear layers that get additions.
 
     Args:
         network: Whose they are.
-        head: Name of the module that makes class scores; it is trained whole.
+        heads: Names of the modules that make class scores; they are trained whole.
         text: Names, or the ends of names, with commas between them. None: every linear layer.
 
     Raises:
         SpecError: there is no such linear layer.
     """
+    places = Counter(id(module) for _, module in network.named_modules(remove_duplicate=False))
     linear = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and name != head and not name.startswith(f"{head}.")
+        if isinstance(module, nn.Linear)
+        and places[id(module)] == 1  # an addition would be in one of its places alone
+        and not any(name == head or name.startswith(f"{head}.") for head in heads)
     ]
     if not linear:
         raise SpecError(
@@ -63,7 +67,7 @@ def add_lora(network: nn.Module, targets: tuple[str, ...], *, rank: int, alpha: 
 
 
 def train_lora_alone(
-    network: nn.Module, head: str, options: HfOptions, log: Callable[[str], None]
+    network: nn.Module, heads: tuple[str, ...], options: HfOptions, log: Callable[[str], None]
 ) -> dict[str, object]:
     """Add what the options ask for, and leave all else but the classifier as it is.
 
@@ -73,24 +77,24 @@ def train_lora_alone(
     Raises:
         SpecError: a target is no linear layer of the network.
     """
-    targets = targets_of(network, head, options.lora_targets)
+    targets = targets_of(network, heads, options.lora_targets)
     alpha = 2 * options.lora_rank if options.lora_alpha is None else options.lora_alpha
     add_lora(network, targets, rank=options.lora_rank, alpha=alpha)
-    leave_all_but_lora(network, head)
+    leave_all_but_lora(network, heads)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     log(f"LoRA of rank {options.lora_rank} on {len(targets)} layers: {trained:,} parameters are trained.")
     return {"targets": list(targets), "rank": options.lora_rank, "alpha": alpha}
 
 
-def leave_all_but_lora(network: nn.Module, head: str) -> None:
+def leave_all_but_lora(network: nn.Module, heads: tuple[str, ...]) -> None:
     """Let training change the additions and the classifier alone.
 
     Args:
         network: Changed in place.
-        head: Name of the module that makes class scores.
+        heads: Names of the modules that make class scores.
     """
     for name, parameter in network.named_parameters():
-        parameter.requires_grad = ".lora_" in name or name.startswith(f"{head}.")
+        parameter.requires_grad = ".lora_" in name or any(name.startswith(f"{head}.") for head in heads)
 
 
 def merge_lora(network: nn.Module) -> None:

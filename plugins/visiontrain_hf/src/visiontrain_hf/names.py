@@ -15,30 +15,66 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "beit-tiny": (Task.classify,),
     "dinov2-tiny": (Task.classify,),
     "resnet-tiny": (Task.classify,),
+    "rtdetr-tiny": (Task.detect,),
+    "rtdetrv2-tiny": (Task.detect,),
+    "dfine-tiny": (Task.detect,),
+    "detr-tiny": (Task.detect,),
+    "mask2former-tiny": (Task.segment,),
+    "segformer-tiny": (Task.semantic,),
+    "upernet-tiny": (Task.semantic,),
 }
 
 #: What else a preset may be called: some of their names are those of published, larger models as well.
 _SCRATCH = "-scratch"
 
 #: Models on the hub that people begin with, for the catalogue; every other name of the hub is taken, too.
-PUBLISHED: dict[str, tuple[Task, ...]] = dict.fromkeys(
-    (
-        "google/vit-base-patch16-224",
-        "google/vit-base-patch16-224-in21k",
-        "facebook/deit-small-patch16-224",
-        "facebook/deit-base-patch16-224",
-        "microsoft/swin-tiny-patch4-window7-224",
-        "microsoft/swinv2-tiny-patch4-window8-256",
-        "facebook/convnext-tiny-224",
-        "facebook/convnextv2-tiny-1k-224",
-        "microsoft/beit-base-patch16-224",
-        "facebook/dinov2-small",
-        "facebook/dinov2-base",
-        "microsoft/resnet-18",
-        "microsoft/resnet-50",
+PUBLISHED: dict[str, tuple[Task, ...]] = {
+    **dict.fromkeys(
+        (
+            "google/vit-base-patch16-224",
+            "google/vit-base-patch16-224-in21k",
+            "facebook/deit-small-patch16-224",
+            "facebook/deit-base-patch16-224",
+            "microsoft/swin-tiny-patch4-window7-224",
+            "microsoft/swinv2-tiny-patch4-window8-256",
+            "facebook/convnext-tiny-224",
+            "facebook/convnextv2-tiny-1k-224",
+            "microsoft/beit-base-patch16-224",
+            "facebook/dinov2-small",
+            "facebook/dinov2-base",
+            "microsoft/resnet-18",
+            "microsoft/resnet-50",
+        ),
+        (Task.classify,),
     ),
-    (Task.classify,),
-)
+    **dict.fromkeys(
+        (
+            "nvidia/mit-b0",
+            "nvidia/mit-b2",
+            "nvidia/segformer-b0-finetuned-ade-512-512",
+            "nvidia/segformer-b2-finetuned-ade-512-512",
+            "nvidia/segformer-b5-finetuned-ade-640-640",
+            "openmmlab/upernet-convnext-tiny",
+            "openmmlab/upernet-swin-tiny",
+            "microsoft/beit-base-finetuned-ade-640-640",
+            "Intel/dpt-large-ade",
+        ),
+        (Task.semantic,),
+    ),
+    **dict.fromkeys(
+        (
+            "PekingU/rtdetr_r18vd",
+            "PekingU/rtdetr_r50vd",
+            "PekingU/rtdetr_v2_r18vd",
+            "PekingU/rtdetr_v2_r50vd",
+            "ustc-community/dfine-nano-coco",
+            "ustc-community/dfine-small-coco",
+            "ustc-community/dfine-medium-coco",
+            "hustvl/yolos-tiny",
+        ),
+        (Task.detect,),
+    ),
+}
 
 
 def preset_of(name: str) -> str | None:

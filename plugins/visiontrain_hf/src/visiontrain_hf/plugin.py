@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from visiontrain.hyperparameters.classification import CLASSIFICATION_METRICS
+from visiontrain.hyperparameters.detection import DETECTION_METRICS
+from visiontrain.hyperparameters.semantic import SEMANTIC_METRICS
 from visiontrain.plugin.hookspecs import hookimpl
 from visiontrain.plugin.hyperparameters import (
     classification_options,
     computing_options,
+    data_options,
+    detection_options,
     freezing_option,
     image_options,
     learning_options,
@@ -41,6 +46,11 @@ _OWN = (
         help="Names of the layers that get LoRA's additions, with commas between them. By default every linear layer "
         "of the backbone.",
     ),
+    Option(
+        name="custom_code", type="str", default=_DEFAULT.custom_code,
+        help="Name of the model, on the hub or its folder, once more: Python code that it brings is then run here, "
+        "with your rights. Without it such a model is refused.",
+    ),
 )  # fmt: skip
 
 
@@ -55,9 +65,10 @@ def _check_options(options: Mapping[str, OptionValue | None]) -> None:
 
 MANIFEST = Manifest(
     name="hf",
-    summary="Image classifiers of Hugging Face transformers: ViT, DeiT, Swin, ConvNeXt, BEiT, DINOv2, ResNet...",
+    summary="Hugging Face transformers: ViT, Swin, ConvNeXt, DINOv2... classify; RT-DETR, D-FINE and DETR detect; "
+    "SegFormer and UPerNet segment by class; Mask2Former segments instances",
     licence="Apache-2.0",
-    tasks=(Task.classify,),
+    tasks=(Task.classify, Task.detect, Task.segment, Task.semantic),
     multi_label=True,
     auto_batch_size=True,
     aliases=("transformers", "huggingface"),
@@ -65,7 +76,13 @@ MANIFEST = Manifest(
     export_formats=("onnx", "torchscript"),
     options=(
         *learning_options(_DEFAULT, optimizers=OPTIMIZERS),
+        *data_options(
+            _DEFAULT,
+            metrics=tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *DETECTION_METRICS, *SEMANTIC_METRICS))),
+            usual_metric="By default the task's: accuracy (map where images have several labels), map50_95, miou.",
+        ),
         *classification_options(_DEFAULT),
+        *detection_options(_DEFAULT),
         *freezing_option(_DEFAULT),
         *_OWN,
         *image_options(_DEFAULT),

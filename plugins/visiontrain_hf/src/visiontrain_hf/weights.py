@@ -1,4 +1,4 @@
-"""Files with weights into a network: every weight but the classifier's must be there and fit, or it is an error.
+"""Files with weights into a network: every weight but its classes' must be there and fit, or it is an error.
 
 transformers brings the names in files to those of its present version while it loads (its own Trainer does not, and
 loses most of a ViT). So files are loaded by it and by nothing else, and what it says of missing weights is heard.
@@ -20,10 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from visiontrain.errors import WeightsError
+from visiontrain.errors import VisiontrainError, WeightsError
 from visiontrain.torchkit.checkpoint import FORMAT, read_checkpoint
 from visiontrain.torchkit.loading import validated_weights
 from visiontrain.torchkit.transforms import ImageConfig
+from visiontrain_hf.kinds import HfModel, Kind
 from visiontrain_hf.lora import merge_lora
 from visiontrain_hf.rebuild import rebuild
 
@@ -56,8 +57,13 @@ class FileWeights:
     images: ImageConfig | None = None
 
 
-def read_weights(path: Path) -> FileWeights:
+def read_weights(path: Path, kind: Kind, custom_code: str | None = None) -> FileWeights:
     """Read a file without running code that may be in it.
+
+    Args:
+        path: The file.
+        kind: What the model is for.
+        custom_code: The place whose code may be run, if any.
 
     Raises:
         WeightsError: it can't be read, or holds no weights by name.
@@ -71,7 +77,9 @@ def read_weights(path: Path) -> FileWeights:
             warnings.simplefilter("ignore", UserWarning)  # of a kind of pickle that is refused with an error next
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
         if isinstance(content, dict) and content.get("format") == FORMAT:
-            return _ours(path)
+            return _ours(path, kind, custom_code)
+    except VisiontrainError:
+        raise
     except pickle.UnpicklingError as e:
         raise WeightsError(f"{path} {_refusal(str(e))}", instruction=_KINDS) from e
     except (SafetensorError, ValueError) as e:
@@ -83,13 +91,15 @@ def read_weights(path: Path) -> FileWeights:
     return FileWeights(path, {str(name): value for name, value in content.items()})
 
 
-def _ours(path: Path) -> FileWeights:
+def _ours(path: Path, kind: Kind, custom_code: str | None) -> FileWeights:
     payload = read_checkpoint(path)
     said, weights = payload["metadata"], validated_weights(payload)
     if said["framework"] != "hf":
         raise ValueError(f"it is a checkpoint of {said['framework']}")
+    if said["task"] != kind.task:
+        raise ValueError(f"it is a checkpoint for the task {said['task']}, not {kind.task}")
     if said["lora"] is not None:
-        model = rebuild(said)
+        model = rebuild(kind, said, custom_code)
         model.load_state_dict(weights, strict=True)
         merge_lora(model.network)
         weights = model.state_dict()
@@ -98,21 +108,21 @@ def _ours(path: Path) -> FileWeights:
 
 
 def load_into(
-    kind: type[Any],
+    found: type[Any],
     config: Any,
     weights: FileWeights,
     *,
-    head: str,
+    like: HfModel,
     classes: tuple[str, ...],
     log: Callable[[str], None],
 ) -> nn.Module:
-    """A network with a file's weights; the classifier is begun anew where the file's classes are others.
+    """A network with a file's weights; its classes' are begun anew where the file's classes are others.
 
     Args:
-        kind: transformers' class.
+        found: transformers' class.
         config: Its configuration, for the data's classes.
         weights: From `read_weights`.
-        head: Name of the module that makes class scores.
+        like: The same model with random weights, which says what its parts are.
         classes: Class names by class index.
         log: Takes a sentence for the person.
 
@@ -121,15 +131,15 @@ def load_into(
     """
     state = dict(weights.state)
     if weights.classes is not None and weights.classes != classes:
-        state = {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+        state = {name: value for name, value in state.items() if not like.in_heads(name)}
     with tempfile.TemporaryDirectory(prefix="visiontrain-hf-") as folder:
         config.save_pretrained(folder)
-        save_file({name: value.contiguous() for name, value in state.items()}, Path(folder) / "model.safetensors")
-        return load_folder(kind, config, folder, head=head, log=log, said=str(weights.path))
+        save_file({name: _alone(value) for name, value in state.items()}, Path(folder) / "model.safetensors")
+        return load_folder(found, config, folder, like=like, log=log, said=str(weights.path))
 
 
 def load_folder(
-    kind: type[Any], config: Any, place: str, *, head: str, log: Callable[[str], None], said: str
+    kind: type[Any], config: Any, place: str, *, like: HfModel, log: Callable[[str], None], said: str
 ) -> nn.Module:
     """A network with the weights of a folder, or of the hub's cache.
 
@@ -137,12 +147,12 @@ def load_folder(
         kind: transformers' class.
         config: Its configuration, for the data's classes.
         place: A folder, or a name on the hub.
-        head: Name of the module that makes class scores.
+        like: The same model with random weights, which says what its parts are.
         log: Takes a sentence for the person.
         said: What the person calls the place.
 
     Raises:
-        WeightsError: a weight but the classifier's is missing or does not fit.
+        WeightsError: a weight but the classes' is missing or does not fit.
         OSError: there are no weights in that place.
     """
     network, info = kind.from_pretrained(
@@ -151,10 +161,9 @@ def load_folder(
     )  # fmt: skip
     missing = sorted(info["missing_keys"])
     misshapen = {name: (list(found), list(wanted)) for name, found, wanted in info["mismatched_keys"]}
-    wrong = [name for name in missing if not name.startswith(f"{head}.")]
-    wrong += [
-        f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not name.startswith(f"{head}.")
-    ]
+    absent = _absent(like, missing)
+    wrong = [name for name in missing if not like.in_heads(name) and not _within(name, absent)]
+    wrong += [f"{name} {found} for {wanted}" for name, (found, wanted) in misshapen.items() if not like.in_heads(name)]
     if wrong or info["error_msgs"]:
         raise WeightsError(
             f"{said} does not fit {kind.__name__}: missing or of another shape are "
@@ -163,8 +172,11 @@ def load_folder(
         )
     count, anew = len(network.state_dict()), [*missing, *misshapen]
     log(f"Loaded {count - len(anew)} of {count} weights from {said}.")
-    if anew:
-        log(f"Not loaded, and begun anew: {_list(anew)} (for the data's classes).")
+    for_classes = [name for name in anew if not _within(name, absent)]
+    if absent:
+        log(f"Not there, and begun anew: all of {' and '.join(absent)}.")
+    if for_classes:
+        log(f"Not loaded, and begun anew: {_list(for_classes)} (for the data's classes).")
     if info["unexpected_keys"]:
         log(f"There and of no use to this model: {_list(sorted(info['unexpected_keys']))}.")
     loaded: nn.Module = network.eval()
@@ -177,6 +189,29 @@ def _refusal(said: str) -> str:
     if named is None:
         return "can't be read: it is no file of tensors and plain values"
     return f"is not loaded: it is more than tensors and plain values, and to load it would run code ({named[1]})"
+
+
+def _alone(value: torch.Tensor) -> torch.Tensor:
+    """In memory of its own: modules may share a weight, and a safetensors file refuses that."""
+    return value.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _absent(like: HfModel, missing: list[str]) -> tuple[str, ...]:
+    """The parts above the backbone, beside the classes' own, of which nothing is there: the file is of a backbone."""
+    own = like.network.state_dict()
+    parts = [part for part in like.above if part not in like.heads]
+    return tuple(
+        part for part in parts if all(name in missing for name in own if name.startswith(f"{part}.") and _learned(name))
+    )
+
+
+def _learned(name: str) -> bool:
+    """Whether a file always has it where its module is there: old ones lack batch norm's counter."""
+    return not name.endswith("num_batches_tracked")
+
+
+def _within(name: str, modules: tuple[str, ...]) -> bool:
+    return any(name.startswith(f"{module}.") for module in modules)
 
 
 def _list(names: list[str]) -> str:

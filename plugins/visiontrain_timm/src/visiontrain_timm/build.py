@@ -19,7 +19,7 @@ from torch import nn
 
 from visiontrain.errors import InputError, SpecError, UnknownModelError, WeightsError
 from visiontrain.protocol.messages import Weights
-from visiontrain.torchkit.classification.framework import Built
+from visiontrain.torchkit.framework import Built
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.published import no_weights
 from visiontrain.torchkit.transforms import ImageConfig

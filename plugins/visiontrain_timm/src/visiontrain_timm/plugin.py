@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from visiontrain.hyperparameters.classification import CLASSIFICATION_METRICS
 from visiontrain.hyperparameters.optimizers import OPTIMIZERS
 from visiontrain.plugin.hookspecs import hookimpl
 from visiontrain.plugin.hyperparameters import (
     classification_options,
     computing_options,
+    data_options,
     freezing_option,
     image_options,
     learning_options,
@@ -57,6 +59,11 @@ MANIFEST = Manifest(
     export_formats=("onnx", "torchscript"),
     options=(
         *learning_options(_DEFAULT, optimizers=tuple(OPTIMIZERS)),
+        *data_options(
+            _DEFAULT,
+            metrics=CLASSIFICATION_METRICS,
+            usual_metric="By default accuracy, and map where images have several labels.",
+        ),
         *classification_options(_DEFAULT),
         *freezing_option(_DEFAULT),
         *image_options(_DEFAULT),

@@ -15,12 +15,13 @@ from torch import nn
 from visiontrain.protocol.inference import EvaluateResult, ExportResult, PredictParams, PredictResult
 from visiontrain.protocol.messages import ModelInfo, TrainParams, TrainResult, Weights
 from visiontrain.protocol.tasks import Task
-from visiontrain.torchkit.classification.framework import Built
-from visiontrain.torchkit.classification.inference import ClassifierInference
-from visiontrain.torchkit.classification.training import train_classifier
+from visiontrain.torchkit.classification.task import Classification
 from visiontrain.torchkit.device import describe_cpu, describe_devices
+from visiontrain.torchkit.framework import Built
 from visiontrain.torchkit.freezing import parameters_to_freeze
+from visiontrain.torchkit.inference import Inference
 from visiontrain.torchkit.loading import SavedModel
+from visiontrain.torchkit.training import train
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
 from visiontrain.worker.trainer import Description
 from visiontrain_timm.optimize import build_optimizer
@@ -29,9 +30,11 @@ from visiontrain_timm.parts import classifiers, stages_of
 
 __all__ = ["Timm", "TimmTrainer"]
 
+_TASKS = {Task.classify: Classification()}
+
 
 class Timm:
-    """timm's classifiers, as `visiontrain.torchkit.classification.framework.ClassifierFramework` has them."""
+    """timm's classifiers, as `visiontrain.torchkit.framework.Framework` has them."""
 
     name = "timm"
     packages = ("timm", "torch", "torchvision", "torchmetrics", "pillow", "numpy")
@@ -52,7 +55,7 @@ class Timm:
             resumed=resumed,
         )
 
-    def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:
+    def rebuild(self, saved: SavedModel, options: TimmOptions, *, exportable: bool = False) -> nn.Module:  # noqa: ARG002 - none has
         """As the checkpoint says."""
         # timm leaves out what exporters don't know
         return rebuild_model(saved, exportable=True) if exportable else rebuild_model(saved)
@@ -74,7 +77,7 @@ class TimmTrainer:
 
     def __init__(self) -> None:
         self._timm = Timm()
-        self._inference = ClassifierInference(self._timm)
+        self._inference = Inference(self._timm, _TASKS)
 
     def describe(self) -> Description:
         """Versions and devices."""
@@ -93,7 +96,7 @@ class TimmTrainer:
 
     def train(self, context: RunContext) -> TrainResult:
         """Train a classifier."""
-        return train_classifier(context, self._timm)
+        return train(context, self._timm, _TASKS)
 
     def evaluate(self, context: EvaluateContext) -> EvaluateResult:
         """Evaluate a checkpoint."""

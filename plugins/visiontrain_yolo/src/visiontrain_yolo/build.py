@@ -15,7 +15,7 @@ from ultralytics.nn.tasks import ClassificationModel, DetectionModel, OBBModel, 
 from ultralytics.utils import ROOT, YAML
 
 from visiontrain.errors import SpecError
-from visiontrain_yolo.float32 import in_float32
+from visiontrain.torchkit.float32 import in_float32
 from visiontrain_yolo.names import is_rtdetr
 
 __all__ = ["build_model", "check_image_size", "classes_of_head", "keypoints_of", "stride_of"]

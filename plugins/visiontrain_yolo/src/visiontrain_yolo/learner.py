@@ -14,10 +14,10 @@ from torch.nn import functional
 from ultralytics.utils.loss import E2ELoss
 
 from visiontrain.protocol.tasks import Task
+from visiontrain.torchkit.float32 import in_float32
 from visiontrain.torchkit.randomness import derive_seed
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.evaluation import DetectionEvaluation
-from visiontrain_yolo.float32 import in_float32
 from visiontrain_yolo.heads import ends_in_rows
 from visiontrain_yolo.layout import as_input
 from visiontrain_yolo.oriented import OrientedEvaluation

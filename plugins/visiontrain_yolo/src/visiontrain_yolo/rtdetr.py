@@ -11,7 +11,7 @@ from ultralytics.nn.modules.head import RTDETRDecoder
 from ultralytics.nn.tasks import RTDETRDetectionModel
 from ultralytics.utils import ROOT, YAML
 
-from visiontrain_yolo.float32 import in_float32
+from visiontrain.torchkit.float32 import in_float32
 
 __all__ = ["RtDetr", "build_rtdetr"]
 

@@ -63,7 +63,8 @@ class Samples:
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
-        self._classes, self._choice = classes, SampleChoice()
+        self._classes = classes
+        self._choice: SampleChoice[Sample] = SampleChoice()
 
     def offer(self, batch: ObjectBatch, number: int, *, truth: Values, passed_over: Values, found: Values) -> None:
         """Keep an image, or don't.

@@ -4,54 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from visiontrain.datasets.index import DatasetIndex
-from visiontrain.hyperparameters.classification import ClassificationOptions
+from visiontrain.hyperparameters.models import ModelOptions
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.torchkit.autobatch import by_memory, by_speed, largest_batch
 from visiontrain.torchkit.averaging import WeightAverage
 from visiontrain.torchkit.checkpoint import read_first
-from visiontrain.torchkit.classification.learner import Classifier
-from visiontrain.torchkit.data import ImageBatch
+from visiontrain.torchkit.learning import Batch, Learner
 from visiontrain.torchkit.memory import room
 from visiontrain.torchkit.precision import Precision
 from visiontrain.torchkit.rehearsal import Rehearsal
-from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain.torchkit.updates import Updates
+from visiontrain.torchkit.vision_task import Setup
 
 __all__ = ["choose_batch_size"]
 
+B = TypeVar("B", bound=Batch)
+
 
 def choose_batch_size(
-    params: TrainParams,
-    options: ClassificationOptions,
-    learner: Classifier,
-    data: DatasetIndex,
-    image: ImageConfig,
+    setup: Setup[ModelOptions],
+    learner: Learner[B],
     *,
+    make_batch: Callable[[int], B],
     optimizer: Callable[[], torch.optim.Optimizer],
     precision: Precision,
-    device: torch.device,
     log: Callable[[str], None],
 ) -> int:
     """The batch size that was asked for, or the one that the run had before it was resumed, or one that is found.
 
     Args:
-        params: The request.
-        options: Its options.
+        setup: The training.
         learner: What is trained.
-        data: What it is trained on.
-        image: How the model wants its images.
+        make_batch: Makes a batch of so many images, as the training's loader would.
         optimizer: Makes one like the run's.
         precision: Of forward pass and loss.
-        device: The model's.
         log: Takes a sentence for the person.
 
     Raises:
         RunFailedError: there is no memory for a single image, or no checkpoint can be read.
     """
+    params, options, device = setup.params, setup.options, setup.device
     if not params.auto_batch_size:
         return params.batch_size
     kept = _kept(params)
@@ -67,17 +63,11 @@ def choose_batch_size(
             optimizer(),
             lambda _: 0.0,
             accumulate=accumulate,
-            clip_grad=options.clip_grad,
+            clip_grad=options.clip_grad or 0.0,
             average=average,
         )
 
-    def make_batch(images: int) -> ImageBatch:
-        pixels = torch.randint(256, (images, *image.size, 3), dtype=torch.uint8)
-        if data.multi_label:
-            return ImageBatch(pixels, torch.zeros(images, len(data.classes)))
-        return ImageBatch(pixels, torch.arange(images) % len(data.classes))
-
-    train = data.splits["train"]
+    train = setup.data.splits["train"]
     limit = largest_batch(train, params.batch_size)
     with Rehearsal(learner, make_updates, make_batch, precision=precision, device=device) as rehearsal:
         there = room(device)

@@ -10,9 +10,9 @@ __all__ = ["in_float32"]
 
 
 def in_float32(value: Any) -> Any:
-    """Tensors of a nested prediction as float32."""
+    """A nested value with its floating-point tensors as float32."""
     if isinstance(value, torch.Tensor):
-        return value.float()
+        return value.float() if value.is_floating_point() else value
     if isinstance(value, dict):
         return {key: in_float32(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

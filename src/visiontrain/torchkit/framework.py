@@ -1,4 +1,4 @@
-"""What a plugin adds to a classifier's training and use: how its models are built, frozen and optimized."""
+"""What a framework adds to the training and use of its models: how they are built, frozen and optimized."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from visiontrain.hyperparameters.classification import ClassificationOptions
+from visiontrain.hyperparameters.models import ModelOptions
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.transforms import ImageConfig
 
-__all__ = ["Built", "ClassifierFramework"]
+__all__ = ["Built", "Framework"]
 
-O = TypeVar("O", bound=ClassificationOptions)  # noqa: E741 - an options class
+O = TypeVar("O", bound=ModelOptions)  # noqa: E741 - an options class
 
 
 @dataclass(frozen=True)
 class Built:
-    """A classifier on the CPU, in float32.
+    """A model on the CPU, in float32.
 
     Args:
-        model: Gives a row of class scores an image, of normalised images (batch, 3, height, width).
+        model: From normalised images (batch, 3, height, width) to what the task's learner takes: of a classifier, a
+            row of class scores an image.
         image: How it wants its images.
-        recipe: What a checkpoint says of how it is built again, as plain values; see `ClassifierFramework.rebuild`.
+        recipe: What a checkpoint says of how it is built again, as plain values; see `Framework.rebuild`.
     """
 
     model: nn.Module
@@ -34,8 +35,8 @@ class Built:
     recipe: dict[str, Any]
 
 
-class ClassifierFramework(Protocol[O]):
-    """A framework's classifiers, for `train_classifier` and `ClassifierInference`."""
+class Framework(Protocol[O]):
+    """A framework's models, for `visiontrain.torchkit.training` and `visiontrain.torchkit.inference`."""
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class ClassifierFramework(Protocol[O]):
         """The model with its first weights; of a run that goes on from a checkpoint with any.
 
         Args:
-            params: Which model, at which image size, and where its first weights come from.
+            params: Which model, for which task, at which image size, and where its first weights come from.
             options: The request's.
             classes: Class names by class index.
             log: Takes a sentence for the person.
@@ -68,11 +69,12 @@ class ClassifierFramework(Protocol[O]):
         """
         ...
 
-    def rebuild(self, saved: SavedModel, *, exportable: bool = False) -> nn.Module:
+    def rebuild(self, saved: SavedModel, options: O, *, exportable: bool = False) -> nn.Module:
         """The model of a checkpoint, with random weights still; nothing is fetched.
 
         Args:
             saved: What the checkpoint says.
+            options: Of the training that it is from.
             exportable: As exporters want it.
 
         Raises:

@@ -1,0 +1,88 @@
+"""Training steps of each family of transformers' models in visiontrain against the same ones in a plain loop.
+
+Same environment, model, batches, precision and process, in turns; on the CPU, without loader processes. A plain loop
+is transformers' model with its own loss, torch's AdamW with a cosine schedule, and gradients clipped where visiontrain
+clips them. A step goes from the moment that a batch was loaded to the one when the next is asked for: what
+visiontrain's loop tells, counts and keeps meanwhile is in it.
+
+Run with the host's interpreter: ``python benchmarks/transformers_steps.py [--models NAME ...] [--rounds N]``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from measuring import finish, report, request_of
+
+from visiontrain import Session
+from visiontrain.datasets.samples import make_sample
+from visiontrain.runners.links import link_folder
+from visiontrain.runners.variables import worker_variables
+
+INSIDE = Path(__file__).parent / "inside" / "usual_transformers_loop.py"
+
+#: Largest share of a plain step's time.
+LIMIT = 1.02
+
+
+class Family(NamedTuple):
+    """What a family's model is trained on."""
+
+    sample: str
+    task: str
+    image_size: int = 96
+    batch_size: int = 16
+
+
+CLASSIFIES = Family("shapes", "classify")
+FAMILIES = {
+    "vit-tiny": CLASSIFIES,
+    "deit-tiny": CLASSIFIES,
+    "swin-tiny": CLASSIFIES,
+    "convnext-tiny": CLASSIFIES,
+    "beit-tiny": CLASSIFIES,
+    "dinov2-tiny": CLASSIFIES,
+    "resnet-tiny": CLASSIFIES,
+}
+
+
+def main() -> None:
+    """Print a ratio for each family."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=FAMILIES, default=[*FAMILIES])
+    parser.add_argument("--rounds", type=int, default=4)
+    asked = parser.parse_args()
+    session = Session()
+    python = session.build_environment("hf").python
+    links = link_folder(session.home.links, session.framework("hf").manifest.packages)
+    good = []
+    with tempfile.TemporaryDirectory(prefix="visiontrain-benchmark-") as name:
+        for model in asked.models:
+            family = FAMILIES[model]
+            data = Path(name, family.sample)
+            if not data.exists():
+                make_sample(family.sample, data)
+            run = session.start(
+                data, model=model, task=family.task, weights="scratch", epochs=1, device="cpu",
+                image_size=family.image_size, batch_size=family.batch_size, workers=0,
+            ).wait()  # fmt: skip
+            request = request_of(run, Path(name, model))
+            done = subprocess.run(
+                [str(python), "-I", str(INSIDE), str(links), json.dumps(request), str(asked.rounds)],
+                check=True, stdout=subprocess.PIPE, text=True, env=worker_variables(),
+            )  # fmt: skip
+            rounds = [json.loads(line) for line in done.stdout.splitlines()]
+            pairs = [(each["ours"], each["plain"]) for each in rounds]
+            print(f"{model}: rounds {', '.join(f'{a / b:.3f}' for a, b in pairs)}", flush=True)
+            middle = sorted(pairs, key=lambda pair: pair[0] / pair[1])[(len(pairs) - 1) // 2]
+            good.append(report(model, *middle, limit=LIMIT))
+    finish(good)
+
+
+if __name__ == "__main__":
+    main()
