@@ -13,6 +13,7 @@ from visiontrain.errors import TrackingError
 from visiontrain.home import Home
 from visiontrain.tracking.describing import source_tags
 from visiontrain.tracking.state import TrackingState, read_state, write_state
+from visiontrain.worker.priority import stand_back
 
 __all__ = ["LOG", "main", "start_follower"]
 
@@ -29,9 +30,6 @@ sys.path += [path for path in json.loads(sys.argv[1]) if path not in sys.path]
 from visiontrain.tracking.follower import main
 main(*json.loads(sys.argv[2]))
 """
-
-#: Its own work, and that of building an environment, come after the training's.
-_NICENESS = 10
 
 _START_TIMEOUT = 60.0
 
@@ -80,7 +78,7 @@ def main(home: str, run_dir: str, passthrough: list[str]) -> None:
     from visiontrain.plugin.discovery import discover
     from visiontrain.tracking.syncing import Syncer
 
-    os.nice(_NICENESS)
+    stand_back()  # its own work, and that of building an environment, come after the training's
     place, run = Home(Path(home)), Path(run_dir)
     state = read_state(run)
     if state is not None and not state.source:

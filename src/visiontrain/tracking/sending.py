@@ -38,8 +38,8 @@ SAMPLES = "system_metrics.jsonl"
 #: In place of a model's address: the tracker can't serve models of its kind.
 NO_MODEL = "none"
 
-#: Points that are enough for a piece.
-ENOUGH = 1000
+#: Points that are enough for a piece: a few calls of a server that takes a thousand at once.
+ENOUGH = 5000
 
 #: Seconds between two samples of the machine's loads.
 SAMPLE_EVERY = 10.0

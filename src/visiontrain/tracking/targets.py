@@ -22,7 +22,14 @@ OFF = "off"
 VARIABLE = "VISIONTRAIN_TRACKING"
 
 _EXPERIMENT = "visiontrain"
-_PASSWORD = re.compile(r"(://[^/@\s:]*):[^/@\s]*@")
+
+#: Where a URI holds a secret: a password, a user without one (servers take tokens so), a field of a query.
+_SECRETS = (
+    re.compile(r"(://[^/\s:]*:)[^/\s]*(@)"),
+    re.compile(r"(^https?://)[^/:\s]*(@)"),
+    re.compile(r"([?&](?:password|passwd|pwd|token|secret)=)[^&\s]*()", re.IGNORECASE),
+)
+_HIDDEN = "***"
 
 
 def begin_tracking(
@@ -72,14 +79,13 @@ def check_tracking(value: str, name: str = "tracking") -> None:
     """
     if value == OFF:
         return
-    parts = urlsplit(value)
-    if not parts.scheme and value not in ("databricks", "databricks-uc"):
+    if not urlsplit(value).scheme and value not in ("databricks", "databricks-uc"):
         raise SpecError(
             name,
             f"must be {OFF} or an address such as http://host:5000, not {without_password(value)[:120]!r}",
             instruction="Of a folder or file give a URI: sqlite:////data/mlflow.db",
         )
-    if parts.password is not None:
+    if without_password(value) != value:
         raise SpecError(
             name,
             "must not hold a password: it would be kept in the run's record",
@@ -88,8 +94,10 @@ def check_tracking(value: str, name: str = "tracking") -> None:
 
 
 def without_password(uri: str) -> str:
-    """The URI with three asterisks in place of a password."""
-    return _PASSWORD.sub(r"\1:***@", uri)
+    """The URI with three asterisks in place of what is secret in it."""
+    for secret in _SECRETS:
+        uri = secret.sub(rf"\1{_HIDDEN}\2", uri)
+    return uri
 
 
 def find_target(
@@ -101,7 +109,7 @@ def find_target(
         TrackingError: the password is not to be had.
     """
     uri = state.uri
-    if uri is not None and _PASSWORD.search(uri):
+    if uri is not None and _HIDDEN in uri:
         uri = (os.environ if variables is None else variables).get(manifest.uri_variable)
         if uri is None or without_password(uri) != state.uri:
             raise TrackingError(

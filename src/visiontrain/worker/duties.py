@@ -20,6 +20,7 @@ from visiontrain.protocol.tracking import LogModelParams, TrackParams
 from visiontrain.protocol.version import PROTOCOL_VERSION
 from visiontrain.worker.answers import fitted
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
+from visiontrain.worker.priority import stand_back
 from visiontrain.worker.tracker import Tracker
 from visiontrain.worker.trainer import Evaluator, Exporter, Predictor, Trainer
 
@@ -100,6 +101,8 @@ class Duties:
                 instruction="Upgrade visiontrain and its plugins to versions that belong together.",
             )
         trainer = load_trainer(asked.trainer)
+        if isinstance(trainer, Tracker):
+            stand_back()  # a training's numbers are less urgent than the training
         found = trainer.describe()
         result: JsonValue = unstructure(
             InitializeResult(

@@ -25,7 +25,7 @@ def command(tracked, monkeypatch):
 
 def test_a_run_whose_tracker_can_t_be_built_goes_on_and_says_so(tracked, command, monkeypatch):
     (tracked.home / "environments/mlflow").unlink()
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9")
     monkeypatch.setenv("UV_CACHE_DIR", str(tracked.folder / "cache"))
     run = tracked.train(epochs=2)
     assert run.status == "completed"

@@ -60,9 +60,19 @@ def test_addresses_of_all_kinds_are_taken(asked, tracker):
     assert begin_tracking(asked, [tracker], variables={}).uri == asked
 
 
-def test_a_password_that_is_typed_is_refused_and_not_repeated(tracker):
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "http://ann:geheim@host",
+        "https://geheim@host/path",
+        "postgresql://ann:ge@heim@host/db",
+        "postgresql://host/db?user=ann&password=geheim",
+    ],
+)
+def test_a_password_that_is_typed_is_refused_and_not_repeated(typed, tracker):
+    assert "heim" not in without_password(typed)
     with pytest.raises(SpecError, match="must not hold a password") as caught:
-        begin_tracking("http://ann:geheim@host", [tracker], variables={})
+        begin_tracking(typed, [tracker], variables={})
     assert "geheim" not in str(caught.value)
 
 
