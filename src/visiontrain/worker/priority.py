@@ -14,7 +14,8 @@ _NICENESS = 10
 
 def stand_back() -> None:
     """Let every other process of the machine go first where processors are scarce."""
-    os.nice(_NICENESS)
+    if os.getpriority(os.PRIO_PROCESS, 0) < _NICENESS:
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     # Linux may share processors among sessions before it looks at what is nice within one.
     with contextlib.suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(_NICENESS), encoding="ascii")
