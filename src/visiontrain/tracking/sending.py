@@ -41,9 +41,6 @@ NO_MODEL = "none"
 #: Points that are enough for a piece: a few calls of a server that takes a thousand at once.
 ENOUGH = 5000
 
-#: Seconds between two samples of the machine's loads.
-SAMPLE_EVERY = 10.0
-
 
 class Sender:
     """Sends a run; the caller holds its `lock_state`.
@@ -70,7 +67,6 @@ class Sender:
         self._worker = worker
         self._target = target
         self._parent = parent
-        self._next_sample = 0.0  # on the monotonic clock
 
     def step(self) -> bool:
         """Send the next piece; gives False where there is none at the moment.
@@ -151,14 +147,11 @@ class Sender:
         structure(TrackResult, self._worker.request("track", told))
 
     def sample(self) -> None:
-        """Keep what the machine is doing, from time to time.
+        """Keep what the machine is doing at this moment.
 
         Raises:
             VisiontrainError: the worker can't say, or the disk does not take it.
         """
-        if time.monotonic() < self._next_sample:
-            return
-        self._next_sample = time.monotonic() + SAMPLE_EVERY
         found = structure(SystemMetricsResult, self._worker.request("system_metrics"))
         line = json.dumps({"time": time.time(), "values": found.values})
         path = self.run_dir / SAMPLES

@@ -44,6 +44,9 @@ __all__ = ["Sent", "Syncer", "pending_runs"]
 #: Seconds between two looks at a run that goes on.
 POLL = 1.0
 
+#: Seconds between two samples of the machine's loads.
+SAMPLE_EVERY = 10.0
+
 #: Seconds after a failure until the next try: the first time, and at the most.
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 
@@ -113,28 +116,34 @@ class Syncer:
 
         What can't be sent stays for later; why is kept in the run's state.
         """
-        delay, given_up = FIRST_DELAY, None
+        delay, given_up, next_sample = FIRST_DELAY, None, 0.0
         with lock_following(run_dir):
             while True:
                 over = not is_being_worked_on(run_dir)
-                try:
-                    with lock_state(run_dir, wait=True):  # not while it waits: others may send what is there
-                        state = read_state(run_dir)
-                        if state is None or (over and is_complete(run_dir, state)):
-                            return
-                        self._send_what_is_there(run_dir, state, sample=not over)
-                    pause, delay, given_up = POLL, FIRST_DELAY, None
-                except VisiontrainError as error:
-                    self._note(run_dir, error)
-                    if isinstance(error, (EnvironmentBuildError, PluginError, UnknownRunError, StorageError)):
-                        return  # trying again would change nothing
-                    if over:
-                        given_up = given_up or time.monotonic() + PATIENCE
-                        if time.monotonic() > given_up:
-                            return
-                    pause, delay = delay, min(2 * delay, LONGEST_DELAY)
-                if not over or given_up is not None:
-                    time.sleep(pause)
+                with lock_state(run_dir, wait=True):  # not while it waits: others may send what is there
+                    state = read_state(run_dir)
+                    if state is None or (over and is_complete(run_dir, state)):
+                        return
+                    try:
+                        sample = not over and time.monotonic() >= next_sample
+                        self._send_what_is_there(run_dir, state, sample=sample)
+                        next_sample = time.monotonic() + SAMPLE_EVERY if sample else next_sample
+                        error = None
+                    except VisiontrainError as raised:
+                        self._note(run_dir, raised)
+                        error = raised
+                if isinstance(error, (EnvironmentBuildError, PluginError, UnknownRunError, StorageError)):
+                    return  # trying again would change nothing
+                if error is None:
+                    delay, given_up = FIRST_DELAY, None
+                    time.sleep(0.1 if over else POLL)
+                    continue
+                if over:
+                    given_up = given_up or time.monotonic() + PATIENCE
+                    if time.monotonic() > given_up:
+                        return
+                time.sleep(delay)
+                delay = min(2 * delay, LONGEST_DELAY)
 
     def send(self, run_dir: Path, *, files: Sequence[Path] = (), register_as: str | None = None) -> Sent:
         """Send what is there of a run, once.
@@ -260,6 +269,7 @@ class Syncer:
 
     @staticmethod
     def _note(run_dir: Path, error: VisiontrainError) -> None:
+        """Keep why a run was not accepted; the caller holds its `lock_state`."""
         with suppress(VisiontrainError):  # the run's folder is gone, or its disk is full
             state = read_state(run_dir)
             if state is not None:
