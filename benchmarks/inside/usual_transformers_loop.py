@@ -2,13 +2,12 @@
 
 Takes a folder with visiontrain's sources, a training's request and a number of rounds. Both loops learn from the same
 batches, in the same precision, from the same weights, in turns: an epoch each in every round. Prints a line a round:
-the median seconds of a step of both, from the moment that a batch was loaded to the one when the next is asked for.
+the seconds of each step of both, from the moment that a batch was loaded to the one when the next is asked for.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -60,9 +59,9 @@ class TimedBatches:
         self._source.close()
 
     @property
-    def step(self) -> float:
-        """Median seconds of a step."""
-        return statistics.median(self.seconds[WARMUP:])
+    def steps(self) -> list[float]:
+        """Seconds of each step that counts."""
+        return self.seconds[WARMUP:]
 
 
 class TimedTask:
@@ -82,8 +81,8 @@ class TimedTask:
         return self.train, val
 
 
-def ours(params: TrainParams, folder: Path) -> float:
-    """Seconds of a step of an epoch in visiontrain's loop."""
+def ours(params: TrainParams, folder: Path) -> list[float]:
+    """Seconds of each step of an epoch in visiontrain's loop."""
     context = RunContext(replace(params, run_dir=str(folder)), lambda _: None)
     context.checkpoints_dir.mkdir(parents=True)
     context.artifacts_dir.mkdir()
@@ -91,11 +90,11 @@ def ours(params: TrainParams, folder: Path) -> float:
     train(context, Transformers(), {Task(params.task): task})
     if task.train is None:
         raise RuntimeError("nothing was loaded")
-    return task.train.step
+    return task.train.steps
 
 
-def plain(params: TrainParams, folder: Path) -> float:
-    """Seconds of a step of an epoch in a plain loop."""
+def plain(params: TrainParams, folder: Path) -> list[float]:
+    """Seconds of each step of an epoch in a plain loop."""
     context = RunContext(replace(params, run_dir=str(folder)), lambda _: None)
     options = HfOptions.from_params(params.options, Task(params.task))
     torch.manual_seed(params.seed)
@@ -119,12 +118,25 @@ def plain(params: TrainParams, folder: Path) -> float:
         schedule.step()
         optimizer.zero_grad()
         loss.item()
-    return timed.step
+    return timed.steps
+
+
+def _objects(batch: Any) -> dict[str, Any]:
+    each = [batch.objects.of(number) for number in range(len(batch))]
+    return {"labels": [{"class_labels": found.labels, "boxes": found.boxes} for found in each]}
+
+
+def _masks(batch: Any) -> dict[str, Any]:
+    each = [batch.objects.of(number) for number in range(len(batch))]
+    return {"mask_labels": [found.masks.float() for found in each], "class_labels": [found.labels for found in each]}
 
 
 #: From a batch to what a model of the task takes beside pixels.
 TARGETS = {
     Task.classify: lambda batch: {"labels": batch.labels},
+    Task.detect: _objects,
+    Task.segment: _masks,
+    Task.semantic: lambda batch: {"labels": batch.labels.long()},
 }
 
 

@@ -206,6 +206,12 @@ def make_train_spec(**fields: Any) -> TrainSpec:
         folder = absolute_path("model", known["model"])
         if folder.is_dir():  # else it is the name of a model on a hub
             known["model"] = str(folder)
+        elif Path(known["model"]).expanduser().is_absolute():
+            raise SpecError(
+                "model",
+                f"there is no folder {_clipped(str(folder))}",
+                instruction="Give the folder that describes the model, or a name: visiontrain models lists them.",
+            )
     try:
         return TrainSpec(**known, options=options)
     except ValidationError as error:

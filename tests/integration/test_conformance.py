@@ -68,9 +68,49 @@ class TestYoloClassifies(YoloTask):
 
 
 @pytest.mark.timeout(1800)
+class TestHfClassifies(PluginConformance):
+    framework = "hf"
+    model = "vit-tiny"
+    options: ClassVar = {"workers": 0}
+    varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
+class TestHfDetects(PluginConformance):
+    framework = "hf"
+    model = "rtdetr-tiny"
+    task = "detect"
+    options: ClassVar = {"workers": 0}
+    image_size = 64
+    varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
 class TestHfSegmentsByClass(PluginConformance):
     framework = "hf"
     model = "segformer-tiny"
+    task = "semantic"
+    options: ClassVar = {"workers": 0}
+    image_size = 64
+    varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
+class TestHfSegments(PluginConformance):
+    framework = "hf"
+    model = "mask2former-tiny"
+    task = "segment"
+    options: ClassVar = {"workers": 0, "learning_rate": 2e-3}  # so that it finds something
+    image_size = 64
+    varying = ("position.seconds",)
+
+
+@pytest.mark.timeout(1800)
+class TestHfSegmentsByClassWithMasks(Borders, Using):
+    """Stopping is tested inside the environment, by the plugin's tests: in a tenth of the time."""
+
+    framework = "hf"
+    model = "mask2former-tiny"
     task = "semantic"
     options: ClassVar = {"workers": 0}
     image_size = 64

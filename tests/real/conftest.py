@@ -15,3 +15,15 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.fail("set VISIONTRAIN_REAL_DATA to the folder with the real data sets", pytrace=False)
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _untouched(real_data):
+    """Whatever a test does, the data is as it was."""
+    before = _snapshot(real_data)
+    yield
+    assert _snapshot(real_data) == before
+
+
+def _snapshot(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}

@@ -10,7 +10,7 @@ from visiontrain.datasets.samples import make_sample
 pytestmark = pytest.mark.timeout(900)
 
 #: Epochs by sample, and what the metrics of its task end with.
-SAMPLES = {"boxes": (10, ""), "outlines": (10, "_mask"), "keypoints": (8, "_pose"), "oriented": (6, "")}
+SAMPLES = {"boxes": (16, ""), "outlines": (10, "_mask"), "keypoints": (8, "_pose"), "oriented": (6, "")}
 
 #: What such small sets want: many small steps, of images as they are.
 OPTIONS = {"mosaic": 0.0, "scale": 0.2, "warmup_epochs": 2.0, "workers": 0}

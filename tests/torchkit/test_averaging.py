@@ -56,3 +56,21 @@ def test_state_is_taken_up_again():
     assert all(torch.equal(value, state[name]) for name, value in second.state_dict().items())
     with pytest.raises(KeyError):
         second.load_state_dict({})
+
+
+def test_a_weight_that_modules_share_has_one_average_by_each_of_its_names():
+    first = nn.Linear(2, 2)
+    model = nn.Sequential(first, nn.ReLU(), first)
+    average = WeightAverage(model, 0.5)
+    with torch.no_grad():
+        first.weight.fill_(8.0)
+    average.update(3)
+    state = average.state_dict()
+    assert state.keys() == model.state_dict().keys()
+    assert torch.equal(state["0.weight"], state["2.weight"])
+    with average.applied():
+        assert torch.equal(model.state_dict()["2.weight"], state["0.weight"])
+    assert first.weight[0, 0] == 8.0
+    other = WeightAverage(model, 0.5)
+    other.load_state_dict(state)
+    assert torch.equal(other.state_dict()["2.weight"], state["2.weight"])

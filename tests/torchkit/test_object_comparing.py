@@ -52,6 +52,27 @@ def test_masks_differ_by_the_probability_of_a_pixel():
     assert row_differences(one, other)["masks"] == pytest.approx(0.5)
 
 
+def test_a_pixel_on_the_edge_of_a_mask_excuses_its_score_and_its_box_and_nothing_more():
+    one = rows()
+    one["masks"] = torch.full((5, 4, 4), 3.0)
+    one["masks"][3, :2] = -3.0
+    one["masks"][3, :2, 2:] = -1e-6
+    other = {name: value.clone() for name, value in one.items()}
+    other["masks"][3, :2, 2:] = 1e-6
+    other["scores"][3] += 5e-4
+    other["boxes"][3, 2] += 5
+    assert row_differences(one, other) == {
+        "scores": 0,
+        "boxes": pytest.approx(0, abs=1e-12),
+        "masks": pytest.approx(0, abs=1e-6),
+    }
+    other["scores"][1] += 5e-4
+    other["boxes"][2, 2] += 5
+    found = row_differences(one, other)
+    assert found["scores"] == pytest.approx(5e-4, rel=1e-3)
+    assert found["boxes"] > 0.05
+
+
 def test_of_objects_with_one_box_those_with_one_mask_belong_together():
     one = rows(2)
     one["scores"][:], one["labels"][:], one["boxes"][1] = 0.7, 1, one["boxes"][0]

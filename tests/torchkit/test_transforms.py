@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from visiontrain.torchkit import transforms
-from visiontrain.torchkit.randomness import capture_rng, derive_seed, restore_rng, sample_rng
+from visiontrain.torchkit.randomness import capture_rng, derive_seed, kept_rng, restore_rng, seed_sample
 from visiontrain.torchkit.transforms import EvalTransform, ImageConfig, LightAugmentation, Normalize
 
 CONFIG = ImageConfig(size=(32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.1))
@@ -68,7 +68,8 @@ def test_augmentation_depends_on_the_sample_alone():
     augment, image = LightAugmentation(CONFIG), gradient(80, 60)
 
     def sample(*key):
-        with sample_rng(*key):
+        with kept_rng():
+            seed_sample(*key)
             return augment(image).tobytes()
 
     assert sample(0, 0, 0) == sample(0, 0, 0)
@@ -78,7 +79,8 @@ def test_augmentation_depends_on_the_sample_alone():
 def test_augmentation_sees_the_share_of_the_image_that_it_says():
     augment = LightAugmentation(CONFIG, scale=(0.5, 1.0), flip=0.0)
     for index in range(50):
-        with sample_rng(0, 0, index):
+        with kept_rng():
+            seed_sample(0, 0, index)
             left, top, right, bottom = augment._crop(100, 60)
         assert 0 <= left < right <= 100 + 1e-9
         assert 0 <= top < bottom <= 60 + 1e-9
@@ -92,11 +94,13 @@ def test_decoding_keeps_enough_for_the_smallest_crop():
     assert EvalTransform(CONFIG).decode_share(5000, 5000) == 1.0
 
 
-def test_sample_rng_puts_the_state_back():
+def test_kept_rng_puts_the_state_back():
     before = capture_rng(torch.device("cpu"))
-    with sample_rng(1, 2, 3):
+    with kept_rng():
+        seed_sample(1, 2, 3)
         first = torch.rand(1).item(), random.random(), np.random.rand()
-    with sample_rng(1, 2, 3):
+    with kept_rng():
+        seed_sample(1, 2, 3)
         assert (torch.rand(1).item(), random.random(), np.random.rand()) == first
     after = capture_rng(torch.device("cpu"))
     assert torch.equal(before.pop("torch"), after.pop("torch"))

@@ -99,3 +99,30 @@ def test_weights_that_are_no_numbers_are_told(value):
     assert not updates.diverged()
     model.weight.data[0, 1] = value
     assert updates.diverged()
+
+
+@pytest.mark.parametrize("size", [100.0, 1e-3], ids=["clipped", "left"])
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.SGD])
+def test_a_fused_optimizer_clips_like_any_other(kind, size):
+    found = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+        updates = Updates(model, kind(model.parameters(), lr=0.1, fused=fused), lambda _: 0.1, clip_grad=0.5)
+        for step in range(3):
+            feed(model, updates, torch.full((2, 3), size * (step + 1)), step)
+        found.append([parameter.detach().clone() for parameter in model.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_step_that_is_not_clipped_forgets_the_one_that_was():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
+    updates = Updates(model, optimizer, lambda _: 1.0, clip_grad=0.5)
+    feed(model, updates, torch.full((2, 3), 1e3))
+    before = model.weight.detach().clone()
+    model.weight.grad, model.bias.grad = torch.full((1, 3), 0.1), torch.zeros(1)
+    updates.add(2, step=1, last=False)
+    torch.testing.assert_close(before - model.weight, torch.full((1, 3), 0.1))

@@ -88,6 +88,7 @@ class TestWrong:
             ("model", "", "not a model's name"),
             ("model", "../../etc/passwd", "not a model's name"),
             ("model", "a b", "not a model's name"),
+            ("model", "/no/such/folder", "there is no folder '/no/such/folder'"),
             ("task", "rocketry", "must be one of classify, detect,"),
             ("task", "clasify", "did you mean classify?"),
             ("task", "image_clasification", "did you mean classify?"),

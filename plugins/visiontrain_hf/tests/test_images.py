@@ -10,6 +10,7 @@ from transformers import BitImageProcessor, ConvNextImageProcessor, ViTImageProc
 
 from visiontrain.errors import WeightsError
 from visiontrain.torchkit.transforms import EvalTransform, Normalize
+from visiontrain_hf.detector_images import read_detector_images
 from visiontrain_hf.images import read_image_config
 
 PROCESSORS = {
@@ -44,3 +45,10 @@ def test_what_says_nothing_of_use_is_an_error(tmp_path, content):
     path.write_text(content)
     with pytest.raises(WeightsError, match="does not say how the model wants its images"):
         read_image_config(path, image_size=224)
+
+
+def test_a_detector_s_images_have_red_before_blue_as_well(tmp_path):
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text('{"size": {"height": 64, "width": 64}, "do_flip_channel_order": true}', encoding="utf-8")
+    with pytest.raises(WeightsError, match="blue before red"):
+        read_detector_images(file, 64)

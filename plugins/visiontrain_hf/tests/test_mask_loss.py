@@ -84,9 +84,7 @@ def test_parts_of_a_batch_have_its_loss_and_gradient(model, images, counts, part
     summed = dict.fromkeys(told, 0.0)
     for start, stop in zip((0, *parts), parts, strict=False):
         part = slice(start, stop)
-        some = MaskTargets(wanted.labels[part], wanted.masks[part])
-        shares = loss.shares(counts, part)
-        mine = {name: value * shares[name] for name, value in loss(model(images[part]), some).items()}
+        mine = loss.of_part(model(images[part]), wanted.part(part), counts=counts, part=part)
         total(mine).backward()
         summed = {name: summed[name] + mine[name].item() for name in summed}
     assert summed == pytest.approx({name: value.item() for name, value in told.items()}, rel=1e-4)

@@ -98,7 +98,7 @@ def test_a_checkpoint_s_model_gives_the_same_as_the_folder_s(harness, describe, 
         epochs=1, learning_rate=1e-12, options={"weight_decay": 0.0, "freeze": "backbone"}, **given(folder, kind)
     )
     trainer = HfTrainer()
-    saved, model = trainer._inference.load(str(harness.path()), "semantic")
+    saved, model = trainer._inference.load(str(harness.path()), "semantic", HfOptions())
     images = torch.randn(2, 3, *saved.image.size, generator=torch.Generator().manual_seed(0))
     ours = HfSegmenter(network.eval(), ())
     ours.network.load_state_dict(
@@ -226,7 +226,7 @@ def test_the_auxiliary_head_learns_and_is_left_out_of_use(harness, describe):
     trained, begun = state(harness, "trained"), state(harness, "begun")
     name = "network.auxiliary_head.classifier.weight"
     assert not torch.allclose(trained[name], begun[name], atol=1e-4)
-    _, model = HfTrainer()._inference.load(str(harness.path("trained")), "semantic")
+    _, model = HfTrainer()._inference.load(str(harness.path("trained")), "semantic", HfOptions())
     assert model.network.auxiliary_head is None
 
 
@@ -265,6 +265,24 @@ def test_layer_decay_lowers_the_backbone_s_rates(harness):
     named = dict(built.model.named_parameters())
     assert scale[id(named["network.decode_head.classifier.weight"])] == 1
     assert all(scale[id(value)] < 1 for name, value in named.items() if name.startswith("network.segformer."))
+
+
+@pytest.mark.parametrize(("options", "share"), [({}, 0.1), ({"backbone_rate": 0.5}, 0.5), ({"lora_rank": 2}, 1)])
+def test_a_trained_backbone_learns_slower_than_what_is_new(harness, describe, options, share):
+    folder, _ = describe("segformer")
+    params = harness.params(options=options, **given(folder, "segformer"))
+    chosen = HfOptions(**options, weight_decay=0.0)
+    built = Transformers().build(params, chosen, LABELS, print)
+    groups = Transformers().optimizer(built.model, 1e-3, chosen).param_groups
+    scale = {id(parameter): group["lr_scale"] for group in groups for parameter in group["params"]}
+    trained = {name: scale[id(value)] for name, value in built.model.named_parameters() if id(value) in scale}
+    assert {value for name, value in trained.items() if name.startswith("network.segformer.")} == {share}
+    assert {value for name, value in trained.items() if name.startswith("network.decode_head.")} == {1}
+
+
+def test_the_batch_size_is_found(harness):
+    _, told = harness.train(epochs=1, auto_batch_size=True)
+    assert "found for cpu" in told.logged
 
 
 def test_what_is_frozen_stays(harness, describe):

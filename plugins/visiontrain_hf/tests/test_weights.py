@@ -1,6 +1,5 @@
 """First weights: all that fits is there, the rest is said or an error; a test for each family of networks."""
 
-import json
 import pickle
 
 import pytest
@@ -120,14 +119,3 @@ def test_a_hub_that_can_t_be_reached_is_told(harness, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(WeightsError, match="google/vit-base-patch16-224"):
         harness.train(model="google/vit-base-patch16-224", weights=Weights("pretrained"))
-
-
-def test_code_of_the_hub_is_not_run(harness, describe):
-    folder, _ = describe("vit")
-    told = json.loads((folder / "config.json").read_text())
-    told["auto_map"] = {"AutoConfig": "mine.MyConfig", "AutoModelForImageClassification": "mine.MyModel"}
-    told["model_type"] = "mine"
-    (folder / "config.json").write_text(json.dumps(told))
-    (folder / "mine.py").write_text("raise SystemExit('run')")
-    with pytest.raises(WeightsError, match="contains custom code"):
-        harness.train(model=str(folder), weights=Weights("scratch"))

@@ -11,7 +11,7 @@ from PIL import Image
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import WeightsError
 from visiontrain.protocol.inference import ImageSource, RawPixels
-from visiontrain.torchkit.classification import inference
+from visiontrain.torchkit import inference
 from visiontrain_timm.trainer import TimmTrainer
 
 

@@ -21,13 +21,19 @@ __all__ = [
     "running_options",
 ]
 
+_DECAY = "By default as usual with the optimizer, 0.05 for adamw"
 
-def learning_options(default: TrainingOptions, *, optimizers: tuple[str, ...]) -> tuple[Option, ...]:
+
+def learning_options(
+    default: TrainingOptions, *, optimizers: tuple[str, ...], usual_decay: str = _DECAY, usual_clip: str = ""
+) -> tuple[Option, ...]:
     """How weights are learned.
 
     Args:
         default: The plugin's defaults.
         optimizers: Names that the plugin has, of `visiontrain.hyperparameters.optimizers.OPTIMIZERS`.
+        usual_decay: Says what `weight_decay` is by default.
+        usual_clip: Says what `clip_grad` is by default, where that depends on the task; begins with a semicolon.
     """
     return (
         Option(
@@ -48,7 +54,7 @@ def learning_options(default: TrainingOptions, *, optimizers: tuple[str, ...]) -
         ),
         Option(
             name="weight_decay", type="float", default=default.weight_decay, minimum=0, maximum=1,
-            help="By default as usual with the optimizer, 0.05 for adamw; biases and norms have none.",
+            help=f"{usual_decay}; biases and norms have none.",
         ),
         Option(
             name="layer_decay", type="float", default=default.layer_decay, minimum=0.1, maximum=1,
@@ -81,7 +87,7 @@ def learning_options(default: TrainingOptions, *, optimizers: tuple[str, ...]) -
         ),
         Option(
             name="clip_grad", type="float", default=default.clip_grad, minimum=0,
-            help="Largest norm of the gradients of one step; 0 leaves them as they are.",
+            help=f"Largest norm of the gradients of one step; 0 leaves them as they are{usual_clip}.",
         ),
         Option(
             name="ema_decay", type="float", default=default.ema_decay, minimum=0, maximum=0.999999,
@@ -118,8 +124,8 @@ def data_options(default: ModelOptions, *, metrics: Sequence[str], usual_metric:
         ),
         Option(
             name="class_weights", type="str", default=default.class_weights,
-            help="What an image, of the task semantic a pixel, counts in the loss by its class: none, balanced (rare ones "
-            "more), or as cat=2,dog=0.5.",
+            help="What an image, of the task semantic a pixel, counts in the loss by its class: none, balanced (rare "
+            "ones more), or as cat=2,dog=0.5.",
         ),
         Option(
             name="primary_metric", type="str", default=default.primary_metric, choices=tuple(metrics),
@@ -164,8 +170,8 @@ def detection_options(default: DetectionOptions) -> tuple[Option, ...]:
         ),
         Option(
             name="backbone_rate", type="float", default=default.backbone_rate, minimum=0, maximum=10,
-            help="What the learning rate is multiplied by in a detector's backbone; by default 0.1, and 1 where it "
-            "begins with random weights.",
+            help="What the learning rate is multiplied by in the backbone of what detects or segments; by default 0.1, "
+            "and 1 where it begins with random weights or layer_decay is below 1.",
         ),
     )  # fmt: skip
 
@@ -207,7 +213,8 @@ def running_options(default: TrainingOptions) -> tuple[Option, ...]:
         ),
         Option(
             name="workers", type="int", default=default.workers, minimum=0, maximum=256,
-            help="Processes that load images; 0 loads between the steps. By default as the processors allow.",
+            help="Processes that load images; 0 loads between the steps. By default as the processors allow; on a CPU "
+            "only where loading is slow.",
         ),
         Option(
             name="checkpoint_minutes", type="float", default=default.checkpoint_minutes, minimum=0,

@@ -41,7 +41,7 @@ def augmentation(name: str, config: ImageConfig) -> Transform:
 class StandardAugmentation:
     """Crops of any size resized to the model's, mirror images, and other brightness, contrast and saturation.
 
-    Draws from Python's global generator: run it under `sample_rng`. Gives uint8 of shape (height, width, 3).
+    Draws from Python's global generator: run it after `seed_sample`. Gives uint8 of shape (height, width, 3).
 
     Args:
         config: The model's.
@@ -69,7 +69,7 @@ class StandardAugmentation:
 class StrongAugmentation:
     """Crops of any size, mirror images, RandAugment, and boxes of noise in a part of the images.
 
-    Draws from Python's and torch's global generators: run it under `sample_rng`. Gives uint8 of shape
+    Draws from Python's and torch's global generators: run it after `seed_sample`. Gives uint8 of shape
     (height, width, 3).
 
     Args:

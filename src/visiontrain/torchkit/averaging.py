@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from visiontrain.torchkit.packing import pack
+
 __all__ = ["WeightAverage"]
 
 #: How fast the decay grows in the beginning: the average of a short run is not ruled by its random first weights.
@@ -18,6 +20,9 @@ _WARMUP_POWER = 2 / 3
 
 class WeightAverage:
     """An exponential moving average of a model's parameters and buffers, on the model's device.
+
+    The model's tensors and the average's are packed: a step then takes one pass over memory, not one a tensor. From
+    then on the model must not be moved to another device or type.
 
     Args:
         model: Whose present values it begins with.
@@ -30,7 +35,13 @@ class WeightAverage:
         kept = model.state_dict().keys()
         everything = [*model.named_parameters(), *model.named_buffers()]
         self._tensors = [(name, tensor) for name, tensor in everything if name in kept]
-        self._values = {name: tensor.detach().clone() for name, tensor in self._tensors}
+        pieces = pack([tensor for _, tensor in self._tensors])
+        self._own = [piece.values.detach() for piece in pieces]
+        self._averages = [own.clone() for own in self._own]
+        self._values: dict[str, torch.Tensor] = {}
+        for piece, average in zip(pieces, self._averages, strict=True):
+            for name, tensor in (self._tensors[number] for number in piece.members):
+                self._values[name] = piece.view(tensor, average)
         names = {id(tensor): name for name, tensor in self._tensors}
         every = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
         #: Further names of what modules share; a checkpoint has them all, and must not have two values of one weight.
@@ -44,13 +55,12 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Count the weights as they are after optimizer step `step`, counted from 0."""
         averages, values = [], []
-        for name, tensor in self._tensors:
-            average = self._values[name]
+        for average, own in zip(self._averages, self._own, strict=True):
             if average.is_floating_point():
                 averages.append(average)
-                values.append(tensor.detach())
-            else:  # a counter
-                average.copy_(tensor)
+                values.append(own)
+            else:  # counters
+                average.copy_(own)
         torch._foreach_lerp_(averages, values, 1 - self.decay(step))
 
     @contextmanager
@@ -66,6 +76,7 @@ class WeightAverage:
         for name, tensor in self._tensors:
             # .data, not a copy: nothing is computed, and optimizer and compiled graphs keep their parameters
             tensor.data, self._values[name] = self._values[name], tensor.data
+        self._own, self._averages = self._averages, self._own
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The averages by each of their names."""

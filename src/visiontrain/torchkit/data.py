@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError
 from visiontrain.torchkit.images import read_rgb
-from visiontrain.torchkit.randomness import derive_seed, sample_rng
+from visiontrain.torchkit.randomness import derive_seed, kept_rng, seed_sample
 from visiontrain.torchkit.sampling import balanced_order
 from visiontrain.torchkit.transforms import Transform
 
@@ -101,14 +101,15 @@ class LabelledImages(Dataset[ImageBatch]):
         pixels: list[torch.Tensor] = []
         labels: list[tuple[int, ...]] = []
         try:
-            for epoch, position in keys:
-                image = self.index.image(self.split, position)
-                if image.label is None and not self.index.multi_label:
-                    raise DatasetError(f"{image.path}: has no label")
-                decoded = read_rgb(image.path, share=self.transform.decode_share(image.width, image.height))
-                with sample_rng(self.seed, epoch, position):
+            with kept_rng():
+                for epoch, position in keys:
+                    image = self.index.image(self.split, position)
+                    if image.label is None and not self.index.multi_label:
+                        raise DatasetError(f"{image.path}: has no label")
+                    decoded = read_rgb(image.path, share=self.transform.decode_share(image.width, image.height))
+                    seed_sample(self.seed, epoch, position)
                     pixels.append(torch.from_numpy(self.transform(decoded).copy()))
-                labels.append(image.labels)
+                    labels.append(image.labels)
         except DatasetError as e:
             # As text: torch would wrap an exception in a traceback of the loader's process.
             return ImageBatch(torch.empty(0, dtype=torch.uint8), torch.empty(0, dtype=torch.int64), str(e))

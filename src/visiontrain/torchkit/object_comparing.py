@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 import torch
+from torch.nn import functional
 
 __all__ = ["Outputs", "best_places", "box_distances", "largest", "mask_distances", "matched_rows", "row_differences"]
 
@@ -14,6 +15,9 @@ _PLACES, _ALWAYS = 300, 10
 
 #: Rows whose scores differ by less may come in another order.
 _SAME_SCORE = 1e-3
+
+#: Pixels of an image's side to a cell of a mask's grid.
+_GRID = 4
 
 #: An image's outputs by name, each with a row a place, or a row an object.
 Outputs = dict[str, torch.Tensor]
@@ -112,12 +116,33 @@ def row_differences(one: Outputs, other: Outputs) -> dict[str, float]:
     """How far apart two outputs with a row an object are, as shares from 0 to 1, or NaN.
 
     ``scores``: the largest difference of one, of all. Of the rows that `matched_rows` gives: ``boxes``, the largest of
-    `box_distances`; and where there are ``masks`` (rows, height, width) of scores for pixels, the largest difference
-    of the probability that a pixel is the object's.
+    `box_distances`.
+
+    Where there are ``masks`` (rows, height, width) of scores for pixels, on a grid of a fourth of the image's sides, it
+    is also the largest difference of the probability that a pixel is the object's. Boxes and scores are then made of
+    the pixels that are more likely the object's than not. One that is on the edge may be counted or not, and that says
+    nothing: scores, of the same rows, are as far apart as such pixels do not explain, and boxes of masks with some are
+    left out.
     """
-    differences = {"scores": largest((one["scores"] - other["scores"]).abs())}
+    every = largest((one["scores"] - other["scores"]).abs())
     one, other = matched_rows(one, other, box_distances)
-    differences["boxes"] = largest(box_distances(one["boxes"], other["boxes"]))
-    if "masks" in one:
-        differences["masks"] = largest(mask_distances(one["masks"], other["masks"]))
-    return {name: float(value) for name, value in differences.items()}
+    boxes = box_distances(one["boxes"], other["boxes"])
+    if "masks" not in one:
+        return {"scores": float(every), "boxes": float(largest(boxes))}
+    changed = _changed_share(one["masks"], other["masks"])
+    scores = ((one["scores"] - other["scores"]).abs() - changed).clamp(min=0)
+    return {
+        "scores": float(largest(scores)),
+        "boxes": float(largest(boxes[~(changed > 0)])),
+        "masks": float(largest(mask_distances(one["masks"], other["masks"]))),
+    }
+
+
+def _changed_share(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Of the pixels of each mask the share that only one of the two has: (rows)."""
+    first, second = (
+        functional.interpolate(grid[None].float(), scale_factor=_GRID, mode="bilinear", align_corners=False)[0] > 0
+        for grid in (one, other)
+    )
+    smaller = torch.minimum(first.flatten(1).sum(1), second.flatten(1).sum(1)).clamp(min=1)
+    return (first != second).flatten(1).sum(1) / smaller

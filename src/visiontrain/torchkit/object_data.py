@@ -21,7 +21,7 @@ from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.object_batches import ObjectBatch, ObjectRows, SourceImage
 from visiontrain.torchkit.object_transforms import ObjectTransform
 from visiontrain.torchkit.object_views import Floats, View, corners_to_centres
-from visiontrain.torchkit.randomness import sample_rng
+from visiontrain.torchkit.randomness import kept_rng, seed_sample
 
 __all__ = ["IndexedObjects", "ObjectClasses"]
 
@@ -58,8 +58,9 @@ class IndexedObjects(Dataset[ObjectBatch]):
         """The batch of these samples."""
         made: list[ObjectBatch] = []
         try:
-            for epoch, position in keys:
-                with sample_rng(self.seed, epoch, position):
+            with kept_rng():
+                for epoch, position in keys:
+                    seed_sample(self.seed, epoch, position)
                     made.append(self._sample(self.index.image(self.split, position)))
         except DatasetError as e:
             # As text: torch would wrap an exception in a traceback of the loader's process.

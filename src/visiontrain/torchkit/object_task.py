@@ -15,8 +15,10 @@ from visiontrain.hyperparameters.detection import DetectionOptions
 from visiontrain.hyperparameters.optimizers import Start
 from visiontrain.protocol.inference import ImagePrediction, PredictParams
 from visiontrain.protocol.tasks import Task
-from visiontrain.torchkit.data import EpochLoader, EpochSampler
+from visiontrain.torchkit.data import EpochSampler
 from visiontrain.torchkit.evaluating import SplitsInTurn
+from visiontrain.torchkit.learning import BatchSource
+from visiontrain.torchkit.loaders import make_loader
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.object_batches import ObjectBatch
 from visiontrain.torchkit.object_data import IndexedObjects, ObjectClasses
@@ -58,7 +60,7 @@ class ObjectTask(ABC):
         """A model of the framework, in float32 on the CPU, with outputs as `ObjectExport` wants them."""
 
     @abstractmethod
-    def learning_rates(self, options: DetectionOptions) -> Start | None:
+    def learning_rates(self, setup: _Setup) -> Start | None:
         """See `visiontrain.torchkit.vision_task.VisionTask.learning_rates`."""
 
     def check(self, data: DatasetIndex, options: DetectionOptions) -> None:  # noqa: ARG002 - as `VisionTask` has it
@@ -91,15 +93,15 @@ class ObjectTask(ABC):
             seed=setup.params.seed,
         )
 
-    def loaders(self, setup: _Setup) -> tuple[EpochLoader[ObjectBatch], EpochLoader[ObjectBatch]]:
+    def loaders(self, setup: _Setup) -> tuple[BatchSource[ObjectBatch], BatchSource[ObjectBatch]]:
         """Changed at random for training, as they are for validation."""
         data, params, image = setup.data, setup.params, setup.built.image
 
-        def loader(split: str, transform: ObjectTransform) -> EpochLoader[ObjectBatch]:
+        def loader(split: str, transform: ObjectTransform) -> BatchSource[ObjectBatch]:
             train = split == "train"
             dataset = IndexedObjects(data, split, transform, params.seed, masks=self.masks, train=train)
             sampler = EpochSampler(data.splits[split], params.batch_size, params.seed, train=train)
-            return EpochLoader(dataset, sampler, workers=min(setup.workers, sampler.batches), device=setup.device)
+            return make_loader(dataset, sampler, workers=setup.options.workers, device=setup.device)
 
         changed = object_augmentation(setup.options.augmentation, image)
         return loader("train", changed), loader("val", WholeImages(Canvas(image)))

@@ -49,7 +49,7 @@ class ObjectTransform(Protocol):
         ...
 
     def choose(self, width: int, height: int, boxes: Floats) -> Chosen:
-        """Choose a view; random choices come from the global generators: run it under `sample_rng`.
+        """Choose a view; random choices come from the global generators: run it after `seed_sample`.
 
         Args:
             width: Of the image in pixels, as it is shown.
@@ -119,7 +119,7 @@ def colour_changes(name: str) -> Any:
 
 
 def recoloured(image: Image.Image, changes: Any) -> Image.Image:
-    """An RGB image with other colours. Draws from torch's global generator: run it under `sample_rng`.
+    """An RGB image with other colours. Draws from torch's global generator: run it after `seed_sample`.
 
     Args:
         image: Is left as it is.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["capture_rng", "derive_seed", "restore_rng", "sample_rng", "seed_everything"]
+__all__ = ["capture_rng", "derive_seed", "kept_rng", "restore_rng", "seed_everything", "seed_sample"]
 
 
 def derive_seed(*parts: int) -> int:
@@ -28,24 +28,28 @@ def seed_everything(seed: int) -> None:
 
 
 @contextmanager
-def sample_rng(seed: int, epoch: int, index: int) -> Iterator[None]:
-    """Make every global random generator a function of (seed, epoch, index), and put its state back afterwards.
-
-    So any library's augmentation gives the same with no, two or more loader processes, and in a resumed run.
-    """
+def kept_rng() -> Iterator[None]:
+    """Put the state of every global random generator of the CPU back afterwards."""
     torch_state = torch.default_generator.get_state()
     python_state = random.getstate()
     numpy_state = np.random.get_state()  # noqa: NPY002
-    own = derive_seed(seed, epoch, index)
-    torch.default_generator.manual_seed(own)
-    random.seed(own)
-    np.random.seed(own % 2**32)  # noqa: NPY002
     try:
         yield
     finally:
         torch.default_generator.set_state(torch_state)
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def seed_sample(seed: int, epoch: int, index: int) -> None:
+    """Make every global random generator of the CPU a function of (seed, epoch, index); call it within `kept_rng`.
+
+    So any library's augmentation gives the same with no, two or more loader processes, and in a resumed run.
+    """
+    own = derive_seed(seed, epoch, index)
+    torch.default_generator.manual_seed(own)
+    random.seed(own)
+    np.random.seed(own % 2**32)  # noqa: NPY002
 
 
 def capture_rng(device: torch.device) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def train(context: RunContext, framework: Framework[O], tasks: Mapping[Task, Vis
     if options.compile:
         pixels = torch.zeros(params.batch_size, *built.image.size, 3, dtype=torch.uint8, device=device)
         compile_model(model, normalize(pixels), precision)
-    learning_rate = choose_learning_rate(params, options, model, context.log, start=task.learning_rates(options))
+    learning_rate = choose_learning_rate(params, options, model, context.log, start=task.learning_rates(setup))
     train_batches, val_batches = task.loaders(setup)
     schedule = build_schedule(params.epochs, -(-train_batches.batches // options.accumulate), learning_rate, options)
     height, width = built.image.size

@@ -146,7 +146,7 @@ class EvalTransform:
 class LightAugmentation:
     """A random crop that keeps most of the image, resized to the model's size, and a random mirror image.
 
-    Draws from Python's global generator: run it under `sample_rng`. Gives uint8 of shape (height, width, 3).
+    Draws from Python's global generator: run it after `seed_sample`. Gives uint8 of shape (height, width, 3).
 
     Args:
         config: The model's.

@@ -54,8 +54,17 @@ class Updates:
         """Batches whose gradients make optimizer step `step`, counted from 0; at most `accumulate`."""
         return self._accumulate
 
-    def prepare(self, step: int, images: int) -> None:  # noqa: ARG002 - likewise
-        """Make ready for optimizer step `step`, whose gradients are the mean over `images` images."""
+    def weight(self, images: int, batches: int) -> float:  # noqa: ARG002 - likewise
+        """What the gradients of a step, their mean over its images, are multiplied by.
+
+        Args:
+            images: Of the step.
+            batches: That they came in.
+        """
+        return 1.0
+
+    def prepare(self, step: int) -> None:
+        """Make ready for optimizer step `step`."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._schedule(step) * group.get("lr_scale", 1.0)
 
@@ -66,7 +75,8 @@ class Updates:
             loss: Mean over the batch's images, or the part's share of it, with its graph.
             images: Of the whole batch.
         """
-        (loss if self._accumulate == 1 else loss * images).backward()  # type: ignore[no-untyped-call]
+        weight = self.weight(images, 1) if self._accumulate == 1 else images
+        (loss if weight == 1 else loss * weight).backward()  # type: ignore[no-untyped-call]
 
     def abandon(self) -> None:
         """Leave the batch under way: what its parts added is gone, what earlier batches of the step added stays."""
@@ -117,23 +127,43 @@ class Updates:
         self._optimizer.zero_grad(set_to_none=True)
 
     def _take_back(self) -> None:
-        torch._foreach_div_(list(self._sums.values()), self._images)
+        weight = self.weight(self._images, self._batches) / self._images
+        if weight != 1:
+            torch._foreach_mul_(list(self._sums.values()), weight)
         for name, parameter in self._model.named_parameters():
             parameter.grad = self._sums.get(name)
         self._sums = {}
 
     def _step(self, step: int) -> None:
-        self.prepare(step, self._images)
+        self.prepare(step)
         if self._clip_grad > 0:
-            nn.utils.clip_grad_norm_(self._model.parameters(), self._clip_grad)
+            self._clip()
         self._optimizer.step()
+        if self._takes_divisor():
+            self._optimizer.grad_scale = None  # type: ignore[attr-defined]
         if self.average is not None:
             self.average.update(step)
+
+    def _clip(self) -> None:
+        trained = [parameter for parameter in self._model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None], foreach=True)
+        if norm.device.type == "cpu" and norm.item() <= self._clip_grad:  # to ask a GPU would be to wait for it
+            return
+        if self._takes_divisor():  # one pass over the gradients less
+            self._optimizer.grad_scale = (norm / self._clip_grad).clamp(min=1)  # type: ignore[attr-defined]
+        else:
+            nn.utils.clip_grads_with_norm_(trained, self._clip_grad, norm, foreach=True)
+
+    def _takes_divisor(self) -> bool:
+        """Whether the optimizer divides gradients while it reads them, as torch's gradient scaler has it do."""
+        groups = self._optimizer.param_groups
+        on = {parameter.device.type for group in groups for parameter in group["params"][:1]}
+        return on <= {"cpu", "cuda"} and all(group.get("fused") for group in groups)
 
     @torch.no_grad()
     def diverged(self) -> bool:
         """Whether a weight is infinite or not a number. Waits for the device."""
-        largest = nn.utils.get_total_norm(self._model.parameters(), math.inf)
+        largest = nn.utils.get_total_norm(self._model.parameters(), math.inf, foreach=True)
         return not math.isfinite(largest.item())
 
     @contextmanager

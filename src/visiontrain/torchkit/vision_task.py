@@ -14,7 +14,6 @@ from visiontrain.hyperparameters.models import ModelOptions
 from visiontrain.hyperparameters.optimizers import Start
 from visiontrain.protocol.inference import ImagePrediction, PredictParams
 from visiontrain.protocol.messages import TrainParams
-from visiontrain.torchkit.data import default_workers
 from visiontrain.torchkit.evaluating import Batches
 from visiontrain.torchkit.exported import ExportTask
 from visiontrain.torchkit.framework import Built
@@ -51,11 +50,6 @@ class Setup(Generic[O_co]):
     built: Built
     normalize: Normalize
     device: torch.device
-
-    @property
-    def workers(self) -> int:
-        """Loader processes, at the most."""
-        return default_workers(self.device) if self.options.workers is None else self.options.workers
 
 
 @dataclass(frozen=True)
@@ -134,8 +128,8 @@ class VisionTask(Protocol[O_contra, B]):
         """
         ...
 
-    def learning_rates(self, options: O_contra) -> Start | None:
-        """The learning rates that are usual with the task and the optimizer; None: those usual with the optimizer."""
+    def learning_rates(self, setup: Setup[O_contra]) -> Start | None:
+        """Those that are usual with the task, the model and the optimizer; None: those usual with the optimizer."""
         ...
 
     def learner(self, setup: Setup[O_contra]) -> Learner[B]:

@@ -58,6 +58,7 @@ def test_data_that_the_framework_can_not_use_names_who_can():
     )
     assert refused.instruction == "Name a model of yolo, which can detect."
     assert refuse_data(error, TIMM, [TIMM]).instruction == (
-        "Install a framework that can detect: pip install visiontrain-yolo (licence: AGPL-3.0-or-later)"
+        "Install a framework that can detect: pip install visiontrain-yolo (licence: AGPL-3.0-or-later) or "
+        "visiontrain-hf"
     )
     assert refuse_data(error, YOLO, [YOLO]) is error

@@ -47,7 +47,7 @@ def build_model(params: TrainParams, options: HfOptions, classes: tuple[str, ...
     )
     model.begun_trained = params.weights.source != "scratch"
     if options.activation_checkpointing:
-        _checkpoint_activations(model.network, params.model)
+        model.checkpoint_activations()
     return Built(model, images, recipe)
 
 
@@ -91,7 +91,9 @@ def _anew(
                 "would keep random weights as they are",
                 instruction="Begin with trained ones: --pretrained, or --weights PATH.",
             )
-        recipe["lora"] = train_lora_alone(model.network, model.above, options, log)
+        recipe["lora"] = train_lora_alone(
+            model.network, model.above, options, compute=lambda: _try(model, name, images), log=log
+        )
     return model, images, recipe
 
 
@@ -218,12 +220,6 @@ def _of_place(
         return _Described(config, images, kind.find(config))
     log(f"Python code of {loaded.code.place} is run, as was asked for.")
     return _Described(config, images, loaded.network, loaded.code.to_plain())
-
-
-def _checkpoint_activations(network: Any, name: str) -> None:
-    if not network.supports_gradient_checkpointing:
-        raise SpecError("activation_checkpointing", f"can't be had with {name}", instruction="Leave it out.")
-    network.activation_checkpointing_enable()
 
 
 def _adjust(config: ImageConfig, options: HfOptions) -> ImageConfig:

@@ -18,9 +18,12 @@ from visiontrain.torchkit.object_found import FoundObjects
 from visiontrain.torchkit.object_learner import LossParts, ObjectLearner
 from visiontrain.torchkit.object_task import ObjectTask
 from visiontrain.torchkit.transforms import Normalize
+from visiontrain.torchkit.vision_task import Setup
 from visiontrain_hf.detector import HfDetector
+from visiontrain_hf.exported_detector import ExportedDetector, rows_of
+from visiontrain_hf.options import ADAM
 
-__all__ = ["Detection", "DetectorLearner", "ExportedDetector", "loss_parts", "rows_of"]
+__all__ = ["Detection", "DetectorLearner", "loss_parts"]
 
 #: transformers' names of what a loss is made of. ``fgl`` and ``ddf`` are D-FINE's (arXiv:2410.13842): its boxes' sides
 #: as distributions, and what earlier layers learn of the last one's.
@@ -28,8 +31,7 @@ _NAMES = {"ce": "cls", "vfl": "cls", "bbox": "l1", "giou": "giou", "fgl": "fgl",
 _PART = re.compile(rf"loss_({'|'.join(_NAMES)})(_\w+)?")
 
 #: At a batch size of 32. Trained weights as in DETR, RT-DETR and D-FINE: 1e-4 to 2e-4.
-_RATES = Start(scratch_batch_norm=1e-3, scratch=5e-4, fine_tuning=1e-4)
-_ADAM = ("adamw", "adam", "nadamw")
+_RATES = Start(scratch_batch_norm=1.5e-3, scratch=1e-3, fine_tuning=1e-4)
 
 
 class Detection(ObjectTask):
@@ -48,9 +50,9 @@ class Detection(ObjectTask):
         """A row an object."""
         return ExportedDetector(_ours(model))
 
-    def learning_rates(self, options: DetectionOptions) -> Start | None:
+    def learning_rates(self, setup: Setup[DetectionOptions]) -> Start | None:
         """As in the papers, of Adam's kind."""
-        return _RATES if options.optimizer in _ADAM else None
+        return _RATES if setup.options.optimizer in ADAM else None
 
 
 class DetectorLearner(ObjectLearner):
@@ -105,57 +107,6 @@ class DetectorLearner(ObjectLearner):
         if shares is not None:
             boxes = boxes / shares[:, None]
         return [FoundObjects(*each) for each in zip(scores, labels, boxes, strict=True)]
-
-
-class ExportedDetector(nn.Module):
-    """A detector with outputs as `visiontrain.torchkit.object_export.ObjectExport` wants them.
-
-    Args:
-        model: In float32 on the CPU, set to evaluation.
-    """
-
-    def __init__(self, model: HfDetector) -> None:
-        super().__init__()
-        self.model = model
-        self.eval()
-
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """float32 (batch, 3, height, width) to boxes in pixels of the input, scores and labels, the best first."""
-        out = self.model(images)
-        scores, labels, boxes = rows_of(out.logits, out.pred_boxes, classes=self.model.config.num_labels)
-        height, width = images.shape[2:]
-        centres, halves = boxes[..., :2], boxes[..., 2:] / 2
-        corners = torch.cat([centres - halves, centres + halves], dim=-1)
-        return corners * torch.tensor([width, height, width, height]), scores, labels
-
-
-def rows_of(
-    logits: torch.Tensor, boxes: torch.Tensor, *, classes: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What queries say as a row an object, the best first; as many rows as queries.
-
-    Where a query has one score more than there are classes, it says that there is nothing (DETR): scores are a softmax,
-    and each query is one row. Else each class of each query has a sigmoid of its own (Deformable DETR and RT-DETR).
-
-    Args:
-        logits: (batch, queries, scores).
-        boxes: (batch, queries, 4).
-        classes: How many there are.
-
-    Returns:
-        Scores from 0 to 1 and class indices, (batch, queries), and boxes (batch, queries, 4), in float32.
-    """
-    queries = logits.shape[1]
-    logits, boxes = logits.float(), boxes.float()
-    if logits.shape[2] == classes + 1:
-        scores, labels = logits.softmax(-1)[..., :-1].max(-1)
-        scores, index = scores.topk(queries, dim=1)
-        labels = labels.gather(1, index)
-    else:
-        scores, places = logits.sigmoid().flatten(1).topk(queries, dim=1)
-        labels = places % classes
-        index = torch.div(places, classes, rounding_mode="floor")
-    return scores, labels, boxes.gather(1, index[..., None].expand(-1, -1, 4))
 
 
 def loss_parts(told: dict[str, torch.Tensor], config: Any) -> LossParts:

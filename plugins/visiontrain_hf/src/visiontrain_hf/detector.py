@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,7 +56,7 @@ class HfDetector(HfModel):
         self.sees_borders = _FAMILIES[config.model_type]
         network.requires_grad_()  # some freeze a part of their backbone: that is the option freeze's to say
         told: Any = network
-        told.loss_function = _precisely(told.loss_function)
+        told.loss_function = _shown(_precisely(told.loss_function))
         for module in network.modules():
             if type(module).__name__.endswith(_BOX_HEAD):
                 changed: Any = module
@@ -96,6 +97,20 @@ def _precisely(compute: Callable[..., Any]) -> Callable[..., Any]:
             return compute(*given, **named)
         with torch.autocast(device, enabled=False):
             return compute(*in_float32(given), **in_float32(named))
+
+    return computed
+
+
+def _shown(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and of boxes that are not numbers a loss that is none either: transformers' own raises ValueError."""
+
+    def computed(logits: torch.Tensor, labels: Any, device: Any, boxes: torch.Tensor, *given: Any, **named: Any) -> Any:
+        try:
+            return loss(logits, labels, device, boxes, *given, **named)
+        except ValueError:
+            if bool(boxes.isfinite().all()):
+                raise
+            return (logits.sum() + boxes.sum()) * math.nan, {}, None
 
     return computed
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from visiontrain.torchkit.transforms import ImageConfig
-from visiontrain_hf.images import IMAGENET_MEAN, IMAGENET_STD, read_preprocessor
+from visiontrain_hf.images import IMAGENET_MEAN, IMAGENET_STD, described, read_preprocessor
 
 __all__ = ["default_detector_images", "detector_size", "read_detector_images"]
 
@@ -58,16 +56,4 @@ def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
     else:  # an older file of DETR's says the shorter edge alone
         height = width = int(size)
         mode = "border" if "size" in told else "squash"
-    mean, std = told.get("image_mean", IMAGENET_MEAN), told.get("image_std", IMAGENET_STD)
-    if told.get("do_normalize", True) is False:
-        mean, std = (0.0,) * 3, (1.0,) * 3
-    if len(mean) != 3 or len(std) != 3:  # noqa: PLR2004 - red, green, blue
-        raise ValueError("its mean or std is not of three channels")
-    return ImageConfig(
-        (height, width),
-        tuple(map(float, mean)),
-        tuple(map(float, std)),
-        interpolation=Image.Resampling(told.get("resample", Image.Resampling.BILINEAR)).name.lower(),
-        crop_pct=1.0,
-        crop_mode=mode,
-    )
+    return described(told, (height, width), crop_pct=1.0, crop_mode=mode)

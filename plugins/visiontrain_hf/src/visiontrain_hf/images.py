@@ -17,6 +17,7 @@ __all__ = [
     "IMAGENET_STD",
     "PREPROCESSOR",
     "default_image_config",
+    "described",
     "own_size",
     "read_image_config",
     "read_preprocessor",
@@ -101,8 +102,6 @@ def read_preprocessor(path: Path, interpret: Callable[[Mapping[str, Any]], Image
 
 
 def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
-    if told.get("do_flip_channel_order"):
-        raise ValueError("it wants blue before red, which we can't give it")
     resized, crop_pct, mode = told.get("size", image_size), 1.0, "squash"
     if told.get("do_resize", True) is False:
         resized = image_size
@@ -123,19 +122,35 @@ def _interpret(told: Mapping[str, Any], image_size: int) -> ImageConfig:
                 crop_pct = float(told.get("crop_pct") or 1.0)
             elif "crop_pct" in told:
                 mode = "squash"
-    mean = told.get("image_mean", IMAGENET_MEAN)
-    std = told.get("image_std", IMAGENET_STD)
+    return described(told, (height, width), crop_pct=crop_pct, crop_mode=mode)
+
+
+def described(told: Mapping[str, Any], size: tuple[int, int], *, crop_pct: float, crop_mode: str) -> ImageConfig:
+    """Images of a size, with the colours and the interpolation that a preprocessor's description says.
+
+    Args:
+        told: The description.
+        size: Height and width in pixels.
+        crop_pct: See `ImageConfig`.
+        crop_mode: Likewise.
+
+    Raises:
+        ValueError: it says what no images of ours are like.
+    """
+    if told.get("do_flip_channel_order"):
+        raise ValueError("it wants blue before red, which we can't give it")
+    mean, std = told.get("image_mean", IMAGENET_MEAN), told.get("image_std", IMAGENET_STD)
     if told.get("do_normalize", True) is False:
         mean, std = (0.0,) * 3, (1.0,) * 3
     if len(mean) != 3 or len(std) != 3:  # noqa: PLR2004 - red, green, blue
         raise ValueError("its mean or std is not of three channels")
     return ImageConfig(
-        (height, width),
+        size,
         tuple(map(float, mean)),
         tuple(map(float, std)),
         interpolation=Image.Resampling(told.get("resample", Image.Resampling.BILINEAR)).name.lower(),
         crop_pct=crop_pct,
-        crop_mode=mode,
+        crop_mode=crop_mode,
     )
 
 

@@ -16,14 +16,14 @@ from visiontrain.torchkit.object_found import FoundObjects
 from visiontrain.torchkit.object_learner import LossParts, ObjectLearner
 from visiontrain.torchkit.object_task import ObjectTask
 from visiontrain.torchkit.transforms import Normalize
+from visiontrain.torchkit.vision_task import Setup
 from visiontrain_hf.instance_export import ExportedInstances
-from visiontrain_hf.mask_loss import MaskLoss, MaskTargets, total
+from visiontrain_hf.mask2former import RATES
+from visiontrain_hf.mask_loss import MaskLoss, MaskTargets, added, total
 from visiontrain_hf.mask_queries import found_objects
+from visiontrain_hf.options import ADAM
 
 __all__ = ["InstanceLearner", "InstanceSegmentation"]
-
-#: AdamW's, by what a training begins from: the authors' own is 1e-4 at a batch size of 16, from a trained backbone.
-_RATES = Start(scratch_batch_norm=1e-3, scratch=1e-3, fine_tuning=1.4e-4)
 
 
 class InstanceLearner(ObjectLearner):
@@ -44,12 +44,11 @@ class InstanceLearner(ObjectLearner):
         """As `ObjectLearner` has it; the loss of classes is a mean over queries, not over objects."""
         self._parts = {}
         for part in parts:
-            _, told = self.loss(batch.part(part).to(self.device))
-            shares = self._loss.shares(batch.objects.counts, part)
-            shared = {name: value * shares[name] for name, value in told.items()}
-            for name, value in shared.items():
-                self._parts[name] = self._parts[name] + value.detach() if name in self._parts else value.detach()
-            yield total(shared)
+            some = batch.part(part).to(self.device)
+            layers = self.model(self.normalize(some.pixels))
+            told = self._loss.of_part(layers, _targets(some), counts=batch.objects.counts, part=part)
+            self._parts = added(self._parts, told)
+            yield total(told)
 
     def loss(self, batch: ObjectBatch) -> tuple[torch.Tensor, LossParts]:
         """Of classes, of masks by pixel, and of masks by their overlap."""
@@ -81,9 +80,9 @@ class InstanceSegmentation(ObjectTask):
         """See `InstanceLearner`."""
         return InstanceLearner(model, classes, normalize, device)
 
-    def learning_rates(self, options: DetectionOptions) -> Start | None:
+    def learning_rates(self, setup: Setup[DetectionOptions]) -> Start | None:
         """Those of the authors for AdamW and its like."""
-        return _RATES if options.optimizer in ("adamw", "adam", "nadamw") else None
+        return RATES if setup.options.optimizer in ADAM else None
 
     def as_exported(self, model: nn.Module) -> nn.Module:
         """A row a pair of query and class."""

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from visiontrain.errors import SpecError
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.transforms import ImageConfig
 
-__all__ = ["HfModel", "Kind", "class_modules"]
+__all__ = ["HfModel", "Kind", "checkpoint_activations_of", "class_modules"]
 
 
 class HfModel(nn.Module, ABC):
@@ -56,6 +57,14 @@ class HfModel(nn.Module, ABC):
             SpecError: it is not what the task needs.
             RuntimeError, ValueError, AssertionError, IndexError, ZeroDivisionError: the images have no fitting size.
         """
+
+    def checkpoint_activations(self) -> None:
+        """Compute parts of the forward pass again for the backward pass, rather than keep them.
+
+        Raises:
+            SpecError: the network can't.
+        """
+        checkpoint_activations_of(self.network)
 
     @property
     def has_backbone(self) -> bool:
@@ -103,6 +112,19 @@ class Kind:
     read_images: Callable[[Path, int], ImageConfig]
     prepare: Callable[[Any], None] = lambda _config: None
     begin: Callable[[nn.Module], None] = lambda _network: None
+
+
+def checkpoint_activations_of(part: Any) -> None:
+    """Compute the layers of a network of transformers, or of a part of one, again rather than keep what they gave.
+
+    Raises:
+        SpecError: it can't.
+    """
+    if not part.supports_gradient_checkpointing:
+        raise SpecError(
+            "activation_checkpointing", f"can't be had with {type(part).__name__}", instruction="Leave it out."
+        )
+    part.activation_checkpointing_enable()
 
 
 def class_modules(kind: type[Any], config: Any) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch import nn
 from visiontrain.torchkit.randomness import capture_rng, restore_rng
 from visiontrain_hf.mask_queries import Queries
 
-__all__ = ["MaskLoss", "MaskTargets", "total"]
+__all__ = ["MaskLoss", "MaskTargets", "added", "total"]
 
 #: What transformers calls the parts, each of which it gives for every layer, and what we do.
 _NAMES = {"loss_cross_entropy": "class_loss", "loss_mask": "mask_loss", "loss_dice": "dice_loss"}
@@ -38,9 +38,13 @@ class MaskTargets:
         """How many each image has."""
         return tuple(len(labels) for labels in self.labels)
 
+    def part(self, images: slice) -> MaskTargets:
+        """Those of some of the images."""
+        return MaskTargets(self.labels[images], self.masks[images])
+
     def of(self, image: int) -> MaskTargets:
         """Those of the image of that number."""
-        return MaskTargets(self.labels[image : image + 1], self.masks[image : image + 1])
+        return self.part(slice(image, image + 1))
 
 
 class MaskLoss:
@@ -83,17 +87,22 @@ class MaskLoss:
             for theirs, ours in _NAMES.items()
         }
 
-    def shares(self, counts: Sequence[int], part: slice) -> dict[str, float]:
-        """What the loss of some images of a batch counts in that of all of them, by the loss's parts.
+    def of_part(
+        self, layers: Sequence[Queries], targets: MaskTargets, *, counts: Sequence[int], part: slice
+    ) -> dict[str, torch.Tensor]:
+        """What some images of a batch add to its loss.
 
         Args:
+            layers: Of these images.
+            targets: Likewise.
             counts: Targets of each of the batch's images.
-            part: The images.
+            part: Which of them these are.
         """
         mine = counts[part]
         classes = _share(self._class_weight(mine), self._class_weight(counts))
         masks = _share(max(1, sum(mine)), max(1, sum(counts)))
-        return {"class_loss": classes, "mask_loss": masks, "dice_loss": masks}
+        shares = {"class_loss": classes, "mask_loss": masks, "dice_loss": masks}
+        return {name: value * shares[name] for name, value in self(layers, targets).items()}
 
     def _class_weight(self, counts: Sequence[int]) -> float:
         """What the mean over queries is divided by: a query that is matched counts 1, the others less."""
@@ -111,9 +120,13 @@ class MaskLoss:
         with _kept_state(device):
             for image in range(len(targets.labels)):
                 torch.manual_seed(_SEED)
-                for name, part in self([layer.of(image) for layer in layers], targets.of(image)).items():
-                    sums[name] = sums[name] + part if name in sums else part
+                sums = added(sums, self([layer.of(image) for layer in layers], targets.of(image)))
         return {name: part / len(targets.labels) for name, part in sums.items()}
+
+
+def added(sums: Mapping[str, torch.Tensor], parts: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Sums by name, with these detached; empty ones before the first."""
+    return {name: sums[name] + part.detach() if name in sums else part.detach() for name, part in parts.items()}
 
 
 def _share(part: float, whole: float) -> float:

@@ -1,8 +1,9 @@
-"""What Mask2Former says of images: queries, each with class scores and a mask; and what they mean as objects."""
+"""What Mask2Former says of images: queries, each with class scores and a mask; what they mean as objects and maps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from visiontrain.torchkit.object_found import FoundObjects
 
-__all__ = ["Queries", "best_pairs", "found_objects", "mask_sureness"]
+__all__ = ["Queries", "best_pairs", "class_maps", "found_objects", "mask_sureness"]
 
 #: Objects of an image at the most, as the authors have it; with more queries than that, as many as there are queries.
 _OBJECTS = 100
@@ -82,10 +83,37 @@ def mask_sureness(scores: torch.Tensor) -> torch.Tensor:
     return (scores.sigmoid() * inside).sum(-1) / inside.sum(-1).clamp(min=1)
 
 
+def class_maps(queries: Queries, canvas: tuple[int, int]) -> torch.Tensor:
+    """A score for each class at each pixel, as the authors' code has it: what the queries say of it together.
+
+    That is the sum over queries of the class's probability times the mask's, in float32.
+
+    Args:
+        queries: The last layer's.
+        canvas: Height and width in pixels.
+
+    Returns:
+        (batch, classes, height, width).
+    """
+    queries = queries.float()
+    shares = queries.classes.softmax(-1)[..., :-1].transpose(1, 2)
+    device, step = shares.device.type, max(1, _AT_ONCE // (canvas[0] * canvas[1]))
+    maps = shares.new_zeros(())
+    # Exporters are not shown a context that changes nothing.
+    with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
+        for start in range(0, shares.shape[2], step):
+            part = queries.masks[:, start : start + step]
+            masks = functional.interpolate(part, size=canvas, mode="bilinear", align_corners=False).sigmoid()
+            maps = maps + torch.einsum("bcq,bqhw->bchw", shares[..., start : start + step], masks)
+    return maps
+
+
 def _sureness(grids: torch.Tensor, canvas: tuple[int, int], extent: tuple[int, int]) -> torch.Tensor:
     """`mask_sureness` of each mask on the canvas."""
     found = []
-    for part in grids.split(max(1, _AT_ONCE // (canvas[0] * canvas[1]))):
-        large = functional.interpolate(part[None], size=canvas, mode="bilinear", align_corners=False)[0]
+    step = max(1, _AT_ONCE // (canvas[0] * canvas[1]))
+    for start in range(0, len(grids), step):
+        part = grids[None, start : start + step]
+        large = functional.interpolate(part, size=canvas, mode="bilinear", align_corners=False)[0]
         found.append(mask_sureness(large[:, : extent[0], : extent[1]].flatten(1)))
     return torch.cat(found)

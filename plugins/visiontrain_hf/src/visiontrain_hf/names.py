@@ -19,7 +19,7 @@ PRESETS: dict[str, tuple[Task, ...]] = {
     "rtdetrv2-tiny": (Task.detect,),
     "dfine-tiny": (Task.detect,),
     "detr-tiny": (Task.detect,),
-    "mask2former-tiny": (Task.segment,),
+    "mask2former-tiny": (Task.segment, Task.semantic),
     "segformer-tiny": (Task.semantic,),
     "upernet-tiny": (Task.semantic,),
 }
@@ -73,6 +73,15 @@ PUBLISHED: dict[str, tuple[Task, ...]] = {
             "hustvl/yolos-tiny",
         ),
         (Task.detect,),
+    ),
+    **dict.fromkeys(
+        (
+            "facebook/mask2former-swin-tiny-coco-instance",
+            "facebook/mask2former-swin-small-coco-instance",
+            "facebook/mask2former-swin-tiny-ade-semantic",
+            "facebook/mask2former-swin-tiny-cityscapes-semantic",
+        ),
+        (Task.segment, Task.semantic),
     ),
 }
 

@@ -48,9 +48,13 @@ def build_optimizer(model: HfModel, learning_rate: float, options: HfOptions) ->
 
 
 def _shares(model: HfModel, options: HfOptions) -> dict[str, float]:
-    """Of the learning rate in the backbone: a tenth of it where that has been trained, as in DETR and RT-DETR."""
-    usual = _TRAINED_BACKBONE if model.begun_trained else 1.0
+    """Of the learning rate in the backbone: a tenth of it where that has been trained, as in DETR and SegFormer.
+
+    LoRA's additions are new, and learn as fast as the rest; where layers learn slower and slower, that is enough.
+    """
+    usual = _TRAINED_BACKBONE if model.begun_trained and options.layer_decay == 1 else 1.0
     share = usual if options.backbone_rate is None else options.backbone_rate
     if share == 1:
         return {}
-    return {f"network.{name}": share for name, _ in model.network.named_parameters() if model.in_backbone(name)}
+    names = [name for name, _ in model.network.named_parameters() if ".lora_" not in name]
+    return {f"network.{name}": share for name in names if model.in_backbone(name)}

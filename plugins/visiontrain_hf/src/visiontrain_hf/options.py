@@ -11,12 +11,15 @@ from visiontrain.hyperparameters.detection import DetectionOptions
 from visiontrain.hyperparameters.semantic import SemanticOptions
 from visiontrain.protocol.tasks import Task
 
-__all__ = ["OPTIMIZERS", "HfOptions"]
+__all__ = ["ADAM", "OPTIMIZERS", "HfOptions"]
 
 O = TypeVar("O", bound="HfOptions")  # noqa: E741 - an options class
 
 #: Of those that visiontrain knows the ones that torch has.
 OPTIMIZERS = ("adamw", "adam", "nadamw", "rmsprop", "sgd")
+
+#: Those that want learning rates of one size.
+ADAM = ("adamw", "adam", "nadamw")
 
 #: Which tasks heed an option that not all of them do.
 _HEEDED_BY: dict[str, tuple[Task, ...]] = {
@@ -30,7 +33,7 @@ _HEEDED_BY: dict[str, tuple[Task, ...]] = {
     "layer_decay": (Task.classify, Task.semantic),
     "compile": (Task.classify,),  # a graph for each number of objects would be needed
     "resize": (Task.detect, Task.segment, Task.semantic),
-    "backbone_rate": (Task.detect, Task.segment),
+    "backbone_rate": (Task.detect, Task.segment, Task.semantic),
 }
 
 #: What an option that was left out is for a task, where that is not its default. Gradients are clipped and weights
@@ -40,7 +43,7 @@ _USUAL: dict[Task, dict[str, Any]] = {
     Task.classify: {"clip_grad": 0.0},
     Task.detect: {"clip_grad": 0.1, "weight_decay": 1e-4},
     Task.segment: {"clip_grad": 0.01, "weight_decay": 0.05},
-    Task.semantic: {"clip_grad": 0.0, "backbone_rate": 1.0},
+    Task.semantic: {"clip_grad": 0.0},
 }
 
 

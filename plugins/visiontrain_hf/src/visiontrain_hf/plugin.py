@@ -35,7 +35,7 @@ _OWN = (
     ),
     Option(
         name="lora_rank", type="int", default=_DEFAULT.lora_rank, minimum=0, maximum=1024,
-        help="Train low-rank additions to weights (LoRA) of this rank, and the classifier; all else stays. 0: no.",
+        help="Train low-rank additions to weights (LoRA) of this rank, and the heads; all else stays. 0: no.",
     ),
     Option(
         name="lora_alpha", type="int", default=_DEFAULT.lora_alpha, minimum=1, maximum=10000,
@@ -75,7 +75,12 @@ MANIFEST = Manifest(
     models=MODEL_PATTERNS,
     export_formats=("onnx", "torchscript"),
     options=(
-        *learning_options(_DEFAULT, optimizers=OPTIMIZERS),
+        *learning_options(
+            _DEFAULT,
+            optimizers=OPTIMIZERS,
+            usual_decay="By default as usual with the optimizer, 0.05 for adamw; 1e-4 of a detector",
+            usual_clip="; by default 0.1 of a detector, 0.01 of Mask2Former, else 0",
+        ),
         *data_options(
             _DEFAULT,
             metrics=tuple(dict.fromkeys((*CLASSIFICATION_METRICS, *DETECTION_METRICS, *SEMANTIC_METRICS))),

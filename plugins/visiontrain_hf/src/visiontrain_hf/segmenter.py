@@ -18,6 +18,7 @@ from visiontrain.torchkit.transforms import ImageConfig
 from visiontrain_hf.classifier import other_size
 from visiontrain_hf.images import read_image_config
 from visiontrain_hf.kinds import HfModel, Kind, class_modules
+from visiontrain_hf.mask2former import HfMask2FormerMaps, mask2former_class
 
 __all__ = ["SEGMENTERS", "HfSegmenter", "segmenter_class"]
 
@@ -87,7 +88,7 @@ def segmenter_class(config: Any) -> type[Any] | None:
     """
     found: Any = MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING.get(type(config), None)
     kind: type[Any] | None = found
-    return kind
+    return mask2former_class(config) if kind is None else kind
 
 
 def _own(kind: type[Any], config: Any, images: ImageConfig) -> dict[str, Any]:
@@ -96,7 +97,9 @@ def _own(kind: type[Any], config: Any, images: ImageConfig) -> dict[str, Any]:
     return {"interpolate": can and other_size(config, images), "heads": list(class_modules(kind, config))}
 
 
-def _wrap(network: nn.Module, config: Any, own: Mapping[str, Any]) -> HfSegmenter:
+def _wrap(network: nn.Module, config: Any, own: Mapping[str, Any]) -> HfModel:
+    if mask2former_class(config) is not None:
+        return HfMask2FormerMaps(network)
     return HfSegmenter(
         network,
         tuple(own["heads"]),

@@ -6,8 +6,8 @@ from typing import Any
 
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.classification.task import Classification
-from visiontrain.torchkit.semantic.task import SemanticSegmentation
 from visiontrain.torchkit.vision_task import VisionTask
+from visiontrain_hf.class_masks import ClassesOfPixels
 from visiontrain_hf.classifier import CLASSIFIERS
 from visiontrain_hf.detection import Detection
 from visiontrain_hf.detector import DETECTORS
@@ -25,5 +25,5 @@ TASKS: dict[Task, VisionTask[HfOptions, Any]] = {
     Task.classify: Classification(),
     Task.detect: Detection(),
     Task.segment: InstanceSegmentation(),
-    Task.semantic: SemanticSegmentation(),
+    Task.semantic: ClassesOfPixels(),
 }

@@ -27,7 +27,7 @@ def class_image_config(image_size: int) -> ImageConfig:
 
 
 class TrainingImages:
-    """Ultralytics' augmentation for classifiers. Draws from the global generators: run it under `sample_rng`.
+    """Ultralytics' augmentation for classifiers. Draws from the global generators: run it after `seed_sample`.
 
     Args:
         options: How much is changed.

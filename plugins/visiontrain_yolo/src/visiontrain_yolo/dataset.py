@@ -14,12 +14,12 @@ import numpy as np
 from torch.utils.data import Dataset
 from ultralytics.data.dataset import YOLODataset
 
-from visiontrain.datasets.index import DatasetIndex
+from visiontrain.datasets.index import DatasetIndex, Image
 from visiontrain.errors import DatasetError
 from visiontrain.protocol.tasks import Task
 from visiontrain.torchkit.data import SampleKey
 from visiontrain.torchkit.images import read_rgb
-from visiontrain.torchkit.randomness import sample_rng
+from visiontrain.torchkit.randomness import kept_rng, seed_sample
 from visiontrain_yolo.batches import ObjectBatch
 from visiontrain_yolo.labels import label_of
 from visiontrain_yolo.settings import default_settings
@@ -28,7 +28,8 @@ __all__ = ["IndexedObjects", "ObjectBatches", "resize", "shape_for"]
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
-#: Bytes of decoded images that each loading process keeps: with mosaics an image is asked for four times an epoch.
+#: Bytes of decoded images that each loading process keeps, with what the index says of them: for mosaics an image is
+#: asked for four times an epoch.
 _KEPT_BYTES = 256 * 2**20
 
 #: What validation adds to an image's sides before they are rounded up, in strides. Ultralytics' own.
@@ -93,7 +94,7 @@ class IndexedObjects(YOLODataset):
         self.use_obb, self.rect = task is Task.obb, False
         self.cache = "ram"  # tells Mosaic to choose among all images, not those that this process happened to load
         self.prefix = ""
-        self._kept: OrderedDict[int, Pixels] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Image, Pixels]] = OrderedDict()
         self._kept_bytes = 0
         given = default_settings() if settings is None else settings
         self.transforms = self.build_transforms(copy(given))
@@ -117,11 +118,10 @@ class IndexedObjects(YOLODataset):
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """The image at a position with its objects, before augmentation."""
-        image = self.index.image(self.split, index)
+        image, pixels = self._read(index)
         label = label_of(
             image, self.task, classes=len(self.index.classes), keypoints=self.keypoints, train=self.augment
         )
-        pixels = self._resized(index, image.path)
         height, width = pixels.shape[:2]
         label["img"], label["ori_shape"], label["resized_shape"] = pixels, (image.height, image.width), (height, width)
         label["ratio_pad"] = (height / image.height, width / image.width)
@@ -136,23 +136,27 @@ class IndexedObjects(YOLODataset):
         """Ultralytics' own would read, write and delete files beside the image."""
         raise RuntimeError("images come from the index")
 
-    def _resized(self, position: int, path: str) -> Pixels:
-        """BGR, (height, width, 3), its sides as it is trained on; the caller's to change."""
+    def _read(self, position: int) -> tuple[Image, Pixels]:
+        """What the index says of an image, and BGR, (height, width, 3), its sides as it is trained on.
+
+        The pixels are the caller's to change.
+        """
         if position in self._kept:
             self._kept.move_to_end(position)
         else:
-            pixels = resize(np.asarray(read_rgb(path)), self.image_size, stretch=self.stretch)
+            image = self.index.image(self.split, position)
+            pixels = resize(np.asarray(read_rgb(image.path)), self.image_size, stretch=self.stretch)
             if not self.augment:
-                return pixels
-            self._keep(position, pixels)
-        found: Pixels = self._kept[position].copy()
-        return found
+                return image, pixels
+            self._keep(position, image, pixels)
+        image, pixels = self._kept[position]
+        return image, pixels.copy()
 
-    def _keep(self, position: int, pixels: Pixels) -> None:
-        self._kept[position] = pixels
+    def _keep(self, position: int, image: Image, pixels: Pixels) -> None:
+        self._kept[position] = image, pixels
         self._kept_bytes += pixels.nbytes
         while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
+            _, (_, oldest) = self._kept.popitem(last=False)
             self._kept_bytes -= oldest.nbytes
 
     def __getstate__(self) -> dict[str, Any]:
@@ -188,8 +192,9 @@ class ObjectBatches(Dataset[ObjectBatch]):
         """The batch of these samples."""
         samples: list[dict[str, Any]] = []
         try:
-            for epoch, position in keys:
-                with sample_rng(self._seed, epoch, position):
+            with kept_rng():
+                for epoch, position in keys:
+                    seed_sample(self._seed, epoch, position)
                     samples.append(self._images.sample(position, single=epoch >= self._closed_from))
         except DatasetError as e:
             # As text: torch would wrap an exception in a traceback of the loader's process.

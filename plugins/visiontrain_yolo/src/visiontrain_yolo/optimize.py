@@ -141,16 +141,17 @@ class YoloUpdates(Updates):
     ) -> None:
         super().__init__(model, optimizer, self._rate, accumulate=plan.accumulate, clip_grad=clip_grad, average=average)
         self._plan, self._choice, self._factor, self._per_image = plan, choice, factor, per_image
-        self._parameters = list(model.parameters())
 
     def batches_of(self, step: int) -> int:
         """Fewer during warmup."""
         return self._plan.at(step).batches
 
-    def prepare(self, step: int, images: int) -> None:
-        """Make sums of means, and set each group's learning rate and momentum."""
-        count = images if self._per_image else self.batches_of(step)
-        torch._foreach_mul_([p.grad for p in self._parameters if p.grad is not None], float(count))
+    def weight(self, images: int, batches: int) -> float:
+        """Makes sums of means."""
+        return images if self._per_image else batches
+
+    def prepare(self, step: int) -> None:
+        """Set each group's learning rate and momentum."""
         done = self._plan.warmed(step)
         for group in self._optimizer.param_groups:
             start = self._choice.warmup_bias_lr if group.get("param_group") == "bias" else 0.0

@@ -178,7 +178,8 @@ _RUNNING = (
     ),
     Option(
         name="workers", type="int", default=_DEFAULT.workers, minimum=0, maximum=256,
-        help="Processes that load images; 0 loads between the steps. By default as the processors allow.",
+        help="Processes that load images; 0 loads between the steps. By default as the processors allow; on a CPU only "
+        "where loading is slow.",
     ),
     Option(
         name="checkpoint_minutes", type="float", default=_DEFAULT.checkpoint_minutes, minimum=0,

@@ -12,8 +12,9 @@ from torch import nn
 from visiontrain.datasets.index import DatasetIndex
 from visiontrain.protocol.messages import TrainParams
 from visiontrain.protocol.tasks import Task
-from visiontrain.torchkit.data import EpochLoader, EpochSampler, LabelledImages, default_workers
+from visiontrain.torchkit.data import EpochSampler, LabelledImages
 from visiontrain.torchkit.learning import BatchSource, Learner
+from visiontrain.torchkit.loaders import make_loader
 from visiontrain.torchkit.transforms import EvalTransform, ImageConfig, Transform
 from visiontrain_yolo.build import stride_of
 from visiontrain_yolo.class_weights import class_weights
@@ -66,7 +67,6 @@ def object_parts(
     sizes = (shape_for(*size, image_size, stride, stretch=stretch) for size in data.sizes("val"))
     shapes = ShapeSampler(sizes, params.batch_size)
     batches = ObjectBatches(train, seed=params.seed, closed_from=options.first_closed_epoch(params.epochs))
-    workers = default_workers(device) if options.workers is None else options.workers
     choose_head(model, nms=options.nms, max_det=options.max_det)
     learner = learner_class(name)(
         model,
@@ -83,8 +83,8 @@ def object_parts(
     )
     return Parts(
         learner,
-        EpochLoader(batches, order, workers=min(workers, order.batches), device=device),
-        EpochLoader(ObjectBatches(val), shapes, workers=min(workers, shapes.batches), device=device),
+        make_loader(batches, order, workers=options.workers, device=device),
+        make_loader(ObjectBatches(val), shapes, workers=options.workers, device=device),
         image_config(image_size, stretch=stretch),
         {
             "skeleton": None if data.skeleton is None else data.skeleton.to_json(),
@@ -107,12 +107,11 @@ def class_parts(
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = options.dropout
-    workers = default_workers(device) if options.workers is None else options.workers
 
-    def loader(split: str, transform: Transform) -> EpochLoader[Any]:
+    def loader(split: str, transform: Transform) -> BatchSource[Any]:
         images = LabelledImages(data, split, transform, params.seed)
         order = EpochSampler(data.splits[split], params.batch_size, params.seed, train=split == "train")
-        return EpochLoader(images, order, workers=min(workers, order.batches), device=device)
+        return make_loader(images, order, workers=options.workers, device=device)
 
     return Parts(
         ClassLearner(model, data.classes, device),

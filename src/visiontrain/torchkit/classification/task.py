@@ -17,8 +17,10 @@ from visiontrain.torchkit.augmentation import augmentation
 from visiontrain.torchkit.classification.export import ClassifierExport
 from visiontrain.torchkit.classification.learner import Classifier
 from visiontrain.torchkit.classification.multilabel import MultiLabelClassifier
-from visiontrain.torchkit.data import EpochLoader, EpochSampler, ImageBatch, LabelledImages
+from visiontrain.torchkit.data import EpochSampler, ImageBatch, LabelledImages
 from visiontrain.torchkit.evaluating import ClassMap, SplitBatches
+from visiontrain.torchkit.learning import BatchSource
+from visiontrain.torchkit.loaders import make_loader
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.mixing import Mixer
 from visiontrain.torchkit.predicting import Scorer, classify_images
@@ -45,7 +47,7 @@ class Classification:
         """Accuracy, or the mean average precision of several labels, unless the options say another."""
         return options.metric(multi_label=data.multi_label)
 
-    def learning_rates(self, options: ClassificationOptions) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
+    def learning_rates(self, setup: _Setup) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
         """The optimizer's are a classifier's."""
         return None
 
@@ -73,12 +75,12 @@ class Classification:
             return ImageBatch(pixels, torch.zeros(images, classes))
         return ImageBatch(pixels, torch.arange(images) % classes)
 
-    def loaders(self, setup: _Setup) -> tuple[EpochLoader[ImageBatch], EpochLoader[ImageBatch]]:
+    def loaders(self, setup: _Setup) -> tuple[BatchSource[ImageBatch], BatchSource[ImageBatch]]:
         """Changed at random for training, as they are for validation."""
         data, params, options = setup.data, setup.params, setup.options
         balance = data.labels("train") if options.balanced_sampling else None
 
-        def loader(split: str, transform: Transform) -> EpochLoader[ImageBatch]:
+        def loader(split: str, transform: Transform) -> BatchSource[ImageBatch]:
             dataset = LabelledImages(data, split, transform, params.seed)
             sampler = EpochSampler(
                 data.splits[split],
@@ -87,7 +89,7 @@ class Classification:
                 train=split == "train",
                 balance=balance if split == "train" else None,
             )
-            return EpochLoader(dataset, sampler, workers=min(setup.workers, sampler.batches), device=setup.device)
+            return make_loader(dataset, sampler, workers=setup.options.workers, device=setup.device)
 
         image = setup.built.image
         return loader("train", augmentation(options.augmentation, image)), loader("val", EvalTransform(image))

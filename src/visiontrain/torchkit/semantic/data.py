@@ -15,7 +15,7 @@ from visiontrain.torchkit.evaluating import class_targets
 from visiontrain.torchkit.images import read_rgb
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.object_batches import SourceImage
-from visiontrain.torchkit.randomness import sample_rng
+from visiontrain.torchkit.randomness import kept_rng, seed_sample
 from visiontrain.torchkit.semantic.batches import SemanticBatch, ignored_of, label_type
 from visiontrain.torchkit.semantic.mask_files import MaskReader
 from visiontrain.torchkit.semantic.transforms import SemanticTransform, seen_labels
@@ -53,8 +53,9 @@ class IndexedMasks(Dataset[SemanticBatch]):
         """The batch of these samples."""
         made: list[SemanticBatch] = []
         try:
-            for epoch, position in keys:
-                with sample_rng(self.seed, epoch, position):
+            with kept_rng():
+                for epoch, position in keys:
+                    seed_sample(self.seed, epoch, position)
                     made.append(self._sample(self.index.image(self.split, position)))
         except DatasetError as e:
             # As text: torch would wrap an exception in a traceback of the loader's process.

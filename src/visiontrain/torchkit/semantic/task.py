@@ -14,8 +14,10 @@ from visiontrain.hyperparameters.optimizers import Start
 from visiontrain.hyperparameters.semantic import SemanticOptions
 from visiontrain.protocol.inference import ImagePrediction, PredictParams
 from visiontrain.protocol.tasks import Task
-from visiontrain.torchkit.data import EpochLoader, EpochSampler
+from visiontrain.torchkit.data import EpochSampler
 from visiontrain.torchkit.evaluating import SplitsInTurn
+from visiontrain.torchkit.learning import BatchSource
+from visiontrain.torchkit.loaders import make_loader
 from visiontrain.torchkit.loading import SavedModel
 from visiontrain.torchkit.object_views import Canvas
 from visiontrain.torchkit.semantic.batches import SemanticBatch
@@ -75,7 +77,7 @@ class SemanticSegmentation:
         """``miou``, unless the options say another."""
         return options.semantic_metric()
 
-    def learning_rates(self, options: SemanticOptions) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
+    def learning_rates(self, setup: _Setup) -> Start | None:  # noqa: ARG002 - as `VisionTask` has it
         """The optimizer's."""
         return None
 
@@ -91,7 +93,7 @@ class SemanticSegmentation:
             images, setup.built.image.size, classes=len(setup.data.classes), seed=setup.params.seed
         )
 
-    def loaders(self, setup: _Setup) -> tuple[EpochLoader[SemanticBatch], EpochLoader[SemanticBatch]]:
+    def loaders(self, setup: _Setup) -> tuple[BatchSource[SemanticBatch], BatchSource[SemanticBatch]]:
         """Changed at random for training, as they are for validation."""
         data, params, image = setup.data, setup.params, setup.built.image
         transforms = {
@@ -99,11 +101,11 @@ class SemanticSegmentation:
             "val": WholeViews(Canvas(image)),
         }
 
-        def loader(split: str) -> EpochLoader[SemanticBatch]:
+        def loader(split: str) -> BatchSource[SemanticBatch]:
             train = split == "train"
             dataset = IndexedMasks(data, split, transforms[split], params.seed, train=train)
             sampler = EpochSampler(data.splits[split], params.batch_size, params.seed, train=train)
-            return EpochLoader(dataset, sampler, workers=min(setup.workers, sampler.batches), device=setup.device)
+            return make_loader(dataset, sampler, workers=setup.options.workers, device=setup.device)
 
         return loader("train"), loader("val")
 

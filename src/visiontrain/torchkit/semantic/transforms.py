@@ -34,7 +34,7 @@ class SemanticTransform(Protocol):
         ...
 
     def choose(self, width: int, height: int) -> View:
-        """Choose what is seen; random choices come from the global generators: run it under `sample_rng`.
+        """Choose what is seen; random choices come from the global generators: run it after `seed_sample`.
 
         Args:
             width: Of the image in pixels, as it is shown.
