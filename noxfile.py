@@ -120,7 +120,7 @@ def plugin(session: nox.Session, framework: str) -> None:
     if framework == "hf":  # has pycocotools
         targets.insert(0, "tests/torchkit/objects")
     session.run(python, "-m", "pytest", *(session.posargs or ["-n", "4", *targets]), external=True)
-    checked = [f"{source}/src/visiontrain_{framework}"]
+    checked = sorted(str(folder) for folder in (REPO / source / "src").glob("visiontrain_*"))
     if framework in FRAMEWORKS:
         checked.insert(0, "src/visiontrain/torchkit")
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)

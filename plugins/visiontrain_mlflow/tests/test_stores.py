@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from mlflow.telemetry.utils import is_telemetry_disabled
-from visiontrain_mlflow.plugin import MANIFEST
-from visiontrain_mlflow.stores import explained, open_store, redacted, store_uri
 
 from visiontrain.errors import TrackingError
 from visiontrain.protocol.tracking import TrackingTarget
+from visiontrain_mlflow.plugin import MANIFEST
+from visiontrain_mlflow.stores import explained, open_store, redacted, store_uri
 
 # MLflow's models use what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -17,8 +19,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 def test_passwords_of_addresses_and_variables_are_not_repeated(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "geheim-1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim/2")
-    said = redacted("no: geheim-1, geheim/2, http://ann:geheim-3@host/x")
-    assert "geheim" not in said
+    said = redacted(
+        "no: geheim-1, geheim/2, db://h?sslpassword=geheim-4, a://b:ge@heim/geheim@c, http://ann:geheim-3@host/x"
+    )
+    assert "heim" not in said
     assert said.endswith("http://***@host/x")
 
 
@@ -40,9 +44,10 @@ def test_an_experiment_that_was_deleted_says_so(tmp_path):
 
 
 def test_the_store_is_where_visiontrain_ui_looks(tmp_path):
-    uri = store_uri(TrackingTarget(None, "e", str(tmp_path)))
+    folder = tmp_path / "100 % mine?"
+    uri = store_uri(TrackingTarget(None, "e", str(folder)))
     (said,) = (word for word in MANIFEST.pages if word.startswith("sqlite"))
-    assert said.format(folder=tmp_path) == uri
+    assert said.format(quoted=quote(str(folder))) == uri
 
 
 def test_mlflow_s_own_telemetry_is_off(monkeypatch):

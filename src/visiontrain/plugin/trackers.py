@@ -34,7 +34,8 @@ class TrackerManifest(BaseModel):
         variables: Further environment variables that reach the tracker's worker, and no other: credentials.
         fixed: Environment variables that are set for it whatever they are outside.
         pages: What the environment's Python is started with to show pages of the store in the home, until it is
-            killed: ``{host}``, ``{port}`` and ``{folder}`` (the store's) are filled in.
+            killed: ``{host}``, ``{port}``, ``{folder}`` (the store's) and ``{quoted}`` (the same as part of a URI) are
+            filled in.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.progress import BuildProgress
@@ -62,7 +63,8 @@ def serve_pages(
     environment = store.ensure(EnvironmentDefinition.load(manifest.environment), progress=building)
     folder = home.tracking / manifest.name
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = [word.format(host=HOST, port=port, folder=folder) for word in manifest.pages]
+    names = {"host": HOST, "port": port, "folder": folder, "quoted": quote(str(folder))}
+    arguments = [word.format_map(names) for word in manifest.pages]
     command = WorkerCommand(
         argv=(str(environment.python), "-I", "-X", "utf8", *arguments),
         env=worker_variables(manifest.variables, fixed=manifest.fixed),

@@ -67,6 +67,7 @@ class Sender:
         self._worker = worker
         self._target = target
         self._parent = parent
+        self.took = 0.0  # seconds that the pieces have taken
 
     def step(self) -> bool:
         """Send the next piece; gives False where there is none at the moment.
@@ -74,6 +75,13 @@ class Sender:
         Raises:
             VisiontrainError: it was not accepted; the cursor stays where it is.
         """
+        began = time.monotonic()
+        try:
+            return self._step()
+        finally:
+            self.took += time.monotonic() - began
+
+    def _step(self) -> bool:
         over = not is_being_worked_on(self.run_dir)  # asked before the reading: what was written until then is read
         record = read_current_record(self.run_dir)
         reader = EventReader(self.run_dir / EVENTS, offset=self.state.offset)
@@ -169,9 +177,12 @@ class Sender:
 
     def _samples(self) -> tuple[list[Point], int]:
         """Points of the samples that were not sent, numbered from 0, and where the file ends."""
+        path = self.run_dir / SAMPLES
         with explained("the machine's loads can't be read"):
             try:
-                lines = (self.run_dir / SAMPLES).read_bytes()
+                if path.stat().st_size == self.state.samples:
+                    return [], self.state.samples
+                lines = path.read_bytes()
             except FileNotFoundError:
                 return [], 0
         end = lines.rfind(b"\n") + 1

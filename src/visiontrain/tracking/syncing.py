@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from visiontrain.protocol.tracking import TrackingTarget
 from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
 from visiontrain.runners.command import tracker_command
 from visiontrain.runners.connection import WorkerConnection
+from visiontrain.tracking.pace import Pace
 from visiontrain.tracking.sending import Sender
 from visiontrain.tracking.state import (
     TrackingState,
@@ -40,18 +41,6 @@ from visiontrain.tracking.state import (
 from visiontrain.tracking.targets import find_target
 
 __all__ = ["Sent", "Syncer", "pending_runs"]
-
-#: Seconds between two looks at a run that goes on.
-POLL = 1.0
-
-#: Seconds between two samples of the machine's loads.
-SAMPLE_EVERY = 10.0
-
-#: Seconds after a failure until the next try: the first time, and at the most.
-FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
-
-#: Seconds for which a run that is over is tried again where its tracker does not take it.
-PATIENCE = 120.0
 
 #: Seconds that a tracker may take for a piece: a server may need ten for each of several calls, and files may be large.
 ANSWER = 900.0
@@ -76,6 +65,10 @@ class Sent:
 class _Open:
     worker: WorkerConnection
     close: ExitStack
+
+
+#: After these, trying again would change nothing.
+_HOPELESS = (EnvironmentBuildError, PluginError, UnknownRunError, StorageError)
 
 
 class Syncer:
@@ -116,34 +109,28 @@ class Syncer:
 
         What can't be sent stays for later; why is kept in the run's state.
         """
-        delay, given_up, next_sample = FIRST_DELAY, None, 0.0
+        pace = Pace()
         with lock_following(run_dir):
             while True:
                 over = not is_being_worked_on(run_dir)
-                with lock_state(run_dir, wait=True):  # not while it waits: others may send what is there
-                    state = read_state(run_dir)
-                    if state is None or (over and is_complete(run_dir, state)):
-                        return
-                    try:
-                        sample = not over and time.monotonic() >= next_sample
-                        self._send_what_is_there(run_dir, state, sample=sample)
-                        next_sample = time.monotonic() + SAMPLE_EVERY if sample else next_sample
-                        error = None
-                    except VisiontrainError as raised:
-                        self._note(run_dir, raised)
-                        error = raised
-                if isinstance(error, (EnvironmentBuildError, PluginError, UnknownRunError, StorageError)):
-                    return  # trying again would change nothing
-                if error is None:
-                    delay, given_up = FIRST_DELAY, None
-                    time.sleep(0.1 if over else POLL)
-                    continue
-                if over:
-                    given_up = given_up or time.monotonic() + PATIENCE
-                    if time.monotonic() > given_up:
-                        return
-                time.sleep(delay)
-                delay = min(2 * delay, LONGEST_DELAY)
+                send, sample = pace.look(over=over)
+                if send or sample:
+                    with lock_state(run_dir, wait=True):  # not while it waits: others may send what is there
+                        state = read_state(run_dir)
+                        if state is None or (over and is_complete(run_dir, state)):
+                            return
+                        try:
+                            if sample:
+                                with self._sender(run_dir, state) as sender:
+                                    sender.sample()
+                            if send:
+                                # A piece at a time while the training goes on.
+                                pace.sent(self._send_what_is_there(run_dir, state, whole=over).took)
+                        except VisiontrainError as error:
+                            self._note(run_dir, error)
+                            if isinstance(error, _HOPELESS) or not pace.failed():
+                                return
+                time.sleep(pace.nap)
 
     def send(self, run_dir: Path, *, files: Sequence[Path] = (), register_as: str | None = None) -> Sent:
         """Send what is there of a run, once.
@@ -164,7 +151,7 @@ class Syncer:
                 state = TrackingState(state.tracker, state.uri, state.experiment, state.source)
                 write_state(run_dir, state)
             try:
-                sender = self._send_what_is_there(run_dir, state, sample=False)
+                sender = self._send_what_is_there(run_dir, state)
                 if files:
                     sender.send_files(files)
                 version = sender.log_model(register_as=register_as) if register_as is not None else None
@@ -184,7 +171,7 @@ class Syncer:
                 if not ours or state is None or (state.tracker, state.uri) in failed or is_being_worked_on(run_dir):
                     continue
                 try:
-                    self._send_what_is_there(run_dir, state, sample=False)
+                    self._send_what_is_there(run_dir, state)
                 except VisiontrainError as error:
                     failed.add((state.tracker, state.uri))
                     self._note(run_dir, error)
@@ -208,20 +195,23 @@ class Syncer:
             found = self._open[state.tracker] = self._start(manifest)
         return found.worker, target
 
-    def _send_what_is_there(self, run_dir: Path, state: TrackingState, *, sample: bool) -> Sender:
+    def _send_what_is_there(self, run_dir: Path, state: TrackingState, *, whole: bool = True) -> Sender:
+        """Send a piece of a run; `whole`: all of them, and the model that it has exported."""
+        with self._sender(run_dir, state) as sender:
+            while sender.step() and whole:
+                pass
+            if whole and not sender.state.gone and owes_model(sender.state, read_current_record(run_dir)):
+                sender.log_model()
+        return sender
+
+    @contextmanager
+    def _sender(self, run_dir: Path, state: TrackingState) -> Iterator[Sender]:
         try:
             worker, target = self.worker(state)
-            sender = Sender(run_dir, state, worker, target, parent=self._parent(run_dir, state))
-            if sample:
-                sender.sample()
-            while sender.step():
-                pass
-            if not sender.state.gone and owes_model(sender.state, read_current_record(run_dir)):
-                sender.log_model()
+            yield Sender(run_dir, state, worker, target, parent=self._parent(run_dir, state))
         except WorkerCrashedError:
-            self._close(state.tracker)
+            self._close(state.tracker)  # the next try starts another one
             raise
-        return sender
 
     def _parent(self, run_dir: Path, child: TrackingState) -> str | None:
         """The tracker's id of the run that an evaluation or export belongs to; None where there is none any more.
@@ -241,7 +231,7 @@ class Syncer:
                 if not ours:
                     raise TrackingError(f"the run {name}, which it belongs to, is to be sent first")
                 # Read again: whoever held the lock until now may have sent it.
-                state = self._send_what_is_there(parent, read_state(parent) or state, sample=False).state
+                state = self._send_what_is_there(parent, read_state(parent) or state).state
         return state.tracked
 
     def _start(self, manifest: TrackerManifest) -> _Open:

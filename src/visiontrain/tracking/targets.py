@@ -25,9 +25,9 @@ _EXPERIMENT = "visiontrain"
 
 #: Where a URI holds a secret: a password, a user without one (servers take tokens so), a field of a query.
 _SECRETS = (
-    re.compile(r"(://[^/\s:]*:)[^/\s]*(@)"),
+    re.compile(r"(://[^/\s:@]*:)\S*(@)"),  # up to the last @: what should be escaped in a password may not be
     re.compile(r"(^https?://)[^/:\s]*(@)"),
-    re.compile(r"([?&](?:password|passwd|pwd|token|secret)=)[^&\s]*()", re.IGNORECASE),
+    re.compile(r"([?&][\w.-]*(?:password|passwd|pwd|token|secret|signature|sig|api_?key)=)[^&\s]*()", re.IGNORECASE),
 )
 _HIDDEN = "***"
 

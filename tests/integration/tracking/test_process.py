@@ -46,6 +46,13 @@ def test_a_run_whose_tracker_can_t_be_built_goes_on_and_says_so(tracked, command
     assert "There is nothing to send" in command("runs", "sync").stderr
 
 
+def test_doctor_asks_the_tracker_s_environment(command):
+    (line,) = (line for line in command("doctor").stdout.splitlines() if "environment mlflow" in line)
+    assert line.startswith("ok")
+    assert "onnxruntime" in line
+    assert "devices" not in line
+
+
 def test_a_training_starts_at_once_and_waits_for_no_tracker(tracked):
     """The tracker's client alone takes seconds to start; the run is over before it has sent anything."""
     run = tracked.train(epochs=2)

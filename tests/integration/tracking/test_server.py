@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from visiontrain_harness.processes import until
@@ -80,6 +82,12 @@ def proxy():
         each.close()
 
 
+def command_of(process):
+    with contextlib.suppress(OSError):  # it has ended
+        return (process / "cmdline").read_bytes()
+    return b""
+
+
 def expected(run, name):
     """Points of a metric as the run's own record has them."""
     events = [event for event in read_events(run.run_dir / EVENTS) if isinstance(event, MetricsEvent)]
@@ -115,8 +123,10 @@ def test_a_server_that_takes_ten_seconds_to_answer_has_all_of_it_and_the_trainin
     took = time.monotonic() - began
     assert run.status == "completed"
     assert len(slow.requests) <= took / 10 + 1, "the training has waited"
-    slow_points = tracked.state(run).reached
-    assert not slow_points
+    assert not tracked.state(run).reached
+    until(lambda: len(slow.requests) > 3, "three slow answers were waited for", within=120)
+    assert tracked.state(run).error is None
+    slow.delay = 0.0  # the others sooner: nothing else would be seen
     tracked.until_sent(run)
     found = tracked.read(f"http://127.0.0.1:{port}")[run.run_id]
     assert found["points"]["accuracy"] == expected(run, "accuracy")
@@ -133,6 +143,8 @@ def test_a_wrong_password_is_told_and_kept_nowhere_and_the_right_one_sends_what_
     run = tracked.train(epochs=2)
     assert run.status == "completed"
     until(lambda: tracked.state(run).error is not None, "the refusal is told", within=120)
+    commands = b"".join(map(command_of, Path("/proc").glob("[0-9]*")))
+    assert run.run_id.encode() in commands, "the process that sends the run is there"
     assert "401" in run.tracking.error
     assert "MLFLOW_TRACKING_PASSWORD" in run.tracking.instruction
     with pytest.raises(TrackingError, match="401"):
@@ -146,7 +158,7 @@ def test_a_wrong_password_is_told_and_kept_nowhere_and_the_right_one_sends_what_
     kept = b"".join(
         path.read_bytes() for path in tracked.home.rglob("*") if path.is_file() and "mlflow" not in str(path)
     )
-    assert b"and-secret" not in kept
+    assert b"and-secret" not in kept + commands
 
 
 def test_a_password_in_the_address_is_not_kept_and_needed_again(tracked, port, proxy, monkeypatch):

@@ -66,6 +66,9 @@ def test_addresses_of_all_kinds_are_taken(asked, tracker):
         "http://ann:geheim@host",
         "https://geheim@host/path",
         "postgresql://ann:ge@heim@host/db",
+        "postgresql://ann:ge/heim@host/db",
+        "postgresql://host/db?sslpassword=geheim",
+        "https://host/path?sig=geheim&user=ann",
         "postgresql://host/db?user=ann&password=geheim",
     ],
 )

@@ -11,23 +11,27 @@ import mlflow
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+import visiontrain_served
 from visiontrain.errors import TrackingError
 from visiontrain.protocol.tracking import LogModelParams, LogModelResult
-from visiontrain_mlflow import served
 from visiontrain_mlflow.stores import Store
+from visiontrain_served.objects import CONFIDENCE
 
 __all__ = ["log_model"]
 
-#: The tasks whose models `served` knows to serve.
-SERVED_TASKS = frozenset({"classify", "detect"})
+#: The tasks whose models find objects.
+_OBJECT_TASKS = frozenset({"detect", "segment", "pose", "obb"})
+
+#: The tasks whose models `visiontrain_served` knows to serve.
+SERVED_TASKS = frozenset({"classify", "semantic", *_OBJECT_TASKS})
 
 #: Where a model lies among its run's artifacts.
 _NAME = "model"
 
-#: What `served` imports.
+#: What `visiontrain_served` imports.
 _REQUIRED = ("mlflow", "onnxruntime", "numpy", "pillow", "pandas")
 
-_CONFIDENCE = ParamSpec("confidence", DataType.double, served.CONFIDENCE)
+_CONFIDENCE = ParamSpec("confidence", DataType.double, CONFIDENCE)
 
 
 def log_model(store: Store, params: LogModelParams) -> LogModelResult:
@@ -45,11 +49,13 @@ def log_model(store: Store, params: LogModelParams) -> LogModelResult:
             "not know how to serve it",
             instruction=f"Register an ONNX export of a model for {' or '.join(sorted(SERVED_TASKS))}.",
         )
+    code = Path(visiontrain_served.__file__).resolve().parent
     with tempfile.TemporaryDirectory(prefix="visiontrain-") as folder:
         made = Path(folder) / _NAME
         mlflow.pyfunc.save_model(
             made,
-            python_model=served.__file__,  # the model from its code: nothing is pickled
+            python_model=str(code / "model.py"),  # the model from its code: nothing is pickled
+            code_paths=[str(code)],
             artifacts={"export": params.folder},
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
             signature=_signature(told["task"]),
@@ -64,9 +70,9 @@ def log_model(store: Store, params: LogModelParams) -> LogModelResult:
 
 def _signature(task: str) -> ModelSignature:
     images = Schema([ColSpec(DataType.binary, "image")])
-    if task == "classify":
-        return ModelSignature(inputs=images)
-    return ModelSignature(inputs=images, params=ParamSchema([_CONFIDENCE]))
+    if task in _OBJECT_TASKS:
+        return ModelSignature(inputs=images, params=ParamSchema([_CONFIDENCE]))
+    return ModelSignature(inputs=images)
 
 
 def _register(store: Store, run_id: str, name: str, uri: str) -> str:

@@ -15,6 +15,7 @@ MANIFEST = TrackerManifest(
     licence="Apache-2.0",
     environment=Path(__file__).parent / "environment",
     tracker="visiontrain_mlflow.tracker:MlflowTracker",
+    packages=("visiontrain_mlflow", "visiontrain_served"),
     uri_variable="MLFLOW_TRACKING_URI",
     experiment_variable="MLFLOW_EXPERIMENT_NAME",
     # Credentials of servers, and of the stores that artifacts go to directly.
@@ -34,7 +35,7 @@ MANIFEST = TrackerManifest(
     },
     pages=(
         *("-m", "mlflow", "server", "--host", "{host}", "--port", "{port}", "--workers", "1"),
-        *("--backend-store-uri", "sqlite:///{folder}/mlflow.db", "--artifacts-destination", "{folder}/artifacts"),
+        *("--backend-store-uri", "sqlite:///{quoted}/mlflow.db", "--artifacts-destination", "{folder}/artifacts"),
     ),
 )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.tracking import MlflowClient
@@ -22,7 +22,11 @@ __all__ = ["DATABASE", "Store", "explained", "open_store", "redacted", "store_ur
 #: The SQLite file's name in the store's folder.
 DATABASE = "mlflow.db"
 
-_USERINFO = re.compile(r"(://)[^/@\s]+@")
+#: Up to the last @: what should be escaped in a password may not be.
+_USERINFO = re.compile(r"(://)[^\s\"']+@")
+_FIELD = re.compile(
+    r"([?&][\w.-]*(?:password|passwd|pwd|token|secret|signature|sig|api_?key)=)[^&\s\"']+", re.IGNORECASE
+)
 _SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|CREDENTIAL|_KEY", re.IGNORECASE)
 
 #: Values that are too short to be a secret would make every message unreadable.
@@ -41,7 +45,8 @@ class Store:
         """The address of a run's page, where the store is a server that shows pages."""
         if not self.uri.startswith(("http://", "https://")):
             return None
-        base = _USERINFO.sub(r"\1", self.uri).rstrip("/")
+        asked = urlsplit(self.uri)
+        base = urlunsplit(asked._replace(netloc=asked.netloc.rpartition("@")[2])).rstrip("/")
         return f"{base}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
 
@@ -110,7 +115,7 @@ def explained(target: TrackingTarget) -> Iterator[None]:
 
 def redacted(text: str) -> str:
     """The text without passwords: those in addresses, and the values of variables that hold some."""
-    text = _USERINFO.sub(r"\1***@", text)
+    text = _FIELD.sub(r"\1***", _USERINFO.sub(r"\1***@", text))
     for name, value in os.environ.items():
         if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "***")
