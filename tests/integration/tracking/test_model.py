@@ -68,9 +68,9 @@ class Exported:
         self.images = sorted(path for path in (self.data).rglob("*.png") if "val" in path.parts)[:3]
         assert self.images
 
-    def serve(self, port):
+    def serve(self, uri, port):
         self.tracked.launch(
-            *("models", "serve", "-m", self.uri, "--env-manager", "local"),
+            *("models", "serve", "-m", uri, "--env-manager", "local"),
             *("--host", "127.0.0.1", "--port", str(port)),
             port=port,
             path="/ping",
@@ -88,7 +88,7 @@ def exported(tracked, tmp_path):
     return lambda *what: Exported(tracked, tmp_path, *what)
 
 
-def test_an_exported_classifier_is_served_and_says_what_visiontrain_says(tracked, exported, port):
+def test_an_exported_classifier_is_registered_once_and_served_and_says_what_visiontrain_says(tracked, exported, port):
     made = exported("timm", "shapes", "resnet18")
     run, export = made.found[made.run.run_id], made.found[made.export.run_id]
     assert export["tags"]["mlflow.parentRunId"] == run["id"]
@@ -104,7 +104,14 @@ def test_an_exported_classifier_is_served_and_says_what_visiontrain_says(tracked
         check=True,
     )
     assert there.stdout.strip() == "None"
-    made.serve(port)
+    for _ in range(2):
+        (sent,) = tracked.session.sync(made.export.run_id, register="shapes", progress=False)
+        assert sent.version == "1"
+    with pytest.raises(SpecError, match="no completed export"):
+        tracked.session.sync(made.run.run_id, register="shapes", progress=False)
+    tracked.session.sync(made.run.run_id, checkpoints=True, progress=False)
+    assert {"checkpoints/best.pt", "checkpoints/last.pt"} <= set(tracked.read()[made.run.run_id]["files"])
+    made.serve("models:/shapes/1", port)
     told = post(port, {"dataframe_records": rows_of(made.images)})
     for path, served, own in zip(made.images, told, made.run.predict(made.images, progress=False), strict=True):
         assert served["label"] == own.label, path
@@ -115,7 +122,7 @@ def test_an_exported_classifier_is_served_and_says_what_visiontrain_says(tracked
 
 def test_an_exported_detector_is_served_and_finds_what_visiontrain_finds(exported, port):
     made = exported("yolo", "boxes", "yolo26n")
-    made.serve(port)
+    made.serve(made.uri, port)
     body = {"dataframe_records": rows_of(made.images), "params": {"confidence": CONFIDENCE}}
     told = post(port, body)
     own = made.run.predict(made.images, confidence=CONFIDENCE, progress=False)
@@ -127,7 +134,6 @@ def test_an_exported_detector_is_served_and_finds_what_visiontrain_finds(exporte
     ("framework", "sample", "model"),
     [
         ("hf", "boxes", "detr-tiny"),
-        ("hf", "outlines", "mask2former-tiny"),
         ("yolo", "outlines", "yolo26n-seg"),
         ("yolo", "keypoints", "yolo26n-pose"),
         ("yolo", "oriented", "yolo26n-obb"),
@@ -148,32 +154,21 @@ def test_class_maps_are_those_that_visiontrain_makes(exported):
         assert different(opened(told["class_map"]), prediction.class_map.image()) <= 0.01
 
 
-def test_a_model_is_registered_on_request_and_once(tracked, exported):
-    made = exported("timm", "shapes", "resnet18")
-    for _ in range(2):
-        (sent,) = tracked.session.sync(made.export.run_id, register="shapes", progress=False)
-        assert sent.version == "1"
-    with pytest.raises(SpecError, match="no completed export"):
-        tracked.session.sync(made.run.run_id, register="shapes", progress=False)
-    tracked.session.sync(made.run.run_id, checkpoints=True, progress=False)
-    assert {"checkpoints/best.pt", "checkpoints/last.pt"} <= set(tracked.read()[made.run.run_id]["files"])
-
-
 def check_objects(told, own):
     """The best objects of each image are the same; gives how many were compared."""
     compared = 0
     for answer, prediction in zip(told, own, strict=True):
         for wanted in prediction.objects[:5]:
-            near = max(answer["objects"], key=lambda found: (found["label"] == wanted.label, overlap(found, wanted)))
-            check_object(near, wanted)
+            # Of a model that has learned nothing many boxes are the whole image; their scores differ.
+            near = [found for found in answer["objects"] if overlap(found, wanted) >= 0.9]
+            check_object(min(near, key=lambda found: abs(found["confidence"] - wanted.score)), wanted)
             compared += 1
     return compared
 
 
 def check_object(found, wanted):
     assert (found["label"], found["label_id"]) == (wanted.label, wanted.class_index)
-    assert overlap(found, wanted) >= 0.9
-    assert found["confidence"] == pytest.approx(wanted.score, abs=0.01)
+    assert found["confidence"] == pytest.approx(wanted.score, abs=1e-4)
     assert ("mask" in found) is (wanted.mask is not None)
     if wanted.mask is not None:
         assert different(opened(found["mask"]), wanted.mask_image()) <= 0.02
