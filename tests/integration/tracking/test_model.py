@@ -121,28 +121,22 @@ def test_an_exported_classifier_is_registered_once_and_served_and_says_what_visi
 
 
 def test_an_exported_detector_is_served_and_finds_what_visiontrain_finds(exported, port):
-    made = exported("yolo", "boxes", "yolo26n")
+    made = exported("hf", "boxes", "detr-tiny")
     made.serve(made.uri, port)
     body = {"dataframe_records": rows_of(made.images), "params": {"confidence": CONFIDENCE}}
-    told = post(port, body)
     own = made.run.predict(made.images, confidence=CONFIDENCE, progress=False)
-    assert check_objects(told, own) > 0
+    assert check_objects(post(port, body), own) > 5
     assert all(each["objects"] == [] for each in post(port, {**body, "params": {"confidence": 1.0}}))
 
 
-@pytest.mark.parametrize(
-    ("framework", "sample", "model"),
-    [
-        ("hf", "boxes", "detr-tiny"),
-        ("yolo", "outlines", "yolo26n-seg"),
-        ("yolo", "keypoints", "yolo26n-pose"),
-        ("yolo", "oriented", "yolo26n-obb"),
-    ],
-)
-def test_objects_of_every_kind_are_those_that_visiontrain_finds(exported, framework, sample, model):
-    made = exported(framework, sample, model)
-    own = made.run.predict(made.images, confidence=CONFIDENCE, progress=False)
-    assert check_objects(made.load_and_predict(confidence=CONFIDENCE), own) > 0
+def test_masks_are_served_too(exported):
+    made = exported("yolo", "outlines", "yolo26n-seg")
+    for told, path in zip(made.load_and_predict(confidence=CONFIDENCE), made.images, strict=True):
+        assert told["objects"]
+        for found in told["objects"]:
+            mask = opened(found["mask"])
+            assert mask.size == Image.open(path).size
+            assert set(mask.tobytes()) <= {0, 255}
 
 
 def test_class_maps_are_those_that_visiontrain_makes(exported):
@@ -159,26 +153,15 @@ def check_objects(told, own):
     compared = 0
     for answer, prediction in zip(told, own, strict=True):
         for wanted in prediction.objects[:5]:
-            # Of a model that has learned nothing many boxes are the whole image; their scores differ.
-            near = [found for found in answer["objects"] if overlap(found, wanted) >= 0.9]
-            check_object(min(near, key=lambda found: abs(found["confidence"] - wanted.score)), wanted)
+            assert any(is_same(found, wanted) for found in answer["objects"]), (wanted, answer["objects"][:5])
             compared += 1
     return compared
 
 
-def check_object(found, wanted):
-    assert (found["label"], found["label_id"]) == (wanted.label, wanted.class_index)
-    assert found["confidence"] == pytest.approx(wanted.score, abs=1e-4)
-    assert ("mask" in found) is (wanted.mask is not None)
-    if wanted.mask is not None:
-        assert different(opened(found["mask"]), wanted.mask_image()) <= 0.02
-    assert [point["name"] for point in found.get("keypoints", [])] == [point.name for point in wanted.keypoints]
-    for point, other in zip(found.get("keypoints", []), wanted.keypoints, strict=True):
-        assert (point["x"], point["y"], point["confidence"]) == pytest.approx(other[1:], abs=0.5)
-    assert ("corners" in found) is (wanted.quad is not None)
-    if wanted.quad is not None:
-        corners = [side for corner in found["corners"] for side in corner]
-        assert corners == pytest.approx(wanted.quad, abs=0.5)
+def is_same(found, wanted):
+    assert set(found) == {"label", "label_id", "confidence", "x1", "y1", "x2", "y2"}
+    alike = found["confidence"] == pytest.approx(wanted.score, abs=1e-4) and overlap(found, wanted) >= 0.95
+    return alike and (found["label"], found["label_id"]) == (wanted.label, wanted.class_index)
 
 
 def overlap(found, wanted):

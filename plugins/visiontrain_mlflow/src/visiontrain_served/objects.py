@@ -35,13 +35,15 @@ def find_objects(told: dict[str, Any], found: dict[str, Array], seen: Seen, conf
     objects = []
     for number in _kept(told["suppression"], boxes, scores, labels, confidence):
         corners = _corners(boxes[number])
-        box = seen.to_image_inside(np.stack([corners.min(0), corners.max(0)])).ravel().tolist()
+        turned = len(corners) > 2  # noqa: PLR2004 - left, top and right, bottom of one that is not
+        box = np.stack([corners.min(0), corners.max(0)]) if turned else corners
+        box = seen.to_image_inside(box).ravel().tolist()
         if not (box[0] < box[2] and box[1] < box[3]):
-            continue  # wholly outside of the image
+            continue  # wholly outside of the image, or without an area
         label = int(labels[number])
         told_of = {"label": told["classes"][label], "label_id": label, "confidence": float(scores[number])}
         told_of.update(zip(_SIDES, box, strict=True))
-        if told["task"] == "obb":
+        if turned:
             told_of["corners"] = seen.to_image(corners).tolist()
         if "keypoints" in found:
             told_of["keypoints"] = _keypoints(told["skeleton"]["names"], found["keypoints"][number], seen)
@@ -61,14 +63,25 @@ def _kept(suppression: dict[str, Any] | None, boxes: Array, scores: Array, label
     rest = rest[scores[rest] >= least]
     if suppression is None:
         return [int(number) for number in rest]
-    overlaps = _likeness if boxes.shape[1] == len(_SIDES) + 1 else _overlaps
+    if boxes.shape[1] > len(_SIDES):
+        return _kept_turned(suppression, boxes, labels, rest)
     kept: list[int] = []
     while len(rest) and len(kept) < suppression["max_det"]:
         best, rest = rest[0], rest[1:]
         kept.append(int(best))
-        near = overlaps(boxes[best], boxes[rest]) > suppression["iou"]
+        near = _overlaps(boxes[best], boxes[rest]) > suppression["iou"]
         rest = rest[~(near & (labels[rest] == labels[best]))]
     return kept
+
+
+def _kept_turned(suppression: dict[str, Any], boxes: Array, labels: Array, ranked: Array) -> list[int]:
+    """Of turned boxes the same, as training does it: also one that is left out itself keeps others away."""
+    kept: list[int] = []
+    for place, number in enumerate(ranked):
+        better = ranked[:place][labels[ranked[:place]] == labels[number]]
+        if not (_likeness(boxes[number], boxes[better]) >= suppression["iou"]).any():
+            kept.append(int(number))
+    return kept[: suppression["max_det"]]
 
 
 def _overlaps(box: Array, others: Array) -> Array:
