@@ -129,16 +129,6 @@ def test_an_exported_detector_is_served_and_finds_what_visiontrain_finds(exporte
     assert all(each["objects"] == [] for each in post(port, {**body, "params": {"confidence": 1.0}}))
 
 
-def test_masks_are_served_too(exported):
-    made = exported("yolo", "outlines", "yolo26n-seg")
-    for told, path in zip(made.load_and_predict(confidence=CONFIDENCE), made.images, strict=True):
-        assert told["objects"]
-        for found in told["objects"]:
-            mask = opened(found["mask"])
-            assert mask.size == Image.open(path).size
-            assert set(mask.tobytes()) <= {0, 255}
-
-
 def test_class_maps_are_those_that_visiontrain_makes(exported):
     made = exported("hf", "regions", "segformer-tiny")
     own = made.run.predict(made.images, progress=False)
