@@ -13,6 +13,8 @@ REPO = Path(__file__).parent.resolve()
 #: Environments take minutes to build: one home, shared by all sessions and kept between runs.
 HOME = Path(os.environ.get("VISIONTRAIN_TEST_HOME", REPO / ".cache" / "home")).resolve()
 FRAMEWORKS = ("timm", "yolo", "hf")
+#: Trackers have an environment of their own, too, without torch.
+TRACKERS = ("mlflow",)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 nox.needs_version = ">=2025.2.9"
@@ -49,7 +51,7 @@ def _prepare(session: nox.Session, *extras: str) -> None:
     session.env["VISIONTRAIN_HOME"] = str(HOME)
     session.env["PYTHONPATH"] = None
     wanted = ["-e", f".[{','.join(extras)}]" if extras else "."]
-    for framework in FRAMEWORKS:
+    for framework in (*FRAMEWORKS, *TRACKERS):
         wanted += ["-e", f"plugins/visiontrain_{framework}"]
     session.install(*wanted)
 
@@ -103,7 +105,7 @@ def integration(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("framework", [nox.param(name, id=name) for name in FRAMEWORKS])
+@nox.parametrize("framework", [nox.param(name, id=name) for name in (*FRAMEWORKS, *TRACKERS)])
 def plugin(session: nox.Session, framework: str) -> None:
     """What runs inside an environment: tested and type-checked with that environment's packages."""
     _prepare(session)
@@ -118,7 +120,9 @@ def plugin(session: nox.Session, framework: str) -> None:
     if framework == "hf":  # has pycocotools
         targets.insert(0, "tests/torchkit/objects")
     session.run(python, "-m", "pytest", *(session.posargs or ["-n", "4", *targets]), external=True)
-    checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
+    checked = sorted(str(folder) for folder in (REPO / source / "src").glob("visiontrain_*"))
+    if framework in FRAMEWORKS:
+        checked.insert(0, "src/visiontrain/torchkit")
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)
 
 
@@ -187,7 +191,7 @@ def _share_cores(session: nox.Session) -> None:
 
 
 def _build_environments(session: nox.Session, *frameworks: str) -> None:
-    for framework in frameworks or FRAMEWORKS:
+    for framework in frameworks or (*FRAMEWORKS, *TRACKERS):
         session.run("visiontrain", "env", "build", framework)
 
 

@@ -30,6 +30,22 @@ def compare(measured: Callable[[], float], baseline: Callable[[], float], *, rou
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
+def paired(measured: Callable[[], float], baseline: Callable[[], float], *, rounds: int) -> list[float]:
+    """Ratios of the two, one a round: pairs measured one right after the other, in changing order.
+
+    What comes and goes on the machine within minutes hits both of a pair alike. The first round warms up.
+    """
+    measured(), baseline()
+    ratios = []
+    for number in range(rounds):
+        if number % 2:
+            theirs, ours = baseline(), measured()
+        else:
+            ours, theirs = measured(), baseline()
+        ratios.append(ours / theirs)
+    return ratios
+
+
 def report(name: str, measured: float, baseline: float, *, limit: float, unit: str = "ms", scale: float = 1e3) -> bool:
     """Print one line and say whether the ratio is within its limit."""
     ratio = measured / baseline

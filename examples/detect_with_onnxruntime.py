@@ -32,11 +32,16 @@ for path in paths:
         size = tuple(min(int(np.ceil(side * ratio)), width) for side in image.size)
         first = tuple(round((width - side) / 2 - 0.1) for side in size)
     scale = np.array([size[0] / image.width, size[1] / image.height])
-    # Not resize(), which would look at more than four pixels where an image gets smaller.
-    placed = image.transform(size, Image.Transform.AFFINE, (1 / scale[0], 0, 0, 0, 1 / scale[1], 0), Image.BILINEAR)
-    pixels = np.full((height, width, 3), how.get("border", 0), dtype=np.float32)
-    pixels[first[1] : first[1] + size[1], first[0] : first[0] + size[0]] = placed
-    outputs = session.run(None, {told["input"]["name"]: (pixels / 255).transpose(2, 0, 1)[None]})
+    if "mean" in how:  # of transformers
+        pixels = np.asarray(image.resize(size, Image.Resampling[how["interpolation"].upper()])) / 255
+        pixels = (pixels - how["mean"]) / how["std"]
+    else:
+        # Not resize(), which would look at more than four pixels where an image gets smaller.
+        placed = image.transform(size, Image.Transform.AFFINE, (1 / scale[0], 0, 0, 0, 1 / scale[1], 0), Image.BILINEAR)
+        pixels = np.full((height, width, 3), how.get("border", 0), dtype=np.float32)
+        pixels[first[1] : first[1] + size[1], first[0] : first[0] + size[0]] = placed
+        pixels /= 255
+    outputs = session.run(None, {told["input"]["name"]: pixels.astype(np.float32).transpose(2, 0, 1)[None]})
     found = {output["name"]: values[0] for output, values in zip(told["outputs"], outputs, strict=True)}
     boxes, scores, labels = found["boxes"], found["scores"], found.get("labels")
     if labels is None:  # scores have a column a class

@@ -17,6 +17,7 @@
     ├── EnvironmentBuildError           an environment could not be built, adopted or found healthy
     ├── StorageError                    the disk can't take, give or lock what visiontrain keeps
     ├── ExportError                     a model can't be exported, or what was written is not the model
+    ├── TrackingError                   a tracker does not take what a run's record holds; the record has it all
     ├── ProtocolError                   what came over the pipe is not the protocol
     └── RunError                        a run did not complete
         ├── RunFailedError              the trainer raised an exception
@@ -46,6 +47,7 @@ __all__ = [
     "RunInterruptedError",
     "SpecError",
     "StorageError",
+    "TrackingError",
     "UnknownModelError",
     "UnknownRunError",
     "VisiontrainError",
@@ -139,6 +141,10 @@ class StorageError(VisiontrainError):
 
 class ExportError(VisiontrainError):
     """A model can't be written in a format, or what was written computes something else than the model."""
+
+
+class TrackingError(VisiontrainError):
+    """A tracker does not take what a run's record holds. Nothing is lost: the record has it, it can be sent later."""
 
 
 class ProtocolError(VisiontrainError):

@@ -18,6 +18,7 @@ from visiontrain.runners.connection import remote_error
 from visiontrain.supervisor.process import tail
 from visiontrain.supervisor.record import RunRecord
 from visiontrain.supervisor.wishes import Wish, ask
+from visiontrain.tracking.told import Tracking, read_tracking
 
 __all__ = ["Actions", "Run"]
 
@@ -96,6 +97,11 @@ class Run:
     def last_checkpoint(self) -> Path | None:
         """The state that `resume` goes on from."""
         return self._checkpoint("last")
+
+    @property
+    def tracking(self) -> Tracking | None:
+        """Where the run is tracked and how far that is; None: nowhere."""
+        return read_tracking(self.run_dir)
 
     @property
     def log(self) -> str:

@@ -59,6 +59,11 @@ class Home:
         """Queues of the runs that want a device."""
         return self.root / "devices"
 
+    @property
+    def tracking(self) -> Path:
+        """Stores of trackers, by the tracker's name: where runs are tracked unless a server is named."""
+        return self.root / "tracking"
+
     def check_readable(self) -> None:
         """See that what is there can be read; a home that is not there yet is an empty one.
 
@@ -90,7 +95,7 @@ class Home:
 
     @property
     def _folders(self) -> tuple[Path, ...]:
-        return (self.root, self.environments, self.runs, self.datasets, self.links, self.devices)
+        return (self.root, self.environments, self.runs, self.datasets, self.links, self.devices, self.tracking)
 
 
 def _unusable(folder: Path, done: str, error: OSError) -> InputError:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from visiontrain.environment.generation import Generation
     from visiontrain.environment.progress import BuildProgress
     from visiontrain.plugin.discovery import Plugin
+    from visiontrain.plugin.trackers import TrackerManifest
     from visiontrain.protocol.tasks import Task
     from visiontrain.runners.plan import Planner
     from visiontrain.runners.routing import Framework
@@ -148,14 +149,16 @@ class Installation:
         return self._planner.store.generations()
 
     def definition(self, name: str) -> EnvironmentDefinition:
-        """The definition of a framework's environment.
+        """The definition of a framework's environment, or of a tracker's.
 
         Raises:
             SpecError: no installed plugin has an environment of that name.
         """
         from visiontrain.environment.definition import EnvironmentDefinition
 
-        return EnvironmentDefinition.load(self.framework(name).manifest.environment)
+        tracker = self._trackers.get(name)
+        manifest = tracker if tracker is not None else self.framework(name).manifest
+        return EnvironmentDefinition.load(manifest.environment)
 
     def build_environment(
         self,
@@ -164,24 +167,29 @@ class Installation:
         torch_backend: str | None = None,
         progress: Callable[[BuildProgress], None] | None = None,
     ) -> Generation:
-        """Build a framework's environment, or make the one that is built current, and read its catalogue."""
+        """Build a framework's or a tracker's environment, or make the one that is built current.
+
+        Of a framework the catalogue is read, too.
+        """
         from visiontrain.observers import Silent
 
         told = progress or Silent().building
         self.home.prepare()
         built = self._planner.store.build(self.definition(name), torch_backend=torch_backend, progress=told)
-        self._planner.catalog(self.framework(name), built, told)
+        if name not in self._trackers:
+            self._planner.catalog(self.framework(name), built, told)
         return built
 
     def adopt_environment(self, name: str, python: str | os.PathLike[str]) -> Generation:
-        """Use an existing interpreter as a framework's environment: checked, never written to, marked unlocked."""
+        """Use an existing interpreter as an environment: checked, never written to, marked unlocked."""
         from visiontrain.observers import Silent
         from visiontrain.specs import absolute_path
 
         interpreter = absolute_path("python", python)
         self.home.prepare()
         adopted = self._planner.store.adopt(self.definition(name), interpreter)
-        self._planner.catalog(self.framework(name), adopted, Silent().building)
+        if name not in self._trackers:
+            self._planner.catalog(self.framework(name), adopted, Silent().building)
         return adopted
 
     def use_environment(self, name: str, generation: str) -> Generation:
@@ -207,6 +215,10 @@ class Installation:
         from visiontrain.plugin.discovery import discover
 
         return discover()
+
+    @cached_property
+    def _trackers(self) -> dict[str, TrackerManifest]:
+        return {manifest.name: manifest for plugin in self._plugins for manifest in plugin.trackers}
 
     @cached_property
     def _frameworks(self) -> tuple[Framework, ...]:

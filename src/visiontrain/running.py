@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from visiontrain.errors import SpecError, UnknownRunError
+from visiontrain.errors import SpecError, StorageError, TrackingError, UnknownRunError, VisiontrainError
 from visiontrain.installation import Installation
 
 # Touching `visiontrain.train` must not cost what training costs: each method imports what it needs.
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
     from visiontrain.following import RunHandle
     from visiontrain.handles import Run
     from visiontrain.observers import Observer
+    from visiontrain.plugin.trackers import TrackerManifest
     from visiontrain.rundir.directory import RunDirectories
     from visiontrain.runners.starting import Launched, Terms
     from visiontrain.runners.supervised import SupervisorLink
     from visiontrain.supervisor.launch import Deadlines
+    from visiontrain.supervisor.record import RunRecord
+    from visiontrain.tracking.pages import Pages
+    from visiontrain.tracking.state import TrackingState
+    from visiontrain.tracking.syncing import Sent
 
 __all__ = ["RunKeeper", "follow_to_end"]
 
@@ -69,6 +75,78 @@ class RunKeeper(Installation, ABC):
 
         return RunHandle(self.run(run), None)
 
+    def sync(
+        self, run: str | None = None, *, checkpoints: bool = False, register: str | None = None, progress: bool = True
+    ) -> list[Sent]:
+        """Send to the tracker what it has missed: because it was down, or refused, or could not be built.
+
+        Args:
+            run: Id, unique prefix, name, or ``last``; None: every run that is over and of which something is missing.
+            checkpoints: Send the run's checkpoints, too.
+            register: The registered model that becomes one version richer: by the model that the export `run` has left.
+            progress: Show what goes on, on stderr.
+
+        Raises:
+            SpecError: `checkpoints` or `register` is asked for and no run is named, or it has none.
+            TrackingError: the tracker did not take it, or the run is not tracked. Nothing is lost.
+            EnvironmentBuildError: the tracker's environment could not be built.
+        """
+        from visiontrain.tracking.syncing import Syncer, pending_runs
+
+        if run is None and (checkpoints or register is not None):
+            field = "checkpoints" if checkpoints else "register"
+            raise SpecError(field, "is for one run", instruction="Name it: visiontrain runs sync RUN")
+        found = list(pending_runs(self.home)) if run is None else [self._directories.find(run)]
+        files: list[Path] = []
+        if run is not None:
+            files = _checkpoints(self._run(found[0])) if checkpoints else []
+            if register is not None:
+                _check_exported(self._run(found[0]).record)
+        with (
+            self._observer(progress=progress) as observer,
+            Syncer(self.home, self._trackers, passthrough=self.passthrough, building=observer.building) as syncer,
+        ):
+            return [syncer.send(run_dir, files=files, register_as=register) for run_dir in reversed(found)]
+
+    @contextmanager
+    def pages(self, *, port: int = 5000, observer: Observer | None = None) -> Iterator[Pages]:
+        """Show the tracker's page on the runs of this home, for as long as the context lasts.
+
+        Args:
+            port: Where its server listens, for this machine alone.
+            observer: Is told how the tracker's environment is built.
+
+        Raises:
+            SpecError: no plugin adds a tracker, or the port is taken.
+            EnvironmentBuildError: the tracker's environment could not be built.
+            TrackingError: the server did not start.
+        """
+        from visiontrain.observers import Silent
+        from visiontrain.tracking.pages import serve_pages
+
+        self.home.prepare()
+        told = observer or Silent()
+        with serve_pages(self.home, self._tracker(), port=port, building=told.building) as pages:
+            yield pages
+
+    def tracking_server(self) -> str | None:
+        """The address of the server that runs are tracked at unless another is named; None: they are kept here.
+
+        Raises:
+            SpecError: no plugin adds a tracker.
+        """
+        from visiontrain.tracking.targets import OFF, VARIABLE, without_password
+
+        uri = os.environ.get(VARIABLE) or os.environ.get(self._tracker().uri_variable)
+        return without_password(uri) if uri and uri != OFF and uri.startswith(("http://", "https://")) else None
+
+    def _tracker(self) -> TrackerManifest:
+        from visiontrain.tracking.targets import no_tracker
+
+        if not self._trackers:
+            raise no_tracker("tracking")
+        return next(iter(self._trackers.values()))
+
     @abstractmethod
     def _run(self, run_dir: Path) -> Run:
         """The run of a folder."""
@@ -79,6 +157,37 @@ class RunKeeper(Installation, ABC):
 
         self.home.check_readable()
         return RunDirectories(self.home.runs)
+
+    def _begin_tracking(self, asked: str | None) -> TrackingState | None:
+        """Where a new run is tracked; None: nowhere.
+
+        Raises:
+            SpecError: what was asked for can't be.
+        """
+        from visiontrain.tracking.targets import begin_tracking
+
+        return begin_tracking(asked, tuple(self._trackers.values()))
+
+    def _track(self, run_dir: Path, new: TrackingState | None = None) -> None:
+        """Have a run sent by a process beside it, if it is tracked. That it can't be must not harm the run."""
+        from visiontrain.tracking.follower import start_follower
+        from visiontrain.tracking.state import STATE
+
+        if new is None and not (run_dir / STATE).exists():
+            return
+        try:
+            start_follower(self.home, run_dir, new, passthrough=self.passthrough)
+        except VisiontrainError as error:
+            warnings.warn(f"the run {run_dir.name} is not tracked: {error}", stacklevel=2)
+
+    def _track_with(self, run_dir: Path, parent_dir: Path) -> None:
+        """Have an evaluation or export tracked where its training is."""
+        from visiontrain.tracking.state import TrackingState, read_state
+
+        with suppress(TrackingError, StorageError):  # it is told where the training's tracking is looked at
+            state = read_state(parent_dir)
+            if state is not None and state.tracker in self._trackers:
+                self._track(run_dir, TrackingState(state.tracker, state.uri, state.experiment))
 
     def _terms(self, *, detached: bool, queued: bool = True) -> Terms:
         """On what terms a run is started.
@@ -140,6 +249,22 @@ def _tell_end(handle: RunHandle, observer: Observer) -> None:
 def _tell_all(handle: RunHandle, observer: Observer) -> None:
     for event in handle.events():
         observer.event(event)
+
+
+def _checkpoints(run: Run) -> list[Path]:
+    found = [path for path in (run.best_checkpoint, run.last_checkpoint) if path is not None and path.is_file()]
+    if not found:
+        raise SpecError("checkpoints", f"the run {run.run_id} has none")
+    return found
+
+
+def _check_exported(record: RunRecord) -> None:
+    if record.kind != "export" or record.status != "completed" or record.spec.get("format") != "onnx":
+        raise SpecError(
+            "register",
+            f"the run {record.run_id} is no completed export to ONNX",
+            instruction=f"Export it, then name the export's run: visiontrain export {record.parent or record.run_id}",
+        )
 
 
 def _runs_per_device(asked: int | None) -> int:

@@ -94,9 +94,12 @@ class Session(ModelUser):
 
         told = observer or Silent()
         planner = self._planner
+        tracking = self._begin_tracking(spec.tracking)
         plan = planner.plan(spec, told)
         told.planned(plan)
-        return self._handle(launch(planner, plan, self._directories, self._terms(detached=detach)), detach)
+        launched = launch(planner, plan, self._directories, self._terms(detached=detach))
+        self._track(launched.run_dir, tracking)
+        return self._handle(launched, detach)
 
     def resume(
         self, run: str = "last", *, epochs: int | None = None, detach: bool = False, observer: Observer | None = None
@@ -126,6 +129,7 @@ class Session(ModelUser):
             self._terms(detached=detach),
             epochs=epochs,
         )
+        self._track(launched.run_dir)
         return self._handle(launched, detach)
 
     def __enter__(self) -> Session:

@@ -133,6 +133,8 @@ class TrainSpec(BaseModel):
         options: The plugin's own options.
         environment: ``NAME`` or ``NAME@GENERATION`` instead of the framework's current environment.
         skip_unreadable: Leave images out that can't be decoded, instead of refusing the dataset.
+        tracking: Where the run is tracked: ``off``, or an address; by default where ``VISIONTRAIN_TRACKING`` or the
+            tracker's own variable says, else in the home.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -154,6 +156,7 @@ class TrainSpec(BaseModel):
     options: dict[str, bool | int | float | str] = Field(default_factory=dict)
     environment: Annotated[str, AfterValidator(_environment)] | None = None
     skip_unreadable: bool = False
+    tracking: Annotated[str, Field(min_length=1)] | None = None
 
     def first_weights(self) -> Weights:
         """Where the first weights come from."""

@@ -72,9 +72,9 @@ class ModelUser(RunKeeper, ABC):
         trained = find_trained_model(self._planner, run_dir, told, checkpoint=spec.checkpoint)
         plan = plan_evaluation(self._planner, trained, spec, told)
         told.using(plan)
-        return self._handle(
-            launch_evaluation(self._planner, plan, self._directories, self._terms(detached=detach)), detach
-        )
+        launched = launch_evaluation(self._planner, plan, self._directories, self._terms(detached=detach))
+        self._track_with(launched.run_dir, run_dir)
+        return self._handle(launched, detach)
 
     def export(self, run: str = "last", format: str = "onnx", *, progress: bool = True, **options: Any) -> Export:  # noqa: A002 - as --format
         """Write a trained model for other programs, and check what was written on images of the data.
@@ -118,7 +118,9 @@ class ModelUser(RunKeeper, ABC):
         told.using(plan)
         # On the processor, and soon over: nothing that a training should be waited for.
         terms = self._terms(detached=False, queued=False)
-        return self._handle(launch_export(self._planner, plan, self._directories, terms), detached=False)
+        launched = launch_export(self._planner, plan, self._directories, terms)
+        self._track_with(launched.run_dir, run_dir)
+        return self._handle(launched, detached=False)
 
     def predict(self, run: str, images: Any, *, progress: bool = True, **options: Any) -> list[Prediction]:
         """What a trained model says of images. The second call costs little more than the computing.

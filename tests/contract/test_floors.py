@@ -129,14 +129,21 @@ def test_a_plugins_host_half_imports_no_framework(file):
 
 @pytest.mark.parametrize("file", plugin_files(host=False), ids=module_name)
 def test_a_plugins_worker_half_imports_what_its_environment_proves(file):
-    own = module_name(file).partition(".")[0]
-    (definition,) = {EnvironmentDefinition.load(path) for path in REPO.glob(f"*/{own}/src/{own}/environment")}
+    source = REPO.joinpath(*file.relative_to(REPO).parts[:3])
+    own = {path.name for path in source.iterdir() if path.is_dir()}
+    (definition,) = {EnvironmentDefinition.load(path) for path in source.glob("*/environment")}
     provided = {name.partition(":")[0].partition(".")[0] for name in definition.imports}
     for name in imports_of(file):
         top = name.partition(".")[0]
         if top == "visiontrain":
             assert is_within(name, INSIDE), name
-        elif top == own:
-            assert name != f"{own}.plugin"
+        elif top in own:
+            assert name != f"{top}.plugin"
         else:
             assert top in sys.stdlib_module_names | provided, name
+
+
+def test_what_a_logged_model_carries_needs_nothing_of_visiontrain():
+    served = REPO / "plugins/visiontrain_mlflow/src/visiontrain_served"
+    tops = {name.partition(".")[0] for file in served.glob("*.py") for name in imports_of(file)}
+    assert {top for top in tops if top.startswith("visiontrain")} == {"visiontrain_served"}

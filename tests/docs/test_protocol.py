@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import transcripts
 
-from visiontrain.protocol import codec, events, inference, messages
+from visiontrain.protocol import codec, events, inference, messages, tracking
 from visiontrain.protocol.codec import decode, encode, encode_event
 from visiontrain.protocol.messages import Notification, Request, Response
 from visiontrain.protocol.structure import structure, unstructure
@@ -43,6 +43,15 @@ TABLES = {
     inference.ClassMapPrediction: ("predict", 8),
     inference.ExportParams: ("export", 0),
     inference.ExportResult: ("export", 1),
+    tracking.TrackParams: ("track", 0),
+    tracking.TrackingTarget: ("track", 1),
+    tracking.TrackedRun: ("track", 2),
+    tracking.Point: ("track", 3),
+    tracking.TrackedFile: ("track", 4),
+    tracking.TrackResult: ("track", 5),
+    tracking.LogModelParams: ("log_model", 0),
+    tracking.LogModelResult: ("log_model", 1),
+    tracking.SystemMetricsResult: ("system_metrics", 0),
     **{cls: (name, 0) for name, cls in events._TYPES.items()},
 }
 PARAMS = {

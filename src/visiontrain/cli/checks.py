@@ -20,10 +20,12 @@ from visiontrain.environment.progress import format_size
 from visiontrain.environment.store import EnvironmentStore
 from visiontrain.environment.uv import Uv
 from visiontrain.errors import EnvironmentBuildError, StorageError, VisiontrainError
+from visiontrain.plugin.manifest import Manifest
+from visiontrain.plugin.trackers import TrackerManifest
 from visiontrain.protocol.messages import Device, InitializeResult
-from visiontrain.runners.command import worker_command
+from visiontrain.runners.command import tracker_command, worker_command
 from visiontrain.runners.connection import WorkerConnection
-from visiontrain.runners.routing import Framework, frameworks_of
+from visiontrain.runners.routing import frameworks_of
 from visiontrain.session import Session
 from visiontrain.storage import flock
 
@@ -61,8 +63,11 @@ def examine(session: Session) -> Iterator[Check]:
         yield Check("GPU driver", "ok", f"NVIDIA {driver}")
     elif sys.platform == "linux":
         yield Check("GPU driver", "ok", "none from NVIDIA: training runs on the CPU")
-    for framework in frameworks_of(session.plugins()):
-        yield from _environment(session, framework, driver)
+    plugins = session.plugins()
+    for framework in frameworks_of(plugins):
+        yield from _environment(session, framework.manifest, driver)
+    for tracker in (manifest for plugin in plugins for manifest in plugin.trackers):
+        yield from _environment(session, tracker, driver)
 
 
 def nvidia_driver() -> str | None:
@@ -155,30 +160,32 @@ def _plugins(session: Session) -> Iterator[Check]:
             reason, _, instruction = plugin.error.partition("\n")
             yield Check(name, "fail", reason, instruction or f"Upgrade or uninstall {plugin.distribution}.")
         else:
-            frameworks = ", ".join(manifest.name for manifest in plugin.frameworks)
-            yield Check(name, "ok", f"{plugin.distribution} {plugin.version}: {frameworks}")
+            added = [manifest.name for manifest in plugin.frameworks] + [each.name for each in plugin.trackers]
+            yield Check(name, "ok", f"{plugin.distribution} {plugin.version}: {', '.join(added)}")
 
 
-def _environment(session: Session, framework: Framework, driver: str | None) -> Iterator[Check]:
-    manifest = framework.manifest
+def _environment(session: Session, manifest: Manifest | TrackerManifest, driver: str | None) -> Iterator[Check]:
     name = f"environment {manifest.name}"
     build = f"Build it: visiontrain env build {manifest.name}"
+    tracks = isinstance(manifest, TrackerManifest)
     try:
         found = EnvironmentStore(session.home.environments).resolve(session.definition(manifest.name))
         if found is None:
-            yield Check(name, "warn", "not built yet; the first training builds it", build)
+            first = "first run that is tracked" if tracks else "first training"
+            yield Check(name, "warn", f"not built yet; the {first} builds it", build)
             return
-        worker = _ask(session, framework, found)
+        worker = _ask(session, manifest, found)
     except VisiontrainError as error:
         yield Check(name, "fail", error.reason, error.instruction or build)
         return
     versions = ", ".join(f"{package} {version}" for package, version in worker.versions.items())
     how = "locked" if found.locked else "adopted"
     devices = "; ".join(_device_in_words(device) for device in worker.devices)
-    yield Check(name, "ok", f"{found.id} ({how}): {versions}; devices: {devices or 'unknown'}")
+    computes = "" if tracks else f"; devices: {devices or 'unknown'}"
+    yield Check(name, "ok", f"{found.id} ({how}): {versions}{computes}")
     for warning in found.warnings:
         yield Check(name, "warn", warning, "Adopt another interpreter, or build the environment.")
-    if driver is not None and not any(device.name.startswith("cuda") for device in worker.devices):
+    if not tracks and driver is not None and not any(device.name.startswith("cuda") for device in worker.devices):
         yield Check(
             f"GPU in {manifest.name}",
             "fail",
@@ -187,10 +194,12 @@ def _environment(session: Session, framework: Framework, driver: str | None) -> 
         )
 
 
-def _ask(session: Session, framework: Framework, environment: Generation) -> InitializeResult:
-    command = worker_command(
-        framework.manifest, environment.python, links=session.home.links, passthrough=session.passthrough
-    )
+def _ask(session: Session, manifest: Manifest | TrackerManifest, environment: Generation) -> InitializeResult:
+    python, links, passthrough = environment.python, session.home.links, session.passthrough
+    if isinstance(manifest, TrackerManifest):
+        command = tracker_command(manifest, python, links=links, passthrough=passthrough)
+    else:
+        command = worker_command(manifest, python, links=links, passthrough=passthrough)
     with WorkerConnection(command) as worker:
         return worker.initialize()
 

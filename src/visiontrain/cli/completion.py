@@ -61,6 +61,17 @@ def complete_framework(incomplete: str) -> Iterator[tuple[str, str]]:
                 yield manifest.name, clean(manifest.summary)
 
 
+def complete_buildable(incomplete: str) -> Iterator[tuple[str, str]]:
+    """Environments of the installed plugins: their frameworks' and their trackers'."""
+    from visiontrain.display.text import clean
+    from visiontrain.plugin.discovery import discover
+
+    for plugin in discover():
+        named = [(manifest.name, manifest.summary) for manifest in plugin.frameworks]
+        named += [(manifest.name, manifest.summary) for manifest in plugin.trackers]
+        yield from ((name, clean(summary)) for name, summary in named if name.startswith(incomplete))
+
+
 def complete_environment(incomplete: str) -> Iterator[tuple[str, str]]:
     """Environments that are built, each with and without its generations."""
     from visiontrain.environment.store import EnvironmentStore

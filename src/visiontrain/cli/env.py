@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from visiontrain.cli.completion import complete_environment, complete_framework
+from visiontrain.cli.completion import complete_buildable, complete_environment
 from visiontrain.cli.guard import guarded
 from visiontrain.cli.options import CONTEXT, DefaultsToList, JsonOption
 
@@ -27,7 +27,12 @@ app = typer.Typer(
 
 NameArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="The framework's name.", autocompletion=complete_framework, show_default=False),
+    typer.Argument(
+        metavar="NAME",
+        help="The framework's or tracker's name.",
+        autocompletion=complete_buildable,
+        show_default=False,
+    ),
 ]
 GenerationArgument = Annotated[
     str,
@@ -76,6 +81,9 @@ def list_environments(as_json: JsonOption = False) -> None:
         for manifest in plugin.frameworks:
             if manifest.name not in names:
                 say(error_console(), f"{manifest.name} is not built yet: visiontrain env build {manifest.name}")
+        for tracker in plugin.trackers:
+            if tracker.name not in names:
+                say(error_console(), f"{tracker.name} is not built yet; the first run that is tracked builds it")
 
 
 @app.command("build", context_settings=CONTEXT)
@@ -87,7 +95,7 @@ def build(
         typer.Option(metavar="NAME", help="The build of torch: cpu, cu128, auto...; by default the package index's."),
     ] = None,
 ) -> None:
-    """Build a framework's environment.
+    """Build an environment.
 
     It is built as it is locked, and made the current one. What is built already is kept and made current. A killed
     build leaves nothing behind.

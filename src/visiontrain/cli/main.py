@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from visiontrain import __version__
-from visiontrain.cli import data, doctor, env, models, runs, train, use
+from visiontrain.cli import data, doctor, env, models, runs, train, ui, use
 from visiontrain.cli.options import CONTEXT
 
 __all__ = ["app", "main"]
@@ -46,6 +46,7 @@ def _root(
 train.add_commands(app)
 use.add_commands(app)
 app.add_typer(runs.app, name="runs")
+ui.add_commands(app)
 models.add_commands(app)
 app.add_typer(env.app, name="env")
 data.add_commands(app)

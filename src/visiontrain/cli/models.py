@@ -119,6 +119,15 @@ def plugins(as_json: JsonOption = False) -> None:
                         }
                         for manifest in plugin.frameworks
                     ],
+                    "trackers": [
+                        {
+                            "name": tracker.name,
+                            "summary": tracker.summary,
+                            "licence": tracker.licence,
+                            "environment_built": tracker.name in built,
+                        }
+                        for tracker in plugin.trackers
+                    ],
                     "error": plugin.error,
                 }
             )
@@ -140,6 +149,13 @@ def _plugin_lines(plugin: Plugin, built: set[str]) -> list[str]:
             f"framework    {manifest.name}: {manifest.summary}",
             f"tasks        {', '.join(map(str, manifest.tasks))}",
             f"licence      {manifest.licence}",
+            f"environment  {state}",
+        ]
+    for tracker in plugin.trackers:
+        state = "built" if tracker.name in built else "not built yet; the first run that is tracked builds it"
+        lines += [
+            f"tracker      {tracker.name}: {tracker.summary}",
+            f"licence      {tracker.licence}",
             f"environment  {state}",
         ]
     return lines

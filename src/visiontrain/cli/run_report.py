@@ -13,6 +13,7 @@ from visiontrain.display.consoles import output_console, say_field
 from visiontrain.display.ending import next_commands, time_taken
 from visiontrain.display.metrics import ordered, per_class, primary_metric
 from visiontrain.display.text import duration, metric, plural
+from visiontrain.display.tracking import tracking_in_words
 from visiontrain.handles import Run
 from visiontrain.protocol.events import in_epochs, join_non_finite
 from visiontrain.protocol.structure import unstructure
@@ -112,6 +113,9 @@ def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
             exact = "" if kept.exact or label == "best" else ", not exact"
             yield label, f"{run.run_dir / kept.path} ({in_epochs(kept.epoch)} epochs, step {kept.step:,}{exact})"
     yield "log", str(run.run_dir / "worker.log")
+    tracked = tracking_in_words(run)
+    if tracked is not None:
+        yield "tracking", tracked
     if record.error is not None and record.error.instruction:
         yield "to do", record.error.instruction
 

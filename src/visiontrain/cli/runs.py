@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from visiontrain.cli.completion import complete_run
 from visiontrain.cli.guard import guarded
 from visiontrain.cli.options import CONTEXT, DefaultsToList, JsonOption, RunOrLastArgument
 
@@ -13,7 +16,7 @@ app = typer.Typer(
     cls=DefaultsToList,
     context_settings=CONTEXT,
     rich_markup_mode=None,
-    help="List, show and follow runs.",
+    help="List, show, follow and send runs.",
 )
 
 
@@ -90,3 +93,39 @@ def follow(run: RunOrLastArgument = "last", as_json: JsonOption = False) -> None
     handle.run.raise_for_status()
     if handle.status != "completed":
         raise typer.Exit(1)
+
+
+@app.command("sync", context_settings=CONTEXT)
+@guarded
+def sync(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's id, a unique prefix of one, its name, or last; by default all that something is missing of.",
+            autocompletion=complete_run,
+            show_default=False,
+        ),
+    ] = None,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Send the run's checkpoints, too.")] = False,
+    register: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make the model of an export the next version of this registered model."),
+    ] = None,
+) -> None:
+    """Send to the tracker what it has missed.
+
+    Nothing is sent twice. What a tracker did not take stays in the run's record: this can be tried again at any time.
+    """
+    from visiontrain.cli.guard import terminable
+    from visiontrain.cli.output import print_text
+    from visiontrain.display.consoles import error_console, say
+    from visiontrain.session import Session
+
+    with terminable():
+        sent = Session().sync(run, checkpoints=checkpoints, register=register)
+    for each in sent:
+        version = f"  {register} version {each.version}" if each.version else ""
+        print_text(f"{each.run_id}  {each.url or ''}".rstrip() + version)
+    if not sent:
+        say(error_console(), "There is nothing to send: what is tracked was accepted, all of it.")

@@ -80,6 +80,10 @@ def train(  # noqa: PLR0917 - typer reads the command line from its parameters
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave images out that can't be decoded, instead of refusing.")
     ] = False,
+    tracking: Annotated[
+        str | None,
+        typer.Option(metavar="off|URI", help="Where the run is tracked; by default MLFLOW_TRACKING_URI, else here."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_RUN_JSON)] = False,
 ) -> None:
     """Train a model on a folder of images.
@@ -105,6 +109,7 @@ def train(  # noqa: PLR0917 - typer reads the command line from its parameters
         "name": name,
         "environment": environment,
         "skip_unreadable": skip_unreadable or None,
+        "tracking": tracking,
     }
     begin_with = _weights(pretrained=pretrained, scratch=scratch, path=weights)
     carry_out(

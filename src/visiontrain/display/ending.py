@@ -11,6 +11,7 @@ from rich.text import Text
 from visiontrain.display.consoles import say, say_field
 from visiontrain.display.metrics import metrics_line, primary_metric
 from visiontrain.display.text import clean, duration
+from visiontrain.display.tracking import tracking_in_words
 from visiontrain.handles import Run
 from visiontrain.protocol.events import UNFINISHED, in_epochs
 from visiontrain.supervisor.record import RunRecord
@@ -37,6 +38,9 @@ def say_ending(console: Console, run: Run) -> None:
     best = run.best_checkpoint
     if best is not None:
         say_field(console, "checkpoint", str(best), whole=True)
+    tracked = tracking_in_words(run)
+    if tracked is not None:
+        say_field(console, "tracking", tracked, whole=True)
     if record.status in ("failed", "interrupted"):
         say_field(console, "log", str(run.run_dir / "worker.log"), whole=True)
         return

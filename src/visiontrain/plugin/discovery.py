@@ -16,6 +16,7 @@ from visiontrain.errors import PluginError, VisiontrainError
 from visiontrain.plugin import hookspecs
 from visiontrain.plugin.hookspecs import ENTRY_POINT_GROUP
 from visiontrain.plugin.manifest import Manifest
+from visiontrain.plugin.trackers import TrackerManifest
 from visiontrain.protocol.version import API_VERSION
 
 __all__ = ["Plugin", "discover"]
@@ -29,7 +30,8 @@ class Plugin(BaseModel):
         distribution: The distribution that brings it.
         version: The distribution's version.
         editable: Its code is used where it is written: it may change while the version does not.
-        frameworks: What it adds.
+        frameworks: The frameworks that it adds.
+        trackers: The trackers that it adds.
         error: What is wrong with it, with what to do about it; None for a plugin that works.
         traceback: Where its code failed, as text.
     """
@@ -41,6 +43,7 @@ class Plugin(BaseModel):
     version: str
     editable: bool = False
     frameworks: tuple[Manifest, ...] = ()
+    trackers: tuple[TrackerManifest, ...] = ()
     error: str | None = None
     traceback: str | None = None
 
@@ -66,10 +69,13 @@ def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
     try:
         # What a plugin prints while it is loaded must not get between the lines that a program reads on stdout.
         with contextlib.redirect_stdout(sys.stderr):
-            manifests = _manifests(entry_point)
-        for manifest in manifests:
-            _check(manifest, distribution, claimed)
-            claimed.update(dict.fromkeys((manifest.name, *manifest.aliases), distribution))
+            frameworks, trackers = _manifests(entry_point)
+        for manifest in frameworks:
+            _check(manifest, Manifest, distribution)
+            _claim((manifest.name, *manifest.aliases), "framework", distribution, claimed)
+        for tracker in trackers:
+            _check(tracker, TrackerManifest, distribution)
+            _claim((tracker.name,), "tracker", distribution, claimed)
     except VisiontrainError as error:
         return plugin.model_copy(update={"error": str(error)})
     except BaseException as error:
@@ -77,7 +83,7 @@ def _load(entry_point: EntryPoint, taken: dict[str, str]) -> Plugin:
             raise
         return plugin.model_copy(update={"error": _in_words(error), "traceback": traceback.format_exc()})
     taken.update(claimed)
-    return plugin.model_copy(update={"frameworks": tuple(manifests)})
+    return plugin.model_copy(update={"frameworks": tuple(frameworks), "trackers": tuple(trackers)})
 
 
 def _origin(entry_point: EntryPoint) -> tuple[str, str]:
@@ -106,24 +112,26 @@ def _in_words(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _manifests(entry_point: EntryPoint) -> list[Manifest]:
+def _manifests(entry_point: EntryPoint) -> tuple[list[Manifest], list[TrackerManifest]]:
     # One manager a plugin: a hook of one that is not ours must not stop the others from registering.
     manager = pluggy.PluginManager("visiontrain")
     manager.add_hookspecs(hookspecs)
     manager.register(entry_point.load(), entry_point.name)
     manager.check_pending()
-    manifests: list[Manifest] = []
+    frameworks: list[Manifest] = []
+    trackers: list[TrackerManifest] = []
     try:
-        manager.hook.register_frameworks(register=manifests.append)
+        manager.hook.register_frameworks(register=frameworks.append)
+        manager.hook.register_trackers(register=trackers.append)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise PluginError(f"its manifest is not valid: {problems}") from error
-    return manifests
+    return frameworks, trackers
 
 
-def _check(manifest: Manifest, distribution: str, taken: dict[str, str]) -> None:
-    if not isinstance(manifest, Manifest):
-        raise PluginError(f"it registered a {type(manifest).__name__} where a Manifest is due")
+def _check(manifest: Manifest | TrackerManifest, due: type, distribution: str) -> None:
+    if not isinstance(manifest, due):
+        raise PluginError(f"it registered a {type(manifest).__name__} where a {due.__name__} is due")
     if manifest.api_version != API_VERSION:
         newer = manifest.api_version > API_VERSION
         raise PluginError(
@@ -131,9 +139,14 @@ def _check(manifest: Manifest, distribution: str, taken: dict[str, str]) -> None
             f"{API_VERSION}",
             instruction=f"Upgrade {'visiontrain' if newer else distribution}.",
         )
-    for name in (manifest.name, *manifest.aliases):
+
+
+def _claim(names: tuple[str, ...], kind: str, distribution: str, taken: dict[str, str]) -> None:
+    """Take names for a plugin: an environment goes by the name of its framework or tracker."""
+    for name in names:
         if name in taken:
             raise PluginError(
-                f"the framework name {name!r} is taken by {taken[name]}",
+                f"the {kind} name {name!r} is taken by {taken[name]}",
                 instruction=f"Uninstall one of {distribution} and {taken[name]}.",
             )
+    taken.update(dict.fromkeys(names, distribution))

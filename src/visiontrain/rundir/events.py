@@ -32,6 +32,11 @@ class EventReader:
         self._offset = offset
         self._rest = b""
 
+    @property
+    def position(self) -> int:
+        """Where the first line begins that has not been read, in bytes."""
+        return self._offset - len(self._rest)
+
     def read(self) -> list[Event]:
         """Events of whole lines that have not been read; empty when there is nothing new, or no file.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import selectors
 import shutil
 import socket
@@ -13,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from visiontrain import errors
 from visiontrain.errors import ProtocolError, RunFailedError, VisiontrainError, WorkerCrashedError
@@ -120,6 +122,27 @@ class WorkerConnection:
         if response.error is not None:
             raise remote_error(response.error)
         return response.result
+
+    def await_end(self, timeout: float) -> str | None:
+        """Wait for the end of a worker that is asked nothing; what it prints is passed over.
+
+        Args:
+            timeout: Seconds to wait at the most.
+
+        Returns:
+            How it ended, in words, with the last lines that it said; None where it goes on.
+        """
+        process, ours = self._started()
+        deadline = time.monotonic() + timeout
+        watched: list[IO[bytes] | socket.socket] = [ours] if process.stdout is None else [ours, process.stdout]
+        while True:
+            ready, _, _ = select.select(watched, [], [], max(0.0, deadline - time.monotonic()))
+            if ours in ready:
+                return str(self._crash())
+            if not ready:
+                return None
+            if process.stdout is not None and not os.read(process.stdout.fileno(), 1 << 16):
+                watched.remove(process.stdout)
 
     def forget(self) -> None:
         """In a forked child: close its copies of the pipes. The worker is the parent's, and goes on."""

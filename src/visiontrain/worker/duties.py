@@ -16,9 +16,12 @@ from visiontrain.protocol.events import split_non_finite
 from visiontrain.protocol.inference import EvaluateParams, EvaluateResult, ExportParams, ExportResult, PredictParams
 from visiontrain.protocol.messages import InitializeParams, InitializeResult, TrainParams, TrainResult
 from visiontrain.protocol.structure import JsonObject, JsonValue, structure, unstructure
+from visiontrain.protocol.tracking import LogModelParams, TrackParams
 from visiontrain.protocol.version import PROTOCOL_VERSION
 from visiontrain.worker.answers import fitted
 from visiontrain.worker.context import EvaluateContext, ExportContext, RunContext
+from visiontrain.worker.priority import stand_back
+from visiontrain.worker.tracker import Tracker
 from visiontrain.worker.trainer import Evaluator, Exporter, Predictor, Trainer
 
 __all__ = ["Duties", "UnknownMethodError", "clipped", "load_trainer"]
@@ -68,6 +71,9 @@ class Duties:
             "evaluate": self._evaluate,
             "predict": self._predict,
             "export": self._export,
+            "track": self._track,
+            "log_model": self._log_model,
+            "system_metrics": self._system_metrics,
         }
         handler = handlers.get(method)
         if handler is None:
@@ -95,6 +101,8 @@ class Duties:
                 instruction="Upgrade visiontrain and its plugins to versions that belong together.",
             )
         trainer = load_trainer(asked.trainer)
+        if isinstance(trainer, Tracker):
+            stand_back()  # a training's numbers are less urgent than the training
         found = trainer.describe()
         result: JsonValue = unstructure(
             InitializeResult(
@@ -144,6 +152,24 @@ class Duties:
         finally:
             self.keeps_nothing = False
         return answer
+
+    def _track(self, params: JsonObject) -> JsonValue:
+        answer: JsonValue = unstructure(self._tracker("track").track(structure(TrackParams, params)))
+        return answer
+
+    def _log_model(self, params: JsonObject) -> JsonValue:
+        answer: JsonValue = unstructure(self._tracker("log_model").log_model(structure(LogModelParams, params)))
+        return answer
+
+    def _system_metrics(self, _params: JsonObject) -> JsonValue:
+        answer: JsonValue = unstructure(self._tracker("system_metrics").system_metrics())
+        return answer
+
+    def _tracker(self, method: str) -> Tracker:
+        tracker = self._ready_trainer()
+        if not isinstance(tracker, Tracker):
+            raise _incapable(tracker, method)
+        return tracker
 
     def _carry_out(self, context: AnyContext, work: Callable[[], RunResult]) -> JsonValue:
         """Do what a run is about: it may be stopped, and reports until it returns."""

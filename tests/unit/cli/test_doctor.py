@@ -9,6 +9,7 @@ from visiontrain.cli.checks import examine, nvidia_driver
 from visiontrain.environment.uv import Uv
 from visiontrain.errors import EnvironmentBuildError
 from visiontrain.plugin.discovery import Plugin
+from visiontrain.plugin.trackers import TrackerManifest
 from visiontrain.session import Session
 
 
@@ -56,6 +57,27 @@ def test_a_worker_that_does_not_start_fails(only_counter, monkeypatch):
     generation.python.chmod(0o755)
     check = found("environment counter")
     assert (check.level, check.instruction) == ("fail", "Build it: visiontrain env build counter")
+
+
+def test_a_tracker_s_environment_is_looked_at_too(only_counter, monkeypatch, tmp_path):
+    lines = ('name = "notes"', 'requires-python = ">=3.10"', "requirements = []", 'imports = ["json"]')
+    (tmp_path / "environment.toml").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "requirements.lock").touch()
+    tracker = TrackerManifest(
+        name="notes",
+        summary="Notes",
+        licence="Apache-2.0",
+        environment=tmp_path,
+        tracker="visiontrain_tiny_notes.tracker:Notes",
+        uri_variable="NOTES_URI",
+        experiment_variable="NOTES_EXPERIMENT",
+        pages=("-m", "notes"),
+    )
+    plugin = Plugin(name="notes", distribution="visiontrain-notes", version="2", trackers=(tracker,))
+    monkeypatch.setattr("visiontrain.plugin.discovery.discover", lambda: (plugin,))
+    check = found("environment notes")
+    assert (check.level, check.instruction) == ("warn", "Build it: visiontrain env build notes")
+    assert "the first run that is tracked builds it" in check.message
 
 
 def test_a_broken_plugin_fails(only_counter, monkeypatch):

@@ -39,6 +39,14 @@ def test_a_plugin_that_works(found):
     assert [manifest.name for manifest in plugin.frameworks] == ["counter"]
 
 
+def test_a_plugin_may_add_a_tracker_whose_name_is_its_own():
+    points = [EntryPoint(name, "visiontrain_mlflow.plugin", "visiontrain") for name in ("mlflow", "other")]
+    first, second = discover(points)
+    assert ([manifest.name for manifest in first.trackers], first.frameworks, first.error) == (["mlflow"], (), None)
+    assert second.trackers == ()
+    assert "the tracker name 'mlflow' is taken by" in second.error
+
+
 def test_installed_plugins_are_found_with_their_distribution_and_version(installed):
     installed("counter", "crashes_on_import")
     plugins = {plugin.name: plugin for plugin in discover()}

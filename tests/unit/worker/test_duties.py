@@ -45,7 +45,11 @@ def export(worker, number=2):
     worker.send("export", unstructure(params), number=number)
 
 
-@pytest.mark.parametrize("ask", [evaluate, predict, export])
+def system_metrics(worker, number=2):
+    worker.send("system_metrics", {}, number=number)
+
+
+@pytest.mark.parametrize("ask", [evaluate, predict, export, system_metrics])
 def test_what_a_trainer_does_not_offer_is_said(tmp_path, ask):
     with Worker(tmp_path, "base:Steady") as worker:
         worker.initialize()

@@ -1,0 +1,58 @@
+"""No password is in what is said; and nobody is told anything that the person did not name."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from mlflow.telemetry.utils import is_telemetry_disabled
+
+from visiontrain.errors import TrackingError
+from visiontrain.protocol.tracking import TrackingTarget
+from visiontrain_mlflow.plugin import MANIFEST
+from visiontrain_mlflow.stores import explained, open_store, redacted, store_uri
+
+# MLflow's models use what SQLAlchemy 2.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+
+
+def test_passwords_of_addresses_and_variables_are_not_repeated(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "geheim-1")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim/2")
+    said = redacted(
+        "no: geheim-1, geheim/2, db://h?sslpassword=geheim-4, a://b:ge@heim/geheim@c, http://ann:geheim-3@host/x"
+    )
+    assert "heim" not in said
+    assert said.endswith("http://***@host/x")
+
+
+def test_what_a_store_raises_becomes_an_error_without_a_password():
+    target = TrackingTarget("http://ann:geheim@127.0.0.1:9", "e", "/nowhere")
+    with pytest.raises(TrackingError) as caught, explained(target):
+        raise ConnectionError("http://ann:geheim@127.0.0.1:9 refused")
+    assert "geheim" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_an_experiment_that_was_deleted_says_so(tmp_path):
+    target = TrackingTarget(None, "mine", str(tmp_path / "a folder"))
+    store = open_store(target)
+    assert open_store(target).experiment_id == store.experiment_id
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(TrackingError, match="was deleted"):
+        open_store(target)
+
+
+def test_the_store_is_where_visiontrain_ui_looks(tmp_path):
+    folder = tmp_path / "100 % mine?"
+    uri = store_uri(TrackingTarget(None, "e", str(folder)))
+    (said,) = (word for word in MANIFEST.pages if word.startswith("sqlite"))
+    assert said.format(quoted=quote(str(folder))) == uri
+
+
+def test_mlflow_s_own_telemetry_is_off(monkeypatch):
+    for name in ("CI", "PYTEST_CURRENT_TEST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in MANIFEST.fixed.items():
+        monkeypatch.setenv(name, value)
+    assert is_telemetry_disabled()

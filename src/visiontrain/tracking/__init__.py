@@ -1,0 +1,1 @@
+"""Runs are sent to a tracker: from their records, by a process beside them, so that no training waits for it."""
