@@ -14,6 +14,8 @@ REPO = Path(__file__).parent.resolve()
 HOME = Path(os.environ.get("VISIONTRAIN_TEST_HOME", REPO / ".cache" / "home")).resolve()
 FRAMEWORKS = ("timm", "yolo", "hf")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+#: Tests beside each other; those that share what takes long to make are one worker's (the marks `xdist_group`).
+TOGETHER = ("-n", "4", "--dist", "loadgroup")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -99,7 +101,7 @@ def integration(session: nox.Session) -> None:
     _prepare(session, "test")
     _build_environments(session)
     _share_cores(session)
-    _pytest(session, "-n", "4", "--ignore", "tests/integration/test_packaging.py", "tests/integration")
+    _pytest(session, *TOGETHER, "--ignore", "tests/integration/test_packaging.py", "tests/integration")
 
 
 @nox.session
@@ -137,7 +139,8 @@ def real(session: nox.Session) -> None:
     _prepare(session, "test")
     if "VISIONTRAIN_REAL_DATA" not in os.environ:
         session.error("Set VISIONTRAIN_REAL_DATA to the folder with the data sets.")
-    _pytest(session, "tests/real")
+    _share_cores(session)
+    _pytest(session, *TOGETHER, "tests/real")
 
 
 @nox.session(default=False)

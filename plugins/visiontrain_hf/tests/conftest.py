@@ -200,10 +200,27 @@ def detecting(harness, objects, tmp_path):
     )
 
 
-@pytest.fixture(scope="session")
-def semantic_data():
-    """The module `semantic_data` beside this one: test modules can't import it."""
-    spec = importlib.util.spec_from_file_location("semantic_data", Path(__file__).with_name("semantic_data.py"))
+def beside(name):
+    """A module beside this one: test modules can't import it."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def semantic_data():
+    """The module `semantic_data`."""
+    return beside("semantic_data")
+
+
+@pytest.fixture(scope="session")
+def masks(tmp_path_factory, semantic_data):
+    """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
+    return semantic_data.make_masks(tmp_path_factory.mktemp("masks"), train=22, val=10)
+
+
+@pytest.fixture(scope="session")
+def outlines(tmp_path_factory):
+    """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
+    return beside("outline_data").make_outlines(tmp_path_factory.mktemp("outlines"), train=22, val=10)

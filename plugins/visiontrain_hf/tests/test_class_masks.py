@@ -23,12 +23,6 @@ from visiontrain_hf.trainer import HfTrainer
 SIDE = 64
 
 
-@pytest.fixture(scope="session")
-def masks(tmp_path_factory, semantic_data):
-    """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
-    return semantic_data.make_masks(tmp_path_factory.mktemp("masks"), train=22, val=10)
-
-
 @pytest.fixture
 def harness(masks, tmp_path, monkeypatch):
     monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
@@ -107,8 +101,8 @@ def test_it_learns_is_evaluated_predicts_and_is_exported(harness):
     predicted = harness.predict([image.path for image in DatasetIndex(harness.index).images("val")])
     assert all(each.class_map for each in predicted.predictions)
     for form in ("onnx", "torchscript"):
-        exported, _ = harness.export(form)
-        assert exported.metrics["export_difference"] < 1e-3
+        exported, _ = harness.export(form, tolerance=1e-4)
+        assert exported.metrics["export_difference"] <= 1e-4
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

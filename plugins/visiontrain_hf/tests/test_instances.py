@@ -1,17 +1,11 @@
 """Instances with Mask2Former: it learns, goes on exactly, is evaluated, predicts and is exported."""
 
-import json
-import random
-import sqlite3
-
 import pytest
 import torch
-from PIL import Image, ImageDraw
 from safetensors.torch import load_file, save_file
 
 import visiontrain.torchkit.loop
-from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA, DatasetIndex
-from visiontrain.datasets.objects import COLUMNS, Object, row_of
+from visiontrain.datasets.index import DatasetIndex
 from visiontrain.errors import DatasetError, RunFailedError, SpecError, WeightsError
 from visiontrain.protocol.messages import Weights
 from visiontrain.protocol.tasks import Task
@@ -23,46 +17,7 @@ from visiontrain_hf.presets import config_of
 from visiontrain_hf.trainer import HfTrainer, Transformers
 
 LABELS = ("green", "red")
-COLOURS = ((40, 200, 60), (220, 40, 40))
 SIDE = 64
-
-
-def make_outlines(folder, *, train, val, classes=LABELS):
-    """Up to three discs and squares an image; every fifth has none."""
-    database = sqlite3.connect(folder / "index.sqlite")
-    database.executescript(SCHEMA)
-    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    splits = {"train": train, "val": val}
-    for split, count in splits.items():
-        rng = random.Random(split)
-        for position in range(count):
-            image = Image.new("RGB", (SIDE, SIDE + position % 3), (rng.randrange(60, 160),) * 3)
-            name = f"{split}{position}.png"
-            row = (split, position, json.dumps(name), *image.size, None, b"")
-            database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            for _ in range(0 if position % 5 == 4 else 1 + position % 3):
-                x, y, side, label = rng.randrange(40), rng.randrange(40), rng.randrange(14, 24), rng.randrange(2)
-                ImageDraw.Draw(image).rectangle((x, y, x + side, y + side), fill=COLOURS[label])
-                corners = (x, y, x + side + 1, y, x + side + 1, y + side + 1, x, y + side + 1)
-                found = Object(label, (x, y, x + side + 1, y + side + 1), polygons=(tuple(map(float, corners)),))
-                database.execute(
-                    f"INSERT INTO objects (split, position, label, {COLUMNS}) "
-                    f"VALUES ({', '.join('?' * (3 + len(COLUMNS.split(','))))})",
-                    (split, position, label, *row_of(found)),
-                )
-            image.save(folder / name)
-    meta = {"fingerprint": f"{train}-{val}", "task": "segment", "format": "test", "has_objects": "true"}
-    meta |= {"root": json.dumps(str(folder)), "classes": json.dumps(classes), "splits": json.dumps(splits)}
-    database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-    database.commit()
-    database.close()
-    return folder / "index.sqlite"
-
-
-@pytest.fixture(scope="session")
-def outlines(tmp_path_factory):
-    """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
-    return make_outlines(tmp_path_factory.mktemp("outlines"), train=22, val=10)
 
 
 @pytest.fixture
@@ -131,8 +86,8 @@ def test_it_learns_is_evaluated_predicts_and_is_exported(harness):
         rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
         assert each.box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     for form in ("onnx", "torchscript"):
-        exported, context = harness.export(form)
-        assert exported.metrics["export_difference"] < 1e-3
+        exported, context = harness.export(form, tolerance=1e-4)
+        assert exported.metrics["export_difference"] <= 1e-4
         assert "masks" in context.logged
 
 
