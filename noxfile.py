@@ -77,7 +77,7 @@ def docs(session: nox.Session) -> None:
     """The documentation: every link leads somewhere, every example runs, every table says what the code says."""
     _prepare(session, "docs", "test")
     session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))
-    _pytest(session, "tests/docs")
+    _pytest(session, "-n", "4", "tests/docs")
 
 
 @nox.session
