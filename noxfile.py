@@ -119,7 +119,9 @@ def plugin(session: nox.Session, framework: str) -> None:
         targets.insert(0, "tests/torchkit")
     if framework == "hf":  # has pycocotools
         targets.insert(0, "tests/torchkit/objects")
-    session.run(python, "-m", "pytest", *(session.posargs or ["-n", "4", *targets]), external=True)
+    session.run(
+        python, "-m", "pytest", *(session.posargs or ["-n", "4", "--dist", "worksteal", *targets]), external=True
+    )
     checked = ["src/visiontrain/torchkit", f"{source}/src/visiontrain_{framework}"]
     session.run(python, "-m", "mypy", "--config-file", ".ci/mypy-environments.ini", *checked, external=True)
 
