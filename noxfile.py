@@ -16,6 +16,8 @@ FRAMEWORKS = ("timm", "yolo", "hf")
 #: Trackers have an environment of their own, too, without torch.
 TRACKERS = ("mlflow",)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+#: Tests beside each other; those that share what takes long to make are one worker's (the marks `xdist_group`).
+TOGETHER = ("-n", "4", "--dist", "loadgroup")
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -77,7 +79,7 @@ def docs(session: nox.Session) -> None:
     """The documentation: every link leads somewhere, every example runs, every table says what the code says."""
     _prepare(session, "docs", "test")
     session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))
-    _pytest(session, "tests/docs")
+    _pytest(session, "-n", "4", "tests/docs")
 
 
 @nox.session
@@ -101,7 +103,7 @@ def integration(session: nox.Session) -> None:
     _prepare(session, "test")
     _build_environments(session)
     _share_cores(session)
-    _pytest(session, "-n", "4", "--ignore", "tests/integration/test_packaging.py", "tests/integration")
+    _pytest(session, *TOGETHER, "--ignore", "tests/integration/test_packaging.py", "tests/integration")
 
 
 @nox.session
@@ -119,7 +121,9 @@ def plugin(session: nox.Session, framework: str) -> None:
         targets.insert(0, "tests/torchkit")
     if framework == "hf":  # has pycocotools
         targets.insert(0, "tests/torchkit/objects")
-    session.run(python, "-m", "pytest", *(session.posargs or ["-n", "4", *targets]), external=True)
+    session.run(
+        python, "-m", "pytest", *(session.posargs or ["-n", "4", "--dist", "worksteal", *targets]), external=True
+    )
     checked = sorted(str(folder) for folder in (REPO / source / "src").glob("visiontrain_*"))
     if framework in FRAMEWORKS:
         checked.insert(0, "src/visiontrain/torchkit")
@@ -141,7 +145,8 @@ def real(session: nox.Session) -> None:
     _prepare(session, "test")
     if "VISIONTRAIN_REAL_DATA" not in os.environ:
         session.error("Set VISIONTRAIN_REAL_DATA to the folder with the data sets.")
-    _pytest(session, "tests/real")
+    _share_cores(session)
+    _pytest(session, *TOGETHER, "tests/real")
 
 
 @nox.session(default=False)

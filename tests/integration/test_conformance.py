@@ -10,8 +10,12 @@ from visiontrain.testing import PluginConformance
 from visiontrain.testing.checks.borders import Borders
 from visiontrain.testing.checks.using import Using
 
+pytestmark = pytest.mark.timeout(1800)
 
-@pytest.mark.timeout(1800)
+# A group a class: its tests share a training, which each worker of pytest-xdist would have to do again.
+
+
+@pytest.mark.xdist_group("TestTimm")
 class TestTimm(PluginConformance):
     framework = "timm"
     model = "test_resnet"
@@ -19,7 +23,7 @@ class TestTimm(PluginConformance):
     varying = ("position.seconds",)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("TestYoloDetects")
 class TestYoloDetects(PluginConformance):
     framework = "yolo"
     model = "yolo26n"
@@ -29,45 +33,50 @@ class TestYoloDetects(PluginConformance):
     varying = ("position.seconds",)
 
 
-class YoloTask(Borders, Using):
+class OtherTask(Borders, Using):
     """What another task changes: training, evaluating and predicting, within the plugin's borders.
 
-    Stopping and exporting of each task is tested inside the environment, by the plugin's tests: in a tenth of the time.
+    Stopping, failing and exporting of each task are tested inside the environment, by the plugin's tests: in a tenth of
+    the time. What is printed beside a training goes the same way whatever the task.
     """
 
-    framework = "yolo"
     options: ClassVar = {"workers": 0}
     image_size = 64
     varying = ("position.seconds",)
     test_exports_are_files_and_their_difference = None
+    test_noise_does_not_break_the_protocol = None
 
 
-@pytest.mark.timeout(1800)
-class TestYoloSegments(YoloTask):
+@pytest.mark.xdist_group("TestYoloSegments")
+class TestYoloSegments(OtherTask):
+    framework = "yolo"
     model = "yolo11n-seg"
     task = "segment"
 
 
-@pytest.mark.timeout(1800)
-class TestYoloFindsPoses(YoloTask):
+@pytest.mark.xdist_group("TestYoloFindsPoses")
+class TestYoloFindsPoses(OtherTask):
+    framework = "yolo"
     model = "yolo26n-pose"
     task = "pose"
     images_per_class = 24  # there is one class
 
 
-@pytest.mark.timeout(1800)
-class TestYoloFindsTurnedBoxes(YoloTask):
+@pytest.mark.xdist_group("TestYoloFindsTurnedBoxes")
+class TestYoloFindsTurnedBoxes(OtherTask):
+    framework = "yolo"
     model = "yolov8n-obb"
     task = "obb"
 
 
-@pytest.mark.timeout(1800)
-class TestYoloClassifies(YoloTask):
+@pytest.mark.xdist_group("TestYoloClassifies")
+class TestYoloClassifies(OtherTask):
+    framework = "yolo"
     model = "yolo26n-cls"
     task = "classify"
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("TestHfClassifies")
 class TestHfClassifies(PluginConformance):
     framework = "hf"
     model = "vit-tiny"
@@ -75,43 +84,30 @@ class TestHfClassifies(PluginConformance):
     varying = ("position.seconds",)
 
 
-@pytest.mark.timeout(1800)
-class TestHfDetects(PluginConformance):
+@pytest.mark.xdist_group("TestHfDetects")
+class TestHfDetects(OtherTask):
     framework = "hf"
     model = "rtdetr-tiny"
     task = "detect"
-    options: ClassVar = {"workers": 0}
-    image_size = 64
-    varying = ("position.seconds",)
 
 
-@pytest.mark.timeout(1800)
-class TestHfSegmentsByClass(PluginConformance):
+@pytest.mark.xdist_group("TestHfSegmentsByClass")
+class TestHfSegmentsByClass(OtherTask):
     framework = "hf"
     model = "segformer-tiny"
     task = "semantic"
-    options: ClassVar = {"workers": 0}
-    image_size = 64
-    varying = ("position.seconds",)
 
 
-@pytest.mark.timeout(1800)
-class TestHfSegments(PluginConformance):
+@pytest.mark.xdist_group("TestHfSegments")
+class TestHfSegments(OtherTask):
     framework = "hf"
     model = "mask2former-tiny"
     task = "segment"
     options: ClassVar = {"workers": 0, "learning_rate": 2e-3}  # so that it finds something
-    image_size = 64
-    varying = ("position.seconds",)
 
 
-@pytest.mark.timeout(1800)
-class TestHfSegmentsByClassWithMasks(Borders, Using):
-    """Stopping is tested inside the environment, by the plugin's tests: in a tenth of the time."""
-
+@pytest.mark.xdist_group("TestHfSegmentsByClassWithMasks")
+class TestHfSegmentsByClassWithMasks(OtherTask):
     framework = "hf"
     model = "mask2former-tiny"
     task = "semantic"
-    options: ClassVar = {"workers": 0}
-    image_size = 64
-    varying = ("position.seconds",)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# A home's runs take turns on the CPU, unless they are allowed to share it. Those of pytest-xdist's workers are.
+os.environ.setdefault("VISIONTRAIN_MAX_RUNS_PER_DEVICE", os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -46,7 +46,11 @@ def command(real_data, case):
     return [VISIONTRAIN, *arguments, "--image-size", "64", "--epochs", "2", "--seed", "5", "--json"]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
+# One worker of pytest-xdist a case: its tests share a training.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(case, marks=pytest.mark.xdist_group(str(case)), id=str(case)) for case in CASES],
+)
 def case(request):
     return request.param
 

@@ -52,6 +52,10 @@ def test_a_family_is_trained_evaluated_asked_and_exported(real_data, tmp_path, m
     assert exported.difference <= 1e-4
 
 
+#: Tests that share a training.
+of_clothes = pytest.mark.xdist_group("clothes")
+
+
 @pytest.fixture(scope="module")
 def clothes(real_data):
     """A model that has learnt something."""
@@ -60,6 +64,7 @@ def clothes(real_data):
     )
 
 
+@of_clothes
 def test_the_command_line_tells_all_of_it(real_data, clothes, tmp_path):
     def lines(*arguments):
         done = subprocess.run(
@@ -84,6 +89,7 @@ def test_the_command_line_tells_all_of_it(real_data, clothes, tmp_path):
     assert exported["difference"] <= 1e-4
 
 
+@of_clothes
 def test_every_orientation_is_seen_upright(real_data, clothes):
     rows = manifest(real_data / "exif_orientation")
     found = {
@@ -100,6 +106,7 @@ def test_every_orientation_is_seen_upright(real_data, clothes):
             assert list(other.probabilities.values()) == pytest.approx(list(first.probabilities.values()), abs=0.05)
 
 
+@of_clothes
 def test_awkward_files_are_seen_and_broken_ones_named(real_data, clothes):
     folder = real_data / "nasty_pillow"
     files = [folder / row["file"] for row in manifest(folder)]

@@ -1,26 +1,19 @@
-"""Small generated data and a trainer without a host: these tests run inside the environment."""
+"""Small models, and a trainer without a host: these tests run inside the environment."""
 
 from __future__ import annotations
 
-import json
-import random
-import sqlite3
+import importlib.util
 from collections.abc import Sequence
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
 
 import visiontrain.torchkit.loop
-from visiontrain.datasets.index import FORMAT_VERSION, SCHEMA
-from visiontrain.datasets.objects import Object, row_of
 from visiontrain.protocol.messages import Weights
 from visiontrain.testing.worker.inprocess import InProcess, Interrupt
 from visiontrain_hf.trainer import HfTrainer
-
-COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 
 #: As small as they get.
 NETWORKS = {
@@ -121,94 +114,51 @@ class Harness(InProcess):
         self.assert_same("straight", "stopped")
 
 
-@contextmanager
-def index_of(folder, *, task, classes, splits, **meta):
-    """An empty index in a folder, to be filled."""
-    folder.mkdir(parents=True, exist_ok=True)
-    database = sqlite3.connect(folder / f"{task}.sqlite")
-    database.executescript(SCHEMA)
-    database.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    yield database
-    told = {"fingerprint": f"{splits}-{classes}", "task": task, "format": "test", "root": json.dumps(str(folder))}
-    told |= {
-        "classes": json.dumps(classes),
-        "splits": json.dumps(splits),
-        **{k: json.dumps(v) for k, v in meta.items()},
-    }
-    database.executemany("INSERT INTO meta VALUES (?, ?)", told.items())
-    database.commit()
-    database.close()
+def beside(name):
+    """A module beside this one: test modules can't import it."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-@pytest.fixture(scope="session", name="index_of")
-def index_of_fixture():
-    """For data of other tasks: tests in folders can't import this module."""
-    return index_of
+GENERATED = beside("generated")
 
 
-def make_objects(folder, *, train, val, side=64, classes=tuple(COLOURS)):
-    """Up to three boxes of one colour each on grey; every fourth image is empty, and they are of several shapes."""
-    splits = {"train": train, "val": val}
-    with index_of(folder, task="detect", classes=classes, splits=splits, has_objects=True) as database:
-        for split, count in splits.items():
-            rng = random.Random(split)
-            for position in range(count):
-                width, height = side + 8 * (position % 3), side
-                image = Image.new("RGB", (width, height), (rng.randrange(60, 160),) * 3)
-                drawn = []
-                for _ in range(position % 4):
-                    across, down = rng.randrange(14, 30), rng.randrange(14, 30)
-                    x, y, label = (
-                        rng.randrange(width - across),
-                        rng.randrange(height - down),
-                        rng.randrange(len(classes)),
-                    )
-                    fill = list(COLOURS.values())[label]
-                    ImageDraw.Draw(image).rectangle((x, y, x + across - 1, y + down - 1), fill=fill)
-                    drawn.append(Object(label, (float(x), float(y), float(x + across), float(y + down))))
-                image.save(folder / f"{split}{position}.png")
-                row = (split, position, json.dumps(f"{split}{position}.png"), width, height, None, b"")
-                database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-                database.executemany(
-                    "INSERT INTO objects VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?)",
-                    [(split, position, each.label, *row_of(each)) for each in drawn],
-                )
-    return folder / "detect.sqlite"
+@pytest.fixture(scope="session")
+def make_index():
+    """Makes data with a label each."""
+    return GENERATED.make_index
 
 
-def make_index(folder, *, train, val, side=36, classes=tuple(COLOURS)):
-    """Discs of one colour on grey each."""
-    splits = {"train": train, "val": val}
-    with index_of(folder, task="classify", classes=classes, splits=splits) as database:
-        for split, count in splits.items():
-            rng = random.Random(split)
-            for position in range(count):
-                image = Image.new("RGB", (side, side + position % 3), (rng.randrange(60, 160),) * 3)
-                x, y = rng.randrange(side // 2), rng.randrange(side // 2)
-                label = position % len(classes)
-                ImageDraw.Draw(image).ellipse((x, y, x + 15, y + 15), fill=list(COLOURS.values())[label % 3])
-                image.save(folder / f"{split}{position}.png")
-                row = (split, position, json.dumps(f"{split}{position}.png"), *image.size, label, b"")
-                database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-    return folder / "classify.sqlite"
-
-
-@pytest.fixture(name="make_index")
-def make_index_fixture():
-    """For tests that want data of their own: test modules can't import this one."""
-    return make_index
+@pytest.fixture(scope="session")
+def make_masks():
+    """Makes data with masks of classes."""
+    return GENERATED.make_masks
 
 
 @pytest.fixture(scope="session")
 def index(tmp_path_factory):
     """30 training images: three batches of 8 and one of 6; 12 for validation: two batches."""
-    return make_index(tmp_path_factory.mktemp("discs"), train=30, val=12)
+    return GENERATED.make_index(tmp_path_factory.mktemp("discs"), train=30, val=12)
 
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory):
     """22 training images: two batches of 8 and one of 6; 9 for validation: two batches."""
-    return make_objects(tmp_path_factory.mktemp("boxes"), train=22, val=9)
+    return GENERATED.make_objects(tmp_path_factory.mktemp("boxes"), train=22, val=9)
+
+
+@pytest.fixture(scope="session")
+def outlines(tmp_path_factory):
+    """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
+    return GENERATED.make_outlines(tmp_path_factory.mktemp("outlines"), train=22, val=10)
+
+
+@pytest.fixture(scope="session")
+def masks(tmp_path_factory):
+    """22 training images: two batches of 8 and one of 6; 10 for validation: two batches."""
+    return GENERATED.make_masks(tmp_path_factory.mktemp("masks"), train=22, val=10)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ class Killed(RunContext):
 
 if __name__ == "__main__":
     request = json.loads(Path(sys.argv[1]).read_text())
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     visiontrain.torchkit.loop.LOOK_SECONDS = 0
     context = Killed(structure(TrainParams, request["params"]), lambda event: None)
     context.left = request["kill_at"]

@@ -270,6 +270,7 @@ def test_more_epochs_after_the_last_one(harness):
 
 
 def test_threads_are_set_as_they_were(harness):
+    torch.set_num_threads(2)
     harness.train("straight")
     harness.train("stopped", interrupt=at("train", 1, 3))
     torch.set_num_threads(1)

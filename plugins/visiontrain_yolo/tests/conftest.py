@@ -192,6 +192,6 @@ def data(index):
 def harness(index, tmp_path, monkeypatch):
     monkeypatch.setattr(visiontrain.torchkit.loop, "LOOK_SECONDS", 0)
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # of several, beside other tests, most time is spent waiting for each other
     yield Harness(index, tmp_path)
     torch.set_num_threads(before)

@@ -36,8 +36,8 @@ def test_it_learns_is_evaluated_predicts_and_is_exported(harness):
         rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
         assert each.box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     for form in ("onnx", "torchscript"):
-        exported, context = harness.export(form)
-        assert exported.metrics["export_difference"] < 1e-3
+        exported, context = harness.export(form, tolerance=1e-4)
+        assert exported.metrics["export_difference"] <= 1e-4
         assert "masks" in context.logged
 
 

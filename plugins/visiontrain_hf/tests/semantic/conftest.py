@@ -1,18 +1,13 @@
-"""Discs before grey, and for each pixel what it is of; networks as small as they get; and what trains them."""
+"""Networks as small as they get, and what trains them."""
 
 from __future__ import annotations
 
-import json
-import random
-
 import pytest
-from PIL import Image, ImageDraw
 from transformers import AutoConfig
 
 from visiontrain_hf.segmenter import segmenter_class
 
 CLASSES = ("background", "red", "green")
-COLOURS = ((230, 30, 30), (30, 200, 40))
 
 _CONVNEXT = {
     "model_type": "convnext", "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1],
@@ -44,39 +39,6 @@ NETWORKS = {
     },
     "mobilenet_v2": {"image_size": 64, "depth_multiplier": 0.35},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def make_masks(index_of):
-    """Images with a disc each, and their index for the task semantic."""
-
-    def make(folder, *, train, val, side=48):
-        splits, images = {"train": train, "val": val}, []
-        pixels = {split: [0] * len(CLASSES) for split in splits}
-        for split, count in splits.items():
-            rng = random.Random(split)
-            for position in range(count):
-                size = (side, side + position % 3)
-                image, mask = Image.new("RGB", size, (rng.randrange(60, 160),) * 3), Image.new("L", size)
-                x, y, label = rng.randrange(side // 2), rng.randrange(side // 2), 1 + position % 2
-                around = (x, y, x + side // 2, y + side // 2)
-                ImageDraw.Draw(image).ellipse(around, fill=COLOURS[label - 1])
-                ImageDraw.Draw(mask).ellipse(around, fill=label, outline=255)
-                image.save(folder / f"{split}{position}.png")
-                mask.save(folder / f"{split}{position}_mask.png")
-                images.append((split, position, size))
-                for value, found in enumerate(mask.histogram()[: len(CLASSES)]):
-                    pixels[split][value] += found
-        told = {"has_masks": True, "mask_values": [0, 1, 2], "ignored_values": [255], "class_pixels": pixels}
-        with index_of(folder, task="semantic", classes=CLASSES, splits=splits, **told) as database:
-            for split, position, size in images:
-                row = (split, position, json.dumps(f"{split}{position}.png"), *size, None, b"")
-                database.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-                name = json.dumps(f"{split}{position}_mask.png")
-                database.execute("INSERT INTO masks VALUES (?, ?, ?, ?)", (split, position, name, b""))
-        return folder / "semantic.sqlite"
-
-    return make
 
 
 @pytest.fixture(scope="session")

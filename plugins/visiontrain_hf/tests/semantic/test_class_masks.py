@@ -96,8 +96,8 @@ def test_it_learns_is_evaluated_predicts_and_is_exported(harness):
     predicted = harness.predict([image.path for image in DatasetIndex(harness.index).images("val")])
     assert all(each.class_map for each in predicted.predictions)
     for form in ("onnx", "torchscript"):
-        exported, _ = harness.export(form)
-        assert exported.metrics["export_difference"] < 1e-3
+        exported, _ = harness.export(form, tolerance=1e-4)
+        assert exported.metrics["export_difference"] <= 1e-4
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
