@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ class RunHandle:
         self._reader = EventReader(run.run_dir / EVENTS, offset=offset)
         self._read: deque[Event] = deque()  # kept here, so that an interrupted loop over them loses none
         self._reading = threading.Lock()
+        self._reported = False
 
     def __repr__(self) -> str:
         return f"<RunHandle of {self.run!r}>"
@@ -79,6 +81,7 @@ class RunHandle:
                 if deadline is not None:
                     self._check(deadline)
             if over:
+                self._report()
                 return
             self._check(deadline)
             yield from self._pause()
@@ -98,6 +101,7 @@ class RunHandle:
             self._check(deadline)
             for _ in self._pause():
                 pass  # progress is for those who look at events
+        self._report()
         return self.raise_for_status()
 
     def raise_for_status(self) -> Run:
@@ -143,6 +147,18 @@ class RunHandle:
         with self._reading:
             self._read.extend(self._reader.read())
         return bool(self._read)
+
+    def _report(self) -> None:
+        """Leave the run's page in its folder, once, in the process that started the attempt."""
+        link = self._usable_link
+        if link is None or link.failure is not None or self._reported:
+            return
+        self._reported = True
+        try:
+            self.run.report()
+        except Exception as error:  # noqa: BLE001 - what was trained is there, whatever becomes of its page
+            message = f"the report of the run {self.run_id} could not be written: {error}"
+            warnings.warn(message, stacklevel=3)
 
     def _check(self, deadline: float | None) -> None:
         if deadline is not None and time.monotonic() > deadline:

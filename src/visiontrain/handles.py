@@ -11,7 +11,9 @@ from typing import Any, Protocol
 from visiontrain.errors import RunError, RunInterruptedError, VisiontrainError, WorkerCrashedError
 from visiontrain.exports import Export
 from visiontrain.predictions import Prediction
-from visiontrain.protocol.events import Status, join_non_finite
+from visiontrain.protocol.events import Status
+from visiontrain.report.facts import metrics_of
+from visiontrain.report.page import write_report
 from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.rundir.history import HistoryRow, read_history
 from visiontrain.runners.connection import remote_error
@@ -77,11 +79,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """By canonical names: the best epoch's by the primary metric, or the last epoch's before the end."""
-        record = self.record
-        if record.metrics:
-            return join_non_finite(record.metrics, record.non_finite)
-        rows = self.history
-        return {name: value for name, value in rows[-1].items() if name not in ("epoch", "step")} if rows else {}
+        return metrics_of(self.record, lambda: self.history)
 
     @property
     def history(self) -> list[HistoryRow]:
@@ -102,6 +100,17 @@ class Run:
     def tracking(self) -> Tracking | None:
         """Where the run is tracked and how far that is; None: nowhere."""
         return read_tracking(self.run_dir)
+
+    def report(self) -> Path:
+        """Write the run's page as it stands, ``report.html`` in its folder, and give the file.
+
+        It is one file without scripts, which a browser shows without a network. At the end of a run that this program
+        started it is written by itself.
+
+        Raises:
+            StorageError: the disk does not take it.
+        """
+        return write_report(self.run_dir)
 
     @property
     def log(self) -> str:

@@ -17,6 +17,7 @@ from visiontrain.errors import (
     RunBusyError,
     RunFailedError,
     SpecError,
+    StorageError,
     UnknownModelError,
     UnknownRunError,
 )
@@ -29,6 +30,7 @@ from visiontrain.protocol.events import (
     ResumedEvent,
     StatusEvent,
 )
+from visiontrain.report.page import REPORT
 from visiontrain.session import Session, follow_to_end
 
 LONG = {"epochs": 1000, "steps": 100, "pause": 0.01}
@@ -86,6 +88,10 @@ def under_way(session, pictures):
         to_the_end(handle)
 
 
+def _refuse(run_dir):
+    raise StorageError("no room")
+
+
 def to_the_end(handle):
     return list(handle.events(timeout=PATIENCE))
 
@@ -121,6 +127,19 @@ class TestTrain:
         assert record.environment.python == str(generation.python)
         assert record.worker.versions["counter"] == "1.0"
         assert record.created_at <= record.started_at <= record.ended_at
+
+    def test_at_the_end_its_page_is_there(self, train):
+        run = train(epochs=3)
+        page = run.run_dir / REPORT
+        assert "Best epoch: 3" in page.read_text(encoding="utf-8")
+        page.unlink()
+        assert run.report() == page
+        assert "Best epoch: 3" in page.read_text(encoding="utf-8")
+
+    def test_a_page_that_can_not_be_written_harms_no_run(self, train, monkeypatch):
+        monkeypatch.setattr("visiontrain.handles.write_report", _refuse)
+        with pytest.warns(UserWarning, match="the report of the run .* could not be written: no room"):
+            assert train(epochs=1).status == "completed"
 
     def test_an_observer_is_told_everything(self, session, pictures):
         listener = Listener()

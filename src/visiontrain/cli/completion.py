@@ -52,8 +52,8 @@ def complete_model(incomplete: str) -> Iterator[str]:
 
 def complete_framework(incomplete: str) -> Iterator[tuple[str, str]]:
     """Frameworks of the installed plugins."""
-    from visiontrain.display.text import clean
     from visiontrain.plugin.discovery import discover
+    from visiontrain.wording import clean
 
     for plugin in discover():
         for manifest in plugin.frameworks:
@@ -63,8 +63,8 @@ def complete_framework(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def complete_buildable(incomplete: str) -> Iterator[tuple[str, str]]:
     """Environments of the installed plugins: their frameworks' and their trackers'."""
-    from visiontrain.display.text import clean
     from visiontrain.plugin.discovery import discover
+    from visiontrain.wording import clean
 
     for plugin in discover():
         named = [(manifest.name, manifest.summary) for manifest in plugin.frameworks]

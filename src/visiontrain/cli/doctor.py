@@ -30,8 +30,8 @@ def doctor(as_json: JsonOption = False) -> None:
     from visiontrain.cli.checks import examine
     from visiontrain.cli.output import print_json
     from visiontrain.display.consoles import output_console, say
-    from visiontrain.display.text import clean
     from visiontrain.session import Session
+    from visiontrain.wording import clean
 
     console = output_console()
     failed = False

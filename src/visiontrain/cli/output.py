@@ -36,7 +36,7 @@ def numbers(values: Mapping[str, float]) -> dict[str, Any]:
 
 def print_text(line: str) -> None:
     """Print a line."""
-    from visiontrain.display.text import clean
+    from visiontrain.wording import clean
 
     sys.stdout.write(clean(line) + "\n")
 
@@ -51,7 +51,7 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     """
     from rich.cells import cell_len, set_cell_size
 
-    from visiontrain.display.text import clean
+    from visiontrain.wording import clean
 
     # Headers too: a metric's name is the framework's.
     table = [[clean(cell).replace("\n", " ") for cell in row] for row in (headers, *rows)]

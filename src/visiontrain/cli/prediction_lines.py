@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from visiontrain.display.text import plural
 from visiontrain.predictions import DetectedObject, Prediction, ScoredLabel
 from visiontrain.protocol.tasks import Task
 from visiontrain.semantic_maps import SemanticMap
+from visiontrain.wording import plural
 
 __all__ = ["as_json", "as_text"]
 

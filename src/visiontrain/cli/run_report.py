@@ -10,19 +10,18 @@ from typing import Any
 from visiontrain.cli.output import numbers, print_table, print_text
 from visiontrain.cli.results import run_object
 from visiontrain.display.consoles import output_console, say_field
-from visiontrain.display.ending import next_commands, time_taken
-from visiontrain.display.metrics import ordered, per_class, primary_metric
-from visiontrain.display.text import duration, metric, plural
+from visiontrain.display.ending import next_commands
 from visiontrain.display.tracking import tracking_in_words
 from visiontrain.handles import Run
-from visiontrain.protocol.events import in_epochs, join_non_finite
+from visiontrain.protocol.events import join_non_finite
 from visiontrain.protocol.structure import unstructure
+from visiontrain.report.facts import Fact, facts_of
+from visiontrain.report.metrics import ordered, per_class, primary_metric
 from visiontrain.supervisor.record import RunRecord
+from visiontrain.wording import metric
 
 __all__ = ["list_row", "print_metrics", "print_report", "report_object"]
 
-#: Fields that are copied rather than read: never wrapped.
-_PATHS = ("run folder", "best", "last", "log")
 #: A metric's column and the space before it.
 _COLUMN = 2
 
@@ -49,8 +48,8 @@ def print_report(run: Run) -> None:
     """All that is known, for a person."""
     record = run.record
     console = output_console()
-    for label, value in _fields(run, record):
-        say_field(console, label, value, whole=label in _PATHS)
+    for fact in _facts(run, record):
+        say_field(console, fact.label, fact.value, whole=fact.copied)
     if run.metrics:
         print_text("\nMetrics of the best epoch" if record.kind == "train" else "\nMetrics")
         print_metrics(run)
@@ -70,54 +69,13 @@ def print_metrics(run: Run) -> None:
     _print_per_class(per_class(metrics), primary_metric(record.task, multi_label=record.data.multi_label))
 
 
-def _fields(run: Run, record: RunRecord) -> Iterator[tuple[str, str]]:
-    yield "run", f"{record.run_id}" + (f" ({record.name})" if record.name else "")
-    if record.kind != "train":
-        yield "kind", f"{record.kind} of {record.parent}"
-    yield "status", record.status + (f": {record.reason}" if record.reason else "")
-    taken = time_taken(record)
-    attempts = f", attempt {record.attempt}" if record.attempt > 1 else ""
-    yield "created", record.created_at + (f"; took {duration(taken)}" if taken is not None else "") + attempts
-    weights = record.spec.get("weights") or record.spec.get("checkpoint")
-    yield "model", f"{record.model}, weights: {weights}"
-    yield "framework", f"{record.framework} (plugin {record.plugin_version}, {record.licence})"
-    environment = record.environment
-    how = "locked" if environment.locked else "adopted, not locked"
-    yield "environment", f"{environment.name}@{environment.generation} ({how})"
-    if record.worker is not None:
-        yield "versions", ", ".join(f"{name} {version}" for name, version in record.worker.versions.items())
-        devices = "; ".join(f"{device.name} {device.description}".strip() for device in record.worker.devices)
-        threads = (
-            f"; {plural(record.worker.cpu.threads, 'thread')}, {record.worker.cpu.capability}"
-            if record.worker.cpu
-            else ""
-        )
-        yield "devices", (devices or "unknown") + threads
-    splits = ", ".join(f"{name} {count:,}" for name, count in record.data.splits.items())
-    yield (
-        "data",
-        f"{record.data.path} ({record.data.format}): {splits}; {plural(len(record.data.classes), 'class', 'classes')}",
-    )
-    yield "task", record.task
-    spec = record.spec
-    named = (
-        *("epochs", "batch_size", "learning_rate", "image_size", "device", "seed"),
-        *("splits", "format", "tolerance", "images", "output"),
-    )
-    yield "asked for", ", ".join(f"{name}={spec[name]}" for name in named if spec.get(name) is not None)
-    if spec.get("options"):
-        yield "options", ", ".join(f"{name}={value}" for name, value in sorted(spec["options"].items()))
-    yield "run folder", str(run.run_dir)
-    for label, kept in (("best", record.best), ("last", record.last)):
-        if kept is not None:
-            exact = "" if kept.exact or label == "best" else ", not exact"
-            yield label, f"{run.run_dir / kept.path} ({in_epochs(kept.epoch)} epochs, step {kept.step:,}{exact})"
-    yield "log", str(run.run_dir / "worker.log")
+def _facts(run: Run, record: RunRecord) -> Iterator[Fact]:
+    yield from facts_of(record, run.run_dir)
     tracked = tracking_in_words(run)
     if tracked is not None:
-        yield "tracking", tracked
+        yield Fact("tracking", tracked)
     if record.error is not None and record.error.instruction:
-        yield "to do", record.error.instruction
+        yield Fact("to do", record.error.instruction)
 
 
 def _print_per_class(values: dict[str, dict[str, float]], primary: str | None) -> None:

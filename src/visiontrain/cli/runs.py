@@ -16,7 +16,7 @@ app = typer.Typer(
     cls=DefaultsToList,
     context_settings=CONTEXT,
     rich_markup_mode=None,
-    help="List, show, follow and send runs.",
+    help="List, show, follow, report and send runs.",
 )
 
 
@@ -93,6 +93,28 @@ def follow(run: RunOrLastArgument = "last", as_json: JsonOption = False) -> None
     handle.run.raise_for_status()
     if handle.status != "completed":
         raise typer.Exit(1)
+
+
+@app.command("report", context_settings=CONTEXT)
+@guarded
+def report(
+    run: RunOrLastArgument = "last",
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a run's page, report.html in its folder, and print where it is.
+
+    One file with curves, metrics, pictures and settings, which needs no network. It shows a run as it stands: also one
+    that goes on, or that another process has started.
+    """
+    import webbrowser
+
+    from visiontrain.cli.output import print_text
+    from visiontrain.session import Session
+
+    path = Session().run(run).report()
+    print_text(str(path))
+    if show:
+        webbrowser.open(path.as_uri())
 
 
 @app.command("sync", context_settings=CONTEXT)

@@ -14,11 +14,10 @@ from visiontrain.display.consoles import error_console, say, say_field
 from visiontrain.display.ending import say_ending
 from visiontrain.display.estimating import EstimateLines
 from visiontrain.display.following import EpochRow, Following
-from visiontrain.display.metrics import metrics_line, primary_metric
+from visiontrain.display.metrics import metrics_line
 from visiontrain.display.planning import model_warnings, plan_fields, plan_warnings, use_fields, use_warnings
 from visiontrain.display.preparing import Preparing
 from visiontrain.display.region import Region, bar
-from visiontrain.display.text import clean, duration, metric
 from visiontrain.environment.progress import BuildProgress
 from visiontrain.handles import Run
 from visiontrain.protocol.events import (
@@ -32,10 +31,12 @@ from visiontrain.protocol.events import (
     in_epochs,
 )
 from visiontrain.protocol.metrics import LOSS_PART
+from visiontrain.report.metrics import primary_metric
 from visiontrain.runners.plan import Plan
 from visiontrain.runners.trained import TrainedModel
 from visiontrain.runners.using import UsePlan
 from visiontrain.supervisor.record import RunRecord
+from visiontrain.wording import clean, duration, metric
 
 __all__ = ["ConsoleObserver"]
 

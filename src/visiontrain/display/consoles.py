@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from visiontrain.display.text import clean
+from visiontrain.wording import clean
 
 __all__ = ["can_animate", "error_console", "output_console", "say", "say_field"]
 

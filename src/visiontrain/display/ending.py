@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
 
 from visiontrain.display.consoles import say, say_field
-from visiontrain.display.metrics import metrics_line, primary_metric
-from visiontrain.display.text import clean, duration
+from visiontrain.display.metrics import metrics_line
 from visiontrain.display.tracking import tracking_in_words
 from visiontrain.handles import Run
 from visiontrain.protocol.events import UNFINISHED, in_epochs
+from visiontrain.report.facts import best_epoch, time_taken
+from visiontrain.report.metrics import primary_metric
+from visiontrain.report.page import REPORT
 from visiontrain.supervisor.record import RunRecord
+from visiontrain.wording import clean, duration
 
-__all__ = ["next_commands", "say_ending", "time_taken"]
+__all__ = ["next_commands", "say_ending"]
 
 _WIDTH = 100
 
@@ -38,6 +40,9 @@ def say_ending(console: Console, run: Run) -> None:
     best = run.best_checkpoint
     if best is not None:
         say_field(console, "checkpoint", str(best), whole=True)
+    report = run.run_dir / REPORT
+    if report.is_file():
+        say_field(console, "report", str(report), whole=True)
     tracked = tracking_in_words(run)
     if tracked is not None:
         say_field(console, "tracking", tracked, whole=True)
@@ -84,13 +89,6 @@ def _started_again(record: RunRecord) -> str:
     return shlex.join(["visiontrain", record.kind, str(record.parent), *data, *options])
 
 
-def time_taken(record: RunRecord) -> float | None:
-    """Seconds that the latest attempt took; None while it goes on, or where its end was not recorded."""
-    if record.started_at is None or record.ended_at is None:
-        return None
-    return (datetime.fromisoformat(record.ended_at) - datetime.fromisoformat(record.started_at)).total_seconds()
-
-
 def _headline(run: Run, record: RunRecord) -> str:
     seconds = time_taken(record)
     after = f" after {duration(seconds)}" if seconds is not None else ""
@@ -98,15 +96,9 @@ def _headline(run: Run, record: RunRecord) -> str:
         why = f": {clean(record.reason)}" if record.reason and record.status == "stopped" else ""
         return record.status.capitalize() + after + why
     if record.status == "completed":
-        epoch = _best_epoch(run, record)
+        epoch = best_epoch(run.history, primary_metric(record.task, multi_label=record.data.multi_label))
         return f"Completed{after}" + (f"; the best epoch was {epoch} of {record.spec.get('epochs')}" if epoch else "")
     done = f", {in_epochs(record.last.epoch)} of {record.spec.get('epochs'):,} epochs done" if record.last else ""
     if record.status == "stopped":
         return f"Stopped{after}{done}" + (f": {clean(record.reason)}" if record.reason else "")
     return f"{record.status.capitalize()}{after}{done}"
-
-
-def _best_epoch(run: Run, record: RunRecord) -> int | None:
-    name = primary_metric(record.task, multi_label=record.data.multi_label)
-    rows = [row for row in run.history if name in row and row[name] == row[name]]
-    return int(max(rows, key=lambda row: (row[name], -row["epoch"]))["epoch"]) if name and rows else None

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from visiontrain.display.consoles import say
-from visiontrain.display.text import clean
 from visiontrain.errors import RunError, VisiontrainError
+from visiontrain.wording import clean
 
 __all__ = ["error_lines", "say_error"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from visiontrain.display.text import duration, plural
 from visiontrain.protocol.events import EstimateEvent, in_epochs
+from visiontrain.wording import duration, plural
 
 __all__ = ["EstimateLines"]
 

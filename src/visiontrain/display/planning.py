@@ -8,11 +8,11 @@ from rich.text import Text
 
 from visiontrain.checkpoint_specs import ExportSpec
 from visiontrain.datasets.report import DatasetReport, IndexedDataset
-from visiontrain.display.text import clean, plural
 from visiontrain.environment.generation import Generation
 from visiontrain.runners.plan import Plan
 from visiontrain.runners.trained import TrainedModel
 from visiontrain.runners.using import UsePlan
+from visiontrain.wording import clean, plural
 
 __all__ = ["model_warnings", "plan_fields", "plan_warnings", "problem_lines", "use_fields", "use_warnings"]
 

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from visiontrain.display.consoles import error_console
 from visiontrain.display.region import Region, bar
-from visiontrain.display.text import duration
+from visiontrain.wording import duration
 
 __all__ = ["shown"]
 

@@ -9,8 +9,8 @@ from rich.console import Console, RenderableType
 from visiontrain.datasets.progress import IndexProgress
 from visiontrain.display.consoles import say
 from visiontrain.display.region import Region, bar
-from visiontrain.display.text import clean, duration
 from visiontrain.environment.progress import BuildProgress
+from visiontrain.wording import clean, duration
 
 __all__ = ["Preparing"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from visiontrain.svg import Drawing, shortened, width_of
 from visiontrain.torchkit.artifacts import PICTURE, write_json, write_whole
-from visiontrain.torchkit.svg import Drawing, shortened, width_of
 
 __all__ = ["draw_matrix", "write_confusion_matrix"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from visiontrain.svg import COLOURS, DASHES, Drawing, shortened
 from visiontrain.torchkit.artifacts import PICTURE, write_json, write_whole
-from visiontrain.torchkit.svg import Drawing, shortened
 
 __all__ = ["GRID", "HeadCurves", "draw_curves", "write_curves"]
 
@@ -17,11 +17,6 @@ GRID = tuple(number / 200 for number in range(201))
 #: With more classes than this they are grey, and named by the mouse alone.
 _COLOURED = 20
 
-#: Ten colours that are told apart, also by most of those who see fewer; the next ten classes have dashes.
-_COLOURS = (
-    "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f",
-)  # fmt: skip
-_DASHES = "5 3"
 _GREY, _INK, _MEAN = "#b5b5b5", "#222", "#000"
 
 #: Pixels.
@@ -187,7 +182,7 @@ def _look(number: int, of: int) -> tuple[str, str | None]:
     """Colour and dashes of a class."""
     if of > _COLOURED:
         return _GREY, None
-    return _COLOURS[number % len(_COLOURS)], _DASHES if number >= len(_COLOURS) else None
+    return COLOURS[number % len(COLOURS)], DASHES if number >= len(COLOURS) else None
 
 
 def _shown(name: str) -> str:

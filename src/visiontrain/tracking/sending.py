@@ -21,6 +21,7 @@ from visiontrain.protocol.tracking import (
     TrackParams,
     TrackResult,
 )
+from visiontrain.report.page import REPORT, write_report
 from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.rundir.events import EVENTS, EventReader
 from visiontrain.runners.connection import WorkerConnection
@@ -95,6 +96,8 @@ class Sender:
         told_end = (record.status, record.attempt) == (self.state.status, self.state.attempt)
         if caught_up and reader.position == self.state.offset and not samples and (told_end or not ends):
             return False
+        if ends:
+            piece.files[REPORT] = TrackedFile(str(write_report(self.run_dir)), REPORT)
         # Kept before it is sent: a process that dies between here and the answer leaves word that it may be there.
         uncertain = self.state.uncertain
         if not uncertain:

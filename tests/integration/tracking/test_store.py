@@ -31,7 +31,7 @@ def test_a_run_with_its_parameters_metrics_and_tags_is_in_the_store(tracked):
     assert tags["visiontrain.version.counter"] == "1.0"
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert tags["mlflow.source.git.commit"] == commit
-    assert found["files"] == ["class_map.json"]
+    assert found["files"] == ["class_map.json", "report.html"]
     assert run.tracking.complete
     assert (run.tracking.id, run.tracking.error) == (found["id"], None)
 

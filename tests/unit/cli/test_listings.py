@@ -67,6 +67,23 @@ def test_show_tells_everything(counting, trained, reference, shapes):
         assert text in done.stdout
 
 
+def test_a_run_s_page_is_written_and_named(counting, trained):
+    page = trained.run_dir / "report.html"
+    page.unlink()
+    done = counting("runs", "report", "mine")
+    assert (done.exit_code, done.stdout.strip()) == (0, str(page))
+    assert "0.8333" in page.read_text(encoding="utf-8")
+
+
+def test_a_run_s_page_is_opened_where_that_is_asked_for(counting, trained, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert counting("runs", "report").exit_code == 0
+    assert opened == []
+    assert counting("runs", "report", "--open").exit_code == 0
+    assert opened == [(trained.run_dir / "report.html").as_uri()]
+
+
 def test_show_as_json_has_the_record_and_the_history(counting, trained):
     (shown,) = lines_of(counting("runs", "show", "--json").stdout)
     assert [row["epoch"] for row in shown["history"]] == [1, 2]

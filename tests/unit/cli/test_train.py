@@ -31,6 +31,7 @@ def test_a_training_shows_what_was_chosen_and_how_it_went(counting, shapes):
         "epoch 2/2  train_loss 0.1667  accuracy 0.8333",
         "Completed after",
         f"run folder    {run.run_dir}",
+        f"report        {run.run_dir / 'report.html'}",
         f"  visiontrain runs show {run.run_id}",
         f"  visiontrain resume {run.run_id} --epochs 7",
     ):

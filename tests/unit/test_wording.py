@@ -1,6 +1,6 @@
 import pytest
 
-from visiontrain.display.text import clean, duration, metric, plural
+from visiontrain.wording import clean, duration, metric, plural
 
 
 @pytest.mark.parametrize(

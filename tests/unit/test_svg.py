@@ -1,6 +1,6 @@
 from xml.etree import ElementTree as ET
 
-from visiontrain.torchkit.svg import Drawing, shortened, width_of
+from visiontrain.svg import Drawing, shortened, width_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
