@@ -31,6 +31,13 @@ _SECRETS = (
 )
 _HIDDEN = "***"
 
+#: Addresses that are no URI.
+_WORDS = ("databricks", "databricks-uc")
+
+#: A path in an address: of a SQLite file after three slashes (a fourth makes it absolute), of a folder.
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?://)/?([^?]*)(.*)", re.DOTALL)
+_FILE = re.compile(r"file:(?!//)(.*)", re.DOTALL)
+
 
 def begin_tracking(
     asked: str | None, trackers: Sequence[TrackerManifest], *, variables: Mapping[str, str] | None = None
@@ -43,7 +50,7 @@ def begin_tracking(
         variables: The environment; by default this process's.
 
     Raises:
-        SpecError: a URI is given, and there is no tracker; or it holds a password.
+        SpecError: a URI is given, and there is no tracker; or it holds a password, names no host, or keeps nothing.
     """
     found = os.environ if variables is None else variables
     name = "tracking" if asked is not None else VARIABLE
@@ -58,6 +65,8 @@ def begin_tracking(
         return None
     tracker = trackers[0]
     uri = wanted or found.get(tracker.uri_variable) or None
+    if uri is not None:
+        uri = _whole(uri, name if wanted is not None else tracker.uri_variable)
     return TrackingState(
         tracker=tracker.name,
         uri=None if uri is None else without_password(uri),
@@ -79,7 +88,7 @@ def check_tracking(value: str, name: str = "tracking") -> None:
     """
     if value == OFF:
         return
-    if not urlsplit(value).scheme and value not in ("databricks", "databricks-uc"):
+    if not urlsplit(value).scheme and value not in _WORDS:
         raise SpecError(
             name,
             f"must be {OFF} or an address such as http://host:5000, not {without_password(value)[:120]!r}",
@@ -98,6 +107,29 @@ def without_password(uri: str) -> str:
     for secret in _SECRETS:
         uri = secret.sub(rf"\1{_HIDDEN}\2", uri)
     return uri
+
+
+def _whole(uri: str, name: str) -> str:
+    """The address, for whoever reads it in another folder: a path in it, as the person meant it, is absolute.
+
+    Raises:
+        SpecError: it names no host, or a database in memory, which would be gone with its process.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and not parts.hostname:
+        raise SpecError(name, f"names no host: {without_password(uri)}", instruction="Such as: http://host:5000")
+    if sqlite := _SQLITE.fullmatch(uri):
+        begin, path, fields = sqlite.groups()
+        if path in ("", ":memory:"):
+            raise SpecError(name, f"keeps nothing: {uri} is in memory", instruction="Name a file: sqlite:///mlflow.db")
+        return f"{begin}/{_absolute(path)}{fields}"
+    if folder := _FILE.fullmatch(uri):
+        return f"file://{_absolute(folder[1])}"
+    return uri if parts.scheme or uri in _WORDS else _absolute(uri)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - a link on the way is not to be followed
 
 
 def find_target(

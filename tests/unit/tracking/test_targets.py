@@ -61,6 +61,40 @@ def test_addresses_of_all_kinds_are_taken(asked, tracker):
 
 
 @pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("sqlite:///mlflow.db", "sqlite:///{here}/mlflow.db"),
+        ("sqlite:///a/b.db?timeout=20", "sqlite:///{here}/a/b.db?timeout=20"),
+        ("sqlite+pysqlite:///./mlflow.db", "sqlite+pysqlite:///{here}/mlflow.db"),
+        ("file:./mlruns", "file://{here}/mlruns"),
+        ("./mlruns", "{here}/mlruns"),
+        ("mlruns", "{here}/mlruns"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+        ("file:///data/mlruns", "file:///data/mlruns"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_what_is_relative_is_so_to_the_person_s_folder_not_to_the_one_of_whoever_sends(
+    said, meant, tracker, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    state = begin_tracking(None, [tracker], variables={"NOTES_URI": said})
+    assert state.uri == meant.format(here=tmp_path)
+
+
+@pytest.mark.parametrize("said", ["sqlite://", "sqlite:///:memory:", "sqlite+pysqlite://", "sqlite:///"])
+def test_a_store_that_nothing_stays_in_is_refused(said, tracker):
+    with pytest.raises(SpecError, match="keeps nothing"):
+        begin_tracking(None, [tracker], variables={"NOTES_URI": said})
+
+
+@pytest.mark.parametrize("said", ["http://", "https:///path", "http:/host"])
+def test_the_address_of_a_server_has_its_name(said, tracker):
+    with pytest.raises(SpecError, match="names no host"):
+        begin_tracking(said, [tracker], variables={})
+
+
+@pytest.mark.parametrize(
     "typed",
     [
         "http://ann:geheim@host",

@@ -9,15 +9,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.tracking import MlflowClient
 
 from visiontrain.errors import TrackingError
 from visiontrain.protocol.tracking import TrackingTarget
 
-__all__ = ["DATABASE", "Store", "explained", "open_store", "redacted", "store_uri"]
+__all__ = ["DATABASE", "Store", "artifacts_folder", "explained", "open_store", "redacted", "store_uri"]
 
 #: The SQLite file's name in the store's folder.
 DATABASE = "mlflow.db"
@@ -62,17 +63,30 @@ def open_store(target: TrackingTarget) -> Store:
         TrackingError: it was deleted.
         MlflowException: the store refuses, or does not answer.
     """
-    uri = store_uri(target)
+    uri, artifacts = store_uri(target), artifacts_folder(target)
     if target.uri is not None:
         client = MlflowClient(tracking_uri=uri)
-        return Store(client, uri, _experiment(client, target.experiment, None))
+        return Store(client, uri, _experiment(client, target.experiment, artifacts))
     folder = Path(target.folder)
     folder.mkdir(parents=True, exist_ok=True)
     # Two processes that make the same tables at once get in each other's way.
     with (folder / "making.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         client = MlflowClient(tracking_uri=uri)
-        return Store(client, uri, _experiment(client, target.experiment, folder / "artifacts"))
+        return Store(client, uri, _experiment(client, target.experiment, artifacts))
+
+
+def artifacts_folder(target: TrackingTarget) -> Path | None:
+    """Where artifacts go whose store has no place for them; None: it has one, as servers do.
+
+    MLflow's client would make one in the folder that it runs in, which is here one that is removed at its end.
+    """
+    uri = urlsplit(store_uri(target))
+    engine = uri.scheme.partition("+")[0]
+    if engine not in DATABASE_ENGINES:
+        return None
+    home = Path(target.folder) if engine != "sqlite" else Path(unquote(uri.path.removeprefix("/"))).parent
+    return home / "artifacts"
 
 
 def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
