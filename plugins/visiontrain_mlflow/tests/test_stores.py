@@ -48,6 +48,13 @@ def test_a_server_that_is_not_there_is_told_in_few_words_and_what_to_do(uri, rea
     assert "visiontrain runs sync" in caught.value.instruction
 
 
+def test_a_server_that_answers_with_errors_is_not_said_to_be_away():
+    pool = "HTTPConnectionPool(host='h', port=5): Max retries exceeded with url: /api"
+    with pytest.raises(TrackingError) as caught, explained(TrackingTarget("http://h:5", "e", "/nowhere")):
+        raise ConnectionError(f"{pool} (Caused by ResponseError('too many 500 error responses'))")
+    assert caught.value.reason == "MLflow at http://h:5 answered with error 500"
+
+
 def test_an_experiment_that_was_deleted_says_so(tmp_path):
     target = TrackingTarget(None, "mine", str(tmp_path / "a folder"))
     store = open_store(target)

@@ -24,7 +24,8 @@ def _in_words(tracking: Tracking, run_id: str) -> str:
         return f"{tracking.tracker}: {where}"
     if tracking.error is not None:
         go_on = tracking.instruction or f"Send it later: visiontrain runs sync {run_id}"
-        return f"{tracking.tracker}: not all is sent yet: {tracking.error}. {go_on}"
+        still = ", and tried again by itself for now" if tracking.sending else ""
+        return f"{tracking.tracker}: not all is sent yet{still}: {tracking.error.rstrip('. ')}. {go_on}"
     if tracking.sending:
         return f"{tracking.tracker}: still being sent, which goes on by itself: {where}"
     return f"{tracking.tracker}: not all is sent yet. Send it: visiontrain runs sync {run_id}"

@@ -30,6 +30,11 @@ _FIELD = re.compile(
 )
 _SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|CREDENTIAL|_KEY", re.IGNORECASE)
 
+#: What urllib3 says where there is no connection: whose words they are, then why.
+_NO_CONNECTION = re.compile(r"Max retries exceeded.*\(Caused by (.*)\)$")
+_ANSWERED = re.compile(r"too many (\d+) error responses")
+_WHY = re.compile(r"\w+\(\"\w+\(.*?\): (?:Failed to establish a new connection: )?(.*)\"\)")
+
 #: Values that are too short to be a secret would make every message unreadable.
 _SHORTEST_SECRET = 4
 
@@ -120,7 +125,20 @@ def explained(target: TrackingTarget) -> Iterator[None]:
     except TrackingError:
         raise
     except Exception as error:  # noqa: BLE001 - of MLflow, requests, SQLAlchemy, a cloud's client...
-        message = redacted(" ".join(str(error).split()))[:600]
+        said = redacted(" ".join(str(error).split()))
+        unreached, answered = _NO_CONNECTION.search(said), _ANSWERED.search(said)
+        if answered:  # MLflow's client keeps no more of it
+            raise TrackingError(f"MLflow at {where} answered with error {answered[1]}") from None
+        if unreached:
+            reason = unreached[1]
+            if why := _WHY.fullmatch(reason):
+                reason = why[1]
+            raise TrackingError(
+                f"MLflow at {where} can't be reached: {reason[:600]}",
+                instruction="Check the address and whether the server runs, then send what was missed: "
+                "visiontrain runs sync",
+            ) from None  # as below
+        message = said[:600]
         raise TrackingError(
             f"MLflow at {where} did not take what was sent: {type(error).__name__}: {message}",
             instruction=_advice(error, message),
