@@ -51,7 +51,8 @@ def print_report(run: Run) -> None:
     for fact in _facts(run, record):
         say_field(console, fact.label, fact.value, whole=fact.copied)
     if run.metrics:
-        print_text("\nMetrics of the best epoch" if record.kind == "train" else "\nMetrics")
+        which = " of the best epoch" if record.metrics else " of the last epoch"
+        print_text("\nMetrics" + (which if record.kind == "train" else ""))
         print_metrics(run)
     _print_history(run, primary_metric(record.task, multi_label=record.data.multi_label))
     for warning in record.data.warnings:

@@ -18,6 +18,9 @@ __all__ = ["charts_of", "draw_chart", "ticks"]
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 540.0, 300.0, 62.0, 18.0, 34.0, 44.0, 18.0
 _SIZE, _TITLE = 11.0, 14.0
 
+#: Beyond these the difference of two numbers, or a fifth of it, is none any more.
+_LARGEST, _SMALLEST = 1e300, 1e-300
+
 #: Diagrams have about as many lines across.
 _TICKS = 5
 
@@ -61,6 +64,7 @@ def draw_chart(title: str, lines: Mapping[str, Points], *, best: int | None = No
         lines: By name their points: epoch and value, all finite, by epoch. One point at the least in all.
         best: An epoch that is marked.
     """
+    lines = {name: [(epoch, _held(value)) for epoch, value in points] for name, points in lines.items()}
     rows = list(_legend_rows(list(lines)))
     drawing = Drawing(_WIDTH, _HEIGHT + _ROW * len(rows), title)
     drawing.text(_LEFT, _TOP - 14, title, size=_TITLE, bold=True)
@@ -111,7 +115,7 @@ def ticks(lowest: float, highest: float, *, whole: bool = False) -> list[float]:
     Source: P. Heckbert, "Nice Numbers for Graph Labels", Graphics Gems (1990).
     """
     span = highest - lowest or abs(highest) or 1.0
-    rough = span / _TICKS
+    rough = max(span / _TICKS, _SMALLEST)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * part for part in (1, 2, 5, 10) if power * part >= rough * (1 - 1e-9))
     if whole:
@@ -120,6 +124,10 @@ def ticks(lowest: float, highest: float, *, whole: bool = False) -> list[float]:
     else:
         first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
     return [number * step for number in range(first, last + 1)] or [lowest]
+
+
+def _held(value: float) -> float:
+    return max(-_LARGEST, min(_LARGEST, value))
 
 
 def _title(name: str) -> str:

@@ -35,6 +35,9 @@ _IMAGES = {".svg": "svg+xml", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".
 #: Bytes: a larger picture stays a file, so that the page can be sent to somebody.
 _MOST = 8 << 20
 
+#: Rows: a longer table of classes is folded, so that what follows is found.
+_MANY = 40
+
 #: Of warnings and errors the last ones.
 _MESSAGES = 50
 
@@ -108,10 +111,11 @@ def render_report(run_dir: Path) -> str:
         title=f"{record.model} on {_name_of(Path(record.data.path))}",
         facts=list(_facts(record, run_dir)),
         primary=primary,
+        heading=_heading(record, history, best),
         metrics=_key_metrics(metrics, primary, drawn=bool(charts)),
-        best=best,
         charts=charts,
         classes=_class_table(metrics, primary),
+        many=_MANY,
         history=_history_table(history, primary),
         pictures=[_picture(run_dir, path) for path, kind in told.artifacts.items() if kind == "picture"],
         files=[path for path, kind in told.artifacts.items() if kind != "picture"],
@@ -127,6 +131,15 @@ def _name_of(data: Path) -> str:
 def _facts(record: RunRecord, run_dir: Path) -> Iterable[Fact]:
     """Without what the page's head says."""
     return (fact for fact in facts_of(record, run_dir) if fact.label not in ("run", "status") and fact.value)
+
+
+def _heading(record: RunRecord, history: Sequence[HistoryRow], best: int | None) -> str:
+    """Which numbers `metrics_of` gives."""
+    if record.kind != "train":
+        return "Metrics"
+    if record.metrics:
+        return "Metrics" if best is None else f"Best epoch: {best}"
+    return f"Last epoch: {history[-1]['epoch']:g}" if history else "Metrics"
 
 
 def _key_metrics(metrics: Mapping[str, float], primary: str | None, *, drawn: bool) -> list[tuple[str, str]]:

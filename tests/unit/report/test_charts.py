@@ -93,6 +93,12 @@ def test_a_constant_is_drawn():
     assert len(lines(draw_chart("t", {"a": [(1, 0.0), (2, 0.0)], "b": [(1, 0.0), (2, 0.0)]}))) == 2
 
 
+@pytest.mark.parametrize("pair", [(0.0, 5e-324), (-1.7e308, 1.7e308), (1.7e308, 1.7e308), (5e-324, 5e-324)])
+def test_the_smallest_and_the_largest_numbers_are_drawn(pair):
+    (line,) = lines(draw_chart("t", {"a": [(1, pair[0]), (2, pair[1])]}))["a"]
+    assert all(math.isfinite(x) and math.isfinite(y) for x, y in line)
+
+
 def test_more_names_than_a_row_has_room_for_go_on_below():
     few = ET.fromstring(draw_chart("t", {"a": [(1, 0.0), (2, 1.0)]}))
     many = ET.fromstring(draw_chart("t", {f"train_{number}_loss" * 2: [(1, 0.0), (2, 1.0)] for number in range(20)}))

@@ -78,6 +78,22 @@ def test_a_training_has_its_best_epoch_curves_classes_and_numbers(run):
     assert [each["class"] for each in page.all("li") if "class" in each] == ["primary"]
 
 
+def test_of_a_training_that_did_not_complete_the_last_epoch_s_numbers_are_not_called_the_best_ones(run):
+    page = run(epoch(1, accuracy=0.75), epoch(2, accuracy=0.5), status="failed")
+    assert "Last epoch: 2" in page.texts
+    assert not [text for text in page.texts if text.startswith("Best epoch")]
+    assert page.texts[page.texts.index("accuracy") - 1] == "0.5000"
+    assert "Metrics" in run(epoch(1, accuracy=0.5), kind="evaluate", metrics={"accuracy": 0.5}).texts
+
+
+@pytest.mark.parametrize(("count", "folded"), [(40, 1), (41, 2)])
+def test_the_table_of_many_classes_is_folded(run, count, folded):
+    metrics = {f"recall/{number}": 0.5 for number in range(count)}
+    page = run(epoch(1, accuracy=0.5), metrics=metrics)  # the table of epochs always is
+    assert len(page.all("details")) == folded
+    assert "By class" in page.texts
+
+
 def test_what_a_diagram_shows_is_no_key_number(run):
     both = {"accuracy": 0.5, "learning_rate": 0.125}
     assert len(run(epoch(1, **both), epoch(2, **both), metrics=both).all("li")) == 1
