@@ -129,8 +129,8 @@ class RunKeeper(Installation, ABC):
         with serve_pages(self.home, self._tracker(), port=port, building=told.building) as pages:
             yield pages
 
-    def tracking_server(self) -> str | None:
-        """The address of the server that runs are tracked at unless another is named; None: they are kept here.
+    def tracking_address(self) -> str | None:
+        """Where runs are tracked unless another place is named, without a password; None: in this home, or nowhere.
 
         Raises:
             SpecError: no plugin adds a tracker.
@@ -138,7 +138,7 @@ class RunKeeper(Installation, ABC):
         from visiontrain.tracking.targets import OFF, VARIABLE, without_password
 
         uri = os.environ.get(VARIABLE) or os.environ.get(self._tracker().uri_variable)
-        return without_password(uri) if uri and uri != OFF and uri.startswith(("http://", "https://")) else None
+        return without_password(uri) if uri and uri != OFF else None
 
     def _tracker(self) -> TrackerManifest:
         from visiontrain.tracking.targets import no_tracker

@@ -36,14 +36,16 @@ def ui(
 
     observer = ConsoleObserver()
     session = Session()
-    elsewhere = session.tracking_server()
-    if elsewhere is not None:
+    elsewhere = session.tracking_address()
+    if elsewhere is not None and elsewhere.startswith(("http://", "https://")):
         print_text(elsewhere)
         if not no_browser:
             webbrowser.open(elsewhere)
         return
     with terminable(), observer, session.pages(port=port, observer=observer) as pages:
         print_text(pages.address)
+        if elsewhere is not None:
+            say(observer.console, f"This page shows the runs of this home's own store, not those in {elsewhere}.")
         say(observer.console, "Ctrl-C ends the server.")
         if not no_browser:
             webbrowser.open(pages.address)

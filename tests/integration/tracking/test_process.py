@@ -87,7 +87,8 @@ def test_the_page_shows_the_runs_and_its_server_ends_with_the_command(tracked, p
     tracked.until_sent(run)
     env = {**os.environ, "VISIONTRAIN_HOME": str(tracked.home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     shown = [sys.executable, "-m", "visiontrain", "ui", "--no-browser", "--port", str(port)]
-    with subprocess.Popen(shown, env=env, stdout=subprocess.PIPE, text=True) as process:
+    env["MLFLOW_TRACKING_URI"] = "sqlite:////data/another.db"
+    with subprocess.Popen(shown, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
         assert address == f"http://127.0.0.1:{port}"
         page = urllib.request.urlopen(address, timeout=30).read().decode()
@@ -96,6 +97,7 @@ def test_the_page_shows_the_runs_and_its_server_ends_with_the_command(tracked, p
         assert found["name"] == "seen on the page"
         process.terminate()
         assert process.wait(60) == 143
+        assert "own store, not those in sqlite:////data/another.db" in " ".join(process.stderr.read().split())
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(address, timeout=5)
 
