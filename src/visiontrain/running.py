@@ -88,7 +88,8 @@ class RunKeeper(Installation, ABC):
 
         Raises:
             SpecError: `checkpoints` or `register` is asked for and no run is named, or it has none.
-            TrackingError: the tracker did not take it, or the run is not tracked. Nothing is lost.
+            TrackingError: the tracker did not take it, or the run is not tracked. Nothing is lost: of several runs all
+                others were sent.
             EnvironmentBuildError: the tracker's environment could not be built.
         """
         from visiontrain.tracking.syncing import Syncer, pending_runs
@@ -106,7 +107,9 @@ class RunKeeper(Installation, ABC):
             self._observer(progress=progress) as observer,
             Syncer(self.home, self._trackers, passthrough=self.passthrough, building=observer.building) as syncer,
         ):
-            return [syncer.send(run_dir, files=files, register_as=register) for run_dir in reversed(found)]
+            if run is None:
+                return syncer.send_each(found[::-1])
+            return [syncer.send(found[0], files=files, register_as=register)]
 
     @contextmanager
     def pages(self, *, port: int = 5000, observer: Observer | None = None) -> Iterator[Pages]:

@@ -160,6 +160,37 @@ class Syncer:
                 raise
             return Sent(run_dir.name, sender.state.url, version)
 
+    def send_each(self, run_dirs: Sequence[Path]) -> list[Sent]:
+        """Send what is there of several runs, each tracker and address once where it fails.
+
+        Raises:
+            VisiontrainError: not all were accepted; those that could be are sent.
+        """
+        sent: list[Sent] = []
+        failed: dict[tuple[str, str | None], VisiontrainError] = {}
+        for run_dir in run_dirs:
+            state = None
+            with suppress(VisiontrainError):  # damaged: `send` says so
+                state = read_state(run_dir)
+            place = (state.tracker, state.uri) if state is not None else ("", str(run_dir))
+            if place in failed:
+                continue
+            try:
+                sent.append(self.send(run_dir))
+            except VisiontrainError as error:
+                failed[place] = error
+        if not failed:
+            return sent
+        error = next(iter(failed.values()))
+        if len(run_dirs) == 1:
+            raise error
+        others = f", and {len(failed) - 1} more addresses failed" if len(failed) > 1 else ""
+        missing = len(run_dirs) - len(sent)
+        raise TrackingError(
+            f"{missing} of {len(run_dirs)} runs were not accepted, all others were: {error.reason}{others}",
+            instruction=error.instruction,
+        ) from error
+
     def send_pending(self, *, but: Path) -> None:
         """Send what earlier runs have left, each tracker and address once where it fails."""
         failed: set[tuple[str, str | None]] = set()

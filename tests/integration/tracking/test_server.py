@@ -15,6 +15,7 @@ from visiontrain_harness.processes import until
 
 from visiontrain.errors import TrackingError
 from visiontrain.protocol.events import MetricsEvent
+from visiontrain.errors import TrackingError
 from visiontrain.rundir.events import EVENTS, read_events
 
 
@@ -184,6 +185,19 @@ def test_what_an_earlier_run_has_left_is_sent_by_the_next_one(tracked, port):
     tracked.until_sent(second)
     tracked.until_sent(first)
     assert {first.run_id, second.run_id} == set(tracked.read(address))
+
+
+def test_a_server_that_never_comes_back_keeps_no_run_of_another_from_being_sent(tracked, port):
+    address = f"http://127.0.0.1:{port}"
+    for uri in ("http://127.0.0.1:9", address):
+        run = tracked.train(epochs=1, tracking=uri)
+        until(lambda: tracked.state(run).error is not None, "the failure is told", within=120)  # noqa: B023 - at once
+        tracked.end_follower(run)
+    tracked.serve(port)
+    with pytest.raises(TrackingError, match=r"1 of 2 runs.*127\.0\.0\.1:9 can't be reached") as caught:
+        tracked.session.sync(progress=False)
+    assert "whether the server runs" in caught.value.instruction
+    assert set(tracked.read(address)) == {run.run_id}
 
 
 def test_a_process_that_dies_between_sending_and_keeping_that_it_has_sent_sends_no_point_twice(tracked, port):
