@@ -92,7 +92,8 @@ class RunKeeper(Installation, ABC):
                 others were sent.
             EnvironmentBuildError: the tracker's environment could not be built.
         """
-        from visiontrain.tracking.syncing import Syncer, pending_runs
+        from visiontrain.tracking.state import pending_runs
+        from visiontrain.tracking.syncing import Syncer
 
         if run is None and (checkpoints or register is not None):
             field = "checkpoints" if checkpoints else "register"

@@ -130,6 +130,17 @@ class Sender:
         )
         return not answer.gone
 
+    def confirm(self) -> bool:
+        """Ask the tracker whether it still has the run; gives False where it was deleted there.
+
+        Raises:
+            VisiontrainError: there was no answer.
+        """
+        over = not is_being_worked_on(self.run_dir)
+        record = read_current_record(self.run_dir)
+        told = TrackParams(self._target, self._describe(record, ends=over and record.status not in UNFINISHED))
+        return not structure(TrackResult, self._worker.request("track", told)).gone
+
     def log_model(self, *, register_as: str | None = None) -> str | None:
         """Have the tracker keep the model that an export has left, so that it can be served; gives the version.
 

@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from visiontrain.errors import ProtocolError, TrackingError
+from visiontrain.errors import ProtocolError, TrackingError, VisiontrainError
+from visiontrain.home import Home
 from visiontrain.protocol.codec import dumps, loads
 from visiontrain.protocol.structure import structure, unstructure
-from visiontrain.rundir.directory import is_being_worked_on, read_current_record
+from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
 from visiontrain.storage import explained, flock
 from visiontrain.supervisor.record import RunRecord, write_atomically
 
@@ -25,6 +26,7 @@ __all__ = [
     "lock_following",
     "lock_state",
     "owes_model",
+    "pending_runs",
     "read_state",
     "write_state",
 ]
@@ -178,3 +180,12 @@ def owes_model(state: TrackingState, record: RunRecord) -> bool:
     if state.model is not None or record.kind != "export" or record.status != "completed":
         return False
     return record.spec.get("format") == "onnx"
+
+
+def pending_runs(home: Home) -> Iterator[Path]:
+    """Folders of the runs that are over and of which not all was accepted, newest first."""
+    for run_dir in RunDirectories(home.runs).paths():
+        with contextlib.suppress(VisiontrainError):  # a damaged run hides no other
+            state = read_state(run_dir)
+            if state is not None and not is_being_worked_on(run_dir) and not is_complete(run_dir, state):
+                yield run_dir

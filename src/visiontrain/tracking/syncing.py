@@ -24,7 +24,7 @@ from visiontrain.errors import (
 from visiontrain.home import Home
 from visiontrain.plugin.trackers import TrackerManifest
 from visiontrain.protocol.tracking import TrackingTarget
-from visiontrain.rundir.directory import RunDirectories, is_being_worked_on, read_current_record
+from visiontrain.rundir.directory import is_being_worked_on, read_current_record
 from visiontrain.runners.command import tracker_command
 from visiontrain.runners.connection import WorkerConnection
 from visiontrain.tracking.pace import Pace
@@ -35,12 +35,13 @@ from visiontrain.tracking.state import (
     lock_following,
     lock_state,
     owes_model,
+    pending_runs,
     read_state,
     write_state,
 )
 from visiontrain.tracking.targets import find_target
 
-__all__ = ["Sent", "Syncer", "pending_runs"]
+__all__ = ["Sent", "Syncer"]
 
 #: Seconds that a tracker may take for a piece: a server may need ten for each of several calls, and files may be large.
 ANSWER = 900.0
@@ -132,11 +133,14 @@ class Syncer:
                                 return
                 time.sleep(pace.nap)
 
-    def send(self, run_dir: Path, *, files: Sequence[Path] = (), register_as: str | None = None) -> Sent:
+    def send(
+        self, run_dir: Path, *, named: bool = True, files: Sequence[Path] = (), register_as: str | None = None
+    ) -> Sent:
         """Send what is there of a run, once.
 
         Args:
             run_dir: The run's folder.
+            named: The person asks for this run: where it was deleted, it is sent anew.
             files: Files in it that are sent beside what its record tells of.
             register_as: The registered model that its exported model becomes a version of.
 
@@ -147,11 +151,12 @@ class Syncer:
             state = read_state(run_dir)
             if state is None:
                 raise TrackingError(f"the run {run_dir.name} is not tracked: it was started with tracking off")
-            if state.gone:  # asked for by name: it is to be there again
-                state = TrackingState(state.tracker, state.uri, state.experiment, state.source)
-                write_state(run_dir, state)
             try:
                 sender = self._send_what_is_there(run_dir, state)
+                if named and (sender.state.gone or not sender.confirm()):
+                    anew = TrackingState(state.tracker, state.uri, state.experiment, state.source)
+                    write_state(run_dir, anew)
+                    sender = self._send_what_is_there(run_dir, anew)
                 if files:
                     sender.send_files(files)
                 version = sender.log_model(register_as=register_as) if register_as is not None else None
@@ -169,27 +174,23 @@ class Syncer:
         sent: list[Sent] = []
         failed: dict[tuple[str, str | None], VisiontrainError] = {}
         for run_dir in run_dirs:
-            state = None
-            with suppress(VisiontrainError):  # damaged: `send` says so
-                state = read_state(run_dir)
-            place = (state.tracker, state.uri) if state is not None else ("", str(run_dir))
-            if place in failed:
-                continue
+            place: tuple[str, str | None] = ("", str(run_dir))
             try:
-                sent.append(self.send(run_dir))
+                if state := read_state(run_dir):
+                    place = state.tracker, state.uri
+                if place not in failed:
+                    sent.append(self.send(run_dir, named=False))
             except VisiontrainError as error:
                 failed[place] = error
         if not failed:
             return sent
-        error = next(iter(failed.values()))
+        first, missing = next(iter(failed.values())), len(run_dirs) - len(sent)
         if len(run_dirs) == 1:
-            raise error
-        others = f", and {len(failed) - 1} more addresses failed" if len(failed) > 1 else ""
-        missing = len(run_dirs) - len(sent)
+            raise first
         raise TrackingError(
-            f"{missing} of {len(run_dirs)} runs were not accepted, all others were: {error.reason}{others}",
-            instruction=error.instruction,
-        ) from error
+            f"{missing} of {len(run_dirs)} runs were not accepted, all others were: {first.reason}",
+            instruction=first.instruction,
+        ) from first
 
     def send_pending(self, *, but: Path) -> None:
         """Send what earlier runs have left, each tracker and address once where it fails."""
@@ -295,12 +296,3 @@ class Syncer:
             state = read_state(run_dir)
             if state is not None:
                 write_state(run_dir, replace(state, error=error.reason, instruction=error.instruction))
-
-
-def pending_runs(home: Home) -> Iterator[Path]:
-    """Folders of the runs that are over and of which not all was accepted, newest first."""
-    for run_dir in RunDirectories(home.runs).paths():
-        with suppress(VisiontrainError):  # a damaged run hides no other
-            state = read_state(run_dir)
-            if state is not None and not is_being_worked_on(run_dir) and not is_complete(run_dir, state):
-                yield run_dir

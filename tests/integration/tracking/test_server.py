@@ -15,7 +15,6 @@ from visiontrain_harness.processes import until
 
 from visiontrain.errors import TrackingError
 from visiontrain.protocol.events import MetricsEvent
-from visiontrain.errors import TrackingError
 from visiontrain.rundir.events import EVENTS, read_events
 
 
@@ -227,3 +226,20 @@ def test_a_run_that_was_deleted_there_is_left_alone_until_it_is_asked_for_by_nam
     tracked.until_let_go(run)
     tracked.session.sync(run.run_id, progress=False)
     assert [step for step, *_ in tracked.read(address)[run.run_id]["points"]["accuracy"]] == [3, 6]
+
+
+def test_a_run_that_was_deleted_after_all_of_it_was_there_is_sent_anew_when_it_is_asked_for_by_name(tracked, port):
+    tracked.serve(port)
+    address = f"http://127.0.0.1:{port}"
+    run = tracked.train(epochs=2, tracking=address)
+    tracked.until_sent(run)
+    tracked.client(address, f"client.delete_run({run.tracking.id!r})")
+    assert tracked.session.sync(progress=False) == []
+    assert tracked.read(address) == {}
+    (sent,) = tracked.session.sync(run.run_id, progress=False)
+    (found,) = tracked.read(address).values()
+    assert sent.url.endswith(found["id"])
+    assert found["points"]["accuracy"] == expected(run, "accuracy")
+    assert "report.html" in found["files"]
+    tracked.session.sync(run.run_id, progress=False)
+    assert [each["id"] for each in tracked.read(address).values()] == [found["id"]]
