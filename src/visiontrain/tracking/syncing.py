@@ -184,11 +184,11 @@ class Syncer:
                 failed[place] = error
         if not failed:
             return sent
-        first, missing = next(iter(failed.values())), len(run_dirs) - len(sent)
+        first = next(iter(failed.values()))
         if len(run_dirs) == 1:
             raise first
         raise TrackingError(
-            f"{missing} of {len(run_dirs)} runs were not accepted, all others were: {first.reason}",
+            f"{len(sent)} of {len(run_dirs)} runs were sent. The first that was not: {first.reason}",
             instruction=first.instruction,
         ) from first
 

@@ -193,7 +193,7 @@ def test_a_server_that_never_comes_back_keeps_no_run_of_another_from_being_sent(
         until(lambda: tracked.state(run).error is not None, "the failure is told", within=120)  # noqa: B023 - at once
         tracked.end_follower(run)
     tracked.serve(port)
-    with pytest.raises(TrackingError, match=r"1 of 2 runs.*127\.0\.0\.1:9 can't be reached") as caught:
+    with pytest.raises(TrackingError, match=r"1 of 2 runs were sent.*127\.0\.0\.1:9 can't be reached") as caught:
         tracked.session.sync(progress=False)
     assert "whether the server runs" in caught.value.instruction
     assert set(tracked.read(address)) == {run.run_id}
