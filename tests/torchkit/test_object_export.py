@@ -87,4 +87,4 @@ def test_masks_are_an_output_of_their_own(tmp_path):
 def test_images_with_a_border_are_refused(tmp_path):
     with pytest.raises(ExportError, match="images with a border") as caught:
         ObjectExport(saved(tmp_path, "border"), Detector(), Detector)
-    assert "resized to the model's size" in caught.value.instruction
+    assert "--set resize=squash" in caught.value.instruction

@@ -17,6 +17,7 @@ from visiontrain.protocol.events import join_non_finite
 from visiontrain.protocol.structure import unstructure
 from visiontrain.report.facts import Fact, facts_of
 from visiontrain.report.metrics import ordered, per_class, primary_metric
+from visiontrain.report.page import REPORT
 from visiontrain.supervisor.record import RunRecord
 from visiontrain.wording import metric
 
@@ -72,6 +73,9 @@ def print_metrics(run: Run) -> None:
 
 def _facts(run: Run, record: RunRecord) -> Iterator[Fact]:
     yield from facts_of(record, run.run_dir)
+    report = run.run_dir / REPORT
+    if report.is_file():
+        yield Fact("report", str(report), copied=True)
     tracked = tracking_in_words(run)
     if tracked is not None:
         yield Fact("tracking", tracked)

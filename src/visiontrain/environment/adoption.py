@@ -12,6 +12,7 @@ from visiontrain.environment.builder import CHECK_SECONDS
 from visiontrain.environment.definition import EnvironmentDefinition
 from visiontrain.environment.generation import Fingerprint, Stamp
 from visiontrain.environment.interpreter import Interpreter, check_imports, inspect, installed_versions
+from visiontrain.environment.requirement import parse_requirement
 from visiontrain.errors import EnvironmentBuildError
 
 __all__ = ["examine"]
@@ -52,7 +53,7 @@ def _mismatches(definition: EnvironmentDefinition, interpreter: Interpreter, pyt
     if not definition.supports_python(version):
         found.append(f"Python {version} is outside of {definition.requires_python}")
     markers = interpreter.markers()
-    requirements = [Requirement(text) for text in definition.requirements]
+    requirements = [parse_requirement(text) for text in definition.requirements]
     applying = [item for item in requirements if item.marker is None or item.marker.evaluate(dict(markers))]
     installed = installed_versions(python, [item.name for item in applying])
     for requirement in applying:

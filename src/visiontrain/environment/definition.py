@@ -6,12 +6,13 @@ import re
 import sys
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from visiontrain.environment.pins import Pin, parse_lock
+from visiontrain.environment.requirement import parse_requirement
 from visiontrain.errors import PluginError
 
 __all__ = ["DEFINITION_FILE", "LOCK_FILE", "NAME_PATTERN", "Cost", "EnvironmentDefinition"]
@@ -139,7 +140,7 @@ class EnvironmentDefinition(BaseModel):
     def _valid_requirements(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             try:
-                requirement = Requirement(text)
+                requirement = parse_requirement(text)
             except InvalidRequirement as error:
                 raise ValueError(f"{text!r} is not a requirement: {error}") from error
             if requirement.url is not None:
@@ -185,7 +186,7 @@ def _check_lock(definition: EnvironmentDefinition) -> None:
     for pin in definition.pins:
         versions.setdefault(pin.name, []).append(pin.version)
     for text in definition.requirements:
-        requirement = Requirement(text)
+        requirement = parse_requirement(text)
         locked = versions.get(canonicalize_name(requirement.name), [])
         if not any(requirement.specifier.contains(version, prereleases=True) for version in locked):
             found = f"has {', '.join(locked)}" if locked else "does not have it"

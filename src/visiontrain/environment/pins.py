@@ -10,6 +10,8 @@ from functools import lru_cache
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from visiontrain.environment.requirement import parse_requirement
+
 __all__ = ["Pin", "parse_lock", "torch_constraints"]
 
 #: Packages whose versions follow from the build of torch: another torch backend needs others.
@@ -78,7 +80,7 @@ def _logical_lines(text: str) -> list[str]:
 def _parse_pin(line: str) -> Pin:
     head, *hashes = line.split("--hash=")
     try:
-        requirement = Requirement(head)
+        requirement = parse_requirement(head)
     except InvalidRequirement as error:
         raise ValueError(
             f"{line[:80]!r} is not a pinned requirement (options, addresses and paths are not allowed)"

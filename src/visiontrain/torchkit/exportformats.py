@@ -98,7 +98,7 @@ class Onnx:
     def open(self, path: Path) -> Run:
         """Load the file with onnxruntime, on the CPU."""
         os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it would note each use in the person's home, and report it
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
         onnxruntime.set_default_logger_severity(3)
         options = onnxruntime.SessionOptions()

@@ -59,6 +59,7 @@ def test_show_tells_everything(counting, trained, reference, shapes):
         "options       fail_at=0, pause=0.0, steps=3",
         f"last          {trained.last_checkpoint} (2 epochs, step 6)",
         f"log           {trained.run_dir / 'worker.log'}",
+        f"report        {trained.run_dir / 'report.html'}",
         "accuracy              0.8333",
         "epoch  step  train_loss  accuracy",
         "    2     6      0.1667    0.8333",
