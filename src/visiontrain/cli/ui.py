@@ -27,6 +27,7 @@ def ui(
     as MLFLOW_TRACKING_URI says, that one's address is printed and opened.
     """
     import webbrowser
+    from urllib.parse import urlsplit, urlunsplit
 
     from visiontrain.cli.guard import terminable
     from visiontrain.cli.output import print_text
@@ -38,9 +39,11 @@ def ui(
     session = Session()
     elsewhere = session.tracking_address()
     if elsewhere is not None and elsewhere.startswith(("http://", "https://")):
-        print_text(elsewhere)
+        parts = urlsplit(elsewhere)  # a browser asks for name and password itself
+        address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        print_text(address)
         if not no_browser:
-            webbrowser.open(elsewhere)
+            webbrowser.open(address)
         return
     with terminable(), observer, session.pages(port=port, observer=observer) as pages:
         print_text(pages.address)

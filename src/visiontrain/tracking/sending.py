@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from visiontrain.runners.connection import WorkerConnection
 from visiontrain.storage import explained
 from visiontrain.supervisor.record import RunRecord
 from visiontrain.tracking.describing import milliseconds, params_of, tags_of, texts_of
-from visiontrain.tracking.folding import begin_piece, fold
+from visiontrain.tracking.folding import Piece, begin_piece, fold
 from visiontrain.tracking.state import TrackingState, write_state
 
 __all__ = ["NO_MODEL", "SAMPLES", "Sender"]
@@ -97,7 +98,7 @@ class Sender:
         if caught_up and reader.position == self.state.offset and not samples and (told_end or not ends):
             return False
         if ends:
-            piece.files[REPORT] = TrackedFile(str(write_report(self.run_dir)), REPORT)
+            self._add_report(piece)
         # Kept before it is sent: a process that dies between here and the answer leaves word that it may be there.
         uncertain = self.state.uncertain
         if not uncertain:
@@ -140,6 +141,14 @@ class Sender:
         record = read_current_record(self.run_dir)
         told = TrackParams(self._target, self._describe(record, ends=over and record.status not in UNFINISHED))
         return not structure(TrackResult, self._worker.request("track", told)).gone
+
+    def _add_report(self, piece: Piece) -> None:
+        """That the run's page can't be made must not keep the rest from being sent."""
+        try:
+            piece.files[REPORT] = TrackedFile(str(write_report(self.run_dir)), REPORT)
+        except Exception as error:  # noqa: BLE001 - as above
+            message = f"the report of the run {self.run_dir.name} is not sent: {error}"
+            warnings.warn(message, stacklevel=2)
 
     def log_model(self, *, register_as: str | None = None) -> str | None:
         """Have the tracker keep the model that an export has left, so that it can be served; gives the version.

@@ -14,6 +14,7 @@ from visiontrain_harness.processes import until
 
 from visiontrain.cli.main import app
 from visiontrain.errors import SpecError, TrackingError
+from visiontrain.tracking.state import write_state
 
 
 @pytest.fixture
@@ -102,10 +103,27 @@ def test_the_page_shows_the_runs_and_its_server_ends_with_the_command(tracked, p
         urllib.request.urlopen(address, timeout=5)
 
 
+def test_a_report_that_can_t_be_made_keeps_nothing_else_from_being_sent(tracked, monkeypatch):
+    def refuse(run_dir):
+        raise ValueError("no page of this")
+
+    def keep_state(_home, run_dir, state, **_):
+        write_state(run_dir, state)
+
+    monkeypatch.setattr("visiontrain.tracking.follower.start_follower", keep_state)
+    run = tracked.train(epochs=2)
+    monkeypatch.setattr("visiontrain.tracking.sending.write_report", refuse)
+    with pytest.warns(UserWarning, match="is not sent: no page of this"):
+        tracked.session.sync(run.run_id, progress=False)
+    assert run.tracking.complete
+    found = tracked.read()[run.run_id]
+    assert (found["status"], found["files"], len(found["points"]["accuracy"])) == ("FINISHED", ["class_map.json"], 2)
+
+
 def test_the_page_of_a_server_is_its_own(tracked, command, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:geheim@there:5000")
     told = command("ui", "--no-browser")
-    assert (told.exit_code, told.stdout.strip()) == (0, "http://ann:***@there:5000")
+    assert (told.exit_code, told.stdout.strip()) == (0, "http://there:5000")
 
 
 def test_the_machine_s_loads_are_sent(tracked):
