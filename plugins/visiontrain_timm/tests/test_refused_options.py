@@ -53,13 +53,19 @@ def test_a_resumed_run_keeps_what_its_state_is_made_for(harness, change):
         harness.train(epochs=2, resume=True, options=change)
 
 
-def test_without_a_compiler_that_is_said_before_anything_starts(harness, monkeypatch):
-    import torch._inductor.config
+def test_without_a_compiler_that_is_said_before_anything_starts(harness):
+    import torch._dynamo
+    from torch._inductor import config
+    from torch._inductor.utils import fresh_cache
 
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("/nowhere/g++",))
-    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
     torch._dynamo.reset()
-    with pytest.raises(SpecError, match="compile") as caught:
+    # Not by monkeypatch: some settings are other ones' names, and would not be put back.
+    with (
+        config.patch({"cpp.cxx": ("/nowhere/g++",)}),
+        fresh_cache(),
+        pytest.raises(SpecError, match="compile") as caught,
+    ):
         harness.train(epochs=1, options={"compile": True})
+    assert "InvalidCxxCompiler" in caught.value.reason
     assert "C++ compiler" in caught.value.instruction
     torch._dynamo.reset()
