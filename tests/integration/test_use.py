@@ -55,8 +55,8 @@ def trained(session, pictures):
 
 @pytest.fixture
 def slow(session, pictures):
-    """One whose evaluation takes a third of a second an image."""
-    return session.train(pictures, model="count_small", epochs=1, steps=1, pause=0.3, progress=False)
+    """One whose evaluation takes a second an image."""
+    return session.train(pictures, model="count_small", epochs=1, steps=1, pause=1.0, progress=False)
 
 
 @pytest.fixture
