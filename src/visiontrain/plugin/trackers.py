@@ -31,6 +31,7 @@ class TrackerManifest(BaseModel):
             tracker's.
         uri_variable: The environment variable that says where to send to, where the person does not.
         experiment_variable: The one that says under which experiment.
+        schemes: What an address may begin with, as ``https``; of a database without its driver. By default anything.
         variables: Further environment variables that reach the tracker's worker, and no other: credentials.
         fixed: Environment variables that are set for it whatever they are outside.
         pages: What the environment's Python is started with to show pages of the store in the home, until it is
@@ -49,6 +50,7 @@ class TrackerManifest(BaseModel):
     packages: tuple[str, ...] = Field(default=(), min_length=1)
     uri_variable: str
     experiment_variable: str
+    schemes: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     fixed: Mapping[str, str] = Field(default_factory=dict)
     pages: tuple[str, ...] = Field(min_length=1)

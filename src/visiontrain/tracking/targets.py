@@ -50,7 +50,8 @@ def begin_tracking(
         variables: The environment; by default this process's.
 
     Raises:
-        SpecError: a URI is given, and there is no tracker; or it holds a password, names no host, or keeps nothing.
+        SpecError: a URI is given, and there is no tracker; or it is of no kind that the tracker takes, holds a
+            password, names no host, or keeps nothing.
     """
     found = os.environ if variables is None else variables
     name = "tracking" if asked is not None else VARIABLE
@@ -66,7 +67,9 @@ def begin_tracking(
     tracker = trackers[0]
     uri = wanted or found.get(tracker.uri_variable) or None
     if uri is not None:
-        uri = _whole(uri, name if wanted is not None else tracker.uri_variable)
+        field = name if wanted is not None else tracker.uri_variable
+        _check_scheme(uri, tracker, field)
+        uri = _whole(uri, field)
     return TrackingState(
         tracker=tracker.name,
         uri=None if uri is None else without_password(uri),
@@ -107,6 +110,21 @@ def without_password(uri: str) -> str:
     for secret in _SECRETS:
         uri = secret.sub(rf"\1{_HIDDEN}\2", uri)
     return uri
+
+
+def _check_scheme(uri: str, tracker: TrackerManifest, name: str) -> None:
+    """Refuse what the tracker can never reach, as ``localhost:5000``, before a training has been waited for.
+
+    Raises:
+        SpecError: it is of no kind that the tracker takes.
+    """
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme and tracker.schemes and scheme not in tracker.schemes:
+        raise SpecError(
+            name,
+            f"is no address that {tracker.name} takes: {without_password(uri)[:120]!r} begins with {scheme}:",
+            instruction=f"Begin with one of {', '.join(tracker.schemes)}; a server's: http://host:5000",
+        )
 
 
 def _whole(uri: str, name: str) -> str:

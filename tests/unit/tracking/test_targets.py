@@ -88,6 +88,21 @@ def test_a_store_that_nothing_stays_in_is_refused(said, tracker):
         begin_tracking(None, [tracker], variables={"NOTES_URI": said})
 
 
+@pytest.mark.parametrize("said", ["localhost:5000", "htp://there", "postgres://there/runs", "HTPS://there"])
+@pytest.mark.parametrize("variable", [True, False], ids=["variable", "asked"])
+def test_what_the_tracker_can_never_reach_is_refused(said, variable, tracker):
+    picky = tracker.model_copy(update={"schemes": ("http", "https", "postgresql")})
+    with pytest.raises(SpecError, match=r"no address that notes takes: .* begins with") as caught:
+        begin_tracking(None if variable else said, [picky], variables={"NOTES_URI": said} if variable else {})
+    assert caught.value.field == ("NOTES_URI" if variable else "tracking")
+
+
+@pytest.mark.parametrize("said", ["https://there", "HTTP://there", "postgresql+psycopg2://there/runs", "databricks"])
+def test_what_the_tracker_may_reach_is_taken(said, tracker):
+    picky = tracker.model_copy(update={"schemes": ("http", "https", "postgresql")})
+    assert begin_tracking(said, [picky], variables={}).uri == said
+
+
 @pytest.mark.parametrize("said", ["http://", "https:///path", "http:/host"])
 def test_the_address_of_a_server_has_its_name(said, tracker):
     with pytest.raises(SpecError, match="names no host"):

@@ -18,6 +18,10 @@ MANIFEST = TrackerManifest(
     packages=("visiontrain_mlflow", "visiontrain_served"),
     uri_variable="MLFLOW_TRACKING_URI",
     experiment_variable="MLFLOW_EXPERIMENT_NAME",
+    schemes=(
+        *("http", "https", "databricks", "databricks-uc", "file"),
+        *("sqlite", "postgresql", "mysql", "mssql"),
+    ),
     # Credentials of servers, and of the stores that artifacts go to directly.
     variables=(
         *("MLFLOW_*", "DATABRICKS_*", "AWS_*", "AZURE_*", "GOOGLE_*", "BOTO_*"),
