@@ -18,6 +18,7 @@ from visiontrain.protocol.structure import unstructure
 from visiontrain.report.facts import Fact, facts_of
 from visiontrain.report.metrics import ordered, per_class, primary_metric
 from visiontrain.report.page import REPORT
+from visiontrain.report.tables import class_names, class_table, history_names, history_table
 from visiontrain.supervisor.record import RunRecord
 from visiontrain.wording import metric
 
@@ -86,30 +87,24 @@ def _facts(run: Run, record: RunRecord) -> Iterator[Fact]:
 def _print_per_class(values: dict[str, dict[str, float]], primary: str | None) -> None:
     if not values:
         return
-    names = ordered(dict.fromkeys(name for of_class in values.values() for name in of_class), primary)
+    names = class_names(values, primary)
     if sys.stdout.isatty():
         names = names[: _fitting(names, beside=max(map(len, values)))]
     print_text("\nPer class")
-    rows = [
-        (label, *(metric(of_class[name]) if name in of_class else "" for name in names))
-        for label, of_class in values.items()
-    ]
-    print_table(("class", *names), rows, right=names)
+    table = class_table(values, names)
+    print_table(table.head, table.rows, right=names)
 
 
 def _print_history(run: Run, primary: str | None) -> None:
     history = run.history
     if not history:
         return
-    names = ordered(dict.fromkeys(name for row in history for name in row if name not in ("epoch", "step")), primary)
+    names = history_names(history, primary)
     if sys.stdout.isatty():
         names = names[: _fitting(names, beside=14)]
     print_text("\nHistory")
-    rows = [
-        (f"{row['epoch']:g}", f"{row['step']:,.0f}", *(metric(row[name]) if name in row else "" for name in names))
-        for row in history
-    ]
-    print_table(("epoch", "step", *names), rows, right=("epoch", "step", *names))
+    table = history_table(history, names)
+    print_table(table.head, table.rows, right=table.head)
 
 
 def _fitting(names: list[str], *, beside: int) -> int:

@@ -24,7 +24,7 @@ def _in_words(tracking: Tracking, run_id: str) -> str:
         return f"{tracking.tracker}: {where}"
     if tracking.error is not None:
         go_on = tracking.instruction or f"Send it later: visiontrain runs sync {run_id}"
-        still = ", and tried again by itself for now" if tracking.sending else ""
+        still = ", and still tried by itself" if tracking.sending else ""
         return f"{tracking.tracker}: not all is sent yet{still}: {tracking.error.rstrip('. ')}. {go_on}"
     if tracking.sending:
         return f"{tracking.tracker}: still being sent, which goes on by itself: {where}"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from visiontrain.protocol.metrics import LOSS_PART
-from visiontrain.report.metrics import ASIDE, ordered
+from visiontrain.report.metrics import ASIDE
+from visiontrain.report.tables import history_names
 from visiontrain.rundir.history import HistoryRow
 from visiontrain.svg import COLOURS, DASHES, Drawing, shortened, width_of
 from visiontrain.wording import clean
@@ -48,9 +49,8 @@ def charts_of(history: Sequence[HistoryRow], primary: str | None, *, best: int |
     """
     if len(history) <= 1:
         return []
-    names = ordered(dict.fromkeys(name for row in history for name in row if name not in ("epoch", "step")), primary)
     groups: dict[str, dict[str, Points]] = {}
-    for name in names:
+    for name in history_names(history, primary):
         if points := _points(history, name):
             groups.setdefault(_title(name), {})[name] = points
     return [draw_chart(title, groups[title], best=best) for title in sorted(groups, key=_TITLES.index)]

@@ -14,6 +14,7 @@ from visiontrain.protocol.metrics import LOSS_PART
 from visiontrain.report.charts import charts_of
 from visiontrain.report.facts import Fact, best_epoch, facts_of, metrics_of
 from visiontrain.report.metrics import ASIDE, ordered, per_class, primary_metric
+from visiontrain.report.tables import class_names, class_table, history_names, history_table
 from visiontrain.rundir.directory import read_current_record
 from visiontrain.rundir.events import EVENTS, read_events
 from visiontrain.rundir.history import HistoryRow, fold_history
@@ -53,14 +54,6 @@ class Picture:
 
     path: str
     source: str | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells by rows; the first column has names, the others numbers."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 @dataclass
@@ -105,6 +98,7 @@ def render_report(run_dir: Path) -> str:
     primary = primary_metric(record.task, multi_label=record.data.multi_label)
     best = best_epoch(history, primary)
     metrics = metrics_of(record, lambda: history)
+    classes = per_class(metrics)
     charts = charts_of(history, primary, best=best)
     return _template().render(
         record=record,
@@ -114,9 +108,9 @@ def render_report(run_dir: Path) -> str:
         heading=_heading(record, history, best),
         metrics=_key_metrics(metrics, primary, drawn=bool(charts)),
         charts=charts,
-        classes=_class_table(metrics, primary),
+        classes=class_table(classes, class_names(classes, primary)),
         many=_MANY,
-        history=_history_table(history, primary),
+        history=history_table(history, history_names(history, primary)),
         pictures=[_picture(run_dir, path) for path, kind in told.artifacts.items() if kind == "picture"],
         files=[path for path, kind in told.artifacts.items() if kind != "picture"],
         messages=told.messages,
@@ -154,29 +148,6 @@ def _key_metrics(metrics: Mapping[str, float], primary: str | None, *, drawn: bo
     if drawn:
         names = [name for name in names if name not in ASIDE and not LOSS_PART.fullmatch(name)]
     return [(name, metric(metrics[name])) for name in names]
-
-
-def _class_table(metrics: Mapping[str, float], primary: str | None) -> Table | None:
-    values = per_class(metrics)
-    names = ordered(dict.fromkeys(name for of_class in values.values() for name in of_class), primary)
-    rows = [
-        [label, *(metric(of_class[name]) if name in of_class else "" for name in names)]
-        for label, of_class in values.items()
-    ]
-    return Table(["class", *names], rows) if rows else None
-
-
-def _history_table(history: Sequence[HistoryRow], primary: str | None) -> Table | None:
-    names = ordered(dict.fromkeys(name for row in history for name in row if name not in ("epoch", "step")), primary)
-    rows = [
-        [
-            f"{row['epoch']:g}",
-            f"{row['step']:,.0f}",
-            *(metric(row[name]) if name in row else "" for name in names),
-        ]
-        for row in history
-    ]
-    return Table(["epoch", "step", *names], rows) if rows else None
 
 
 def _picture(run_dir: Path, path: str) -> Picture:

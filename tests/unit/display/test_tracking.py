@@ -39,12 +39,12 @@ REFUSED = replace(THERE, error="it can't be reached", instruction="Check the add
         ),
         (
             replace(REFUSED, sending=True),
-            "mlflow: not all is sent yet, and tried again by itself for now: it can't be reached. Check the address.",
+            "mlflow: not all is sent yet, and still tried by itself: it can't be reached. Check the address.",
         ),
         (
             replace(THERE, error="It is off. ", sending=True),
             (
-                "mlflow: not all is sent yet, and tried again by itself for now: It is off. "
+                "mlflow: not all is sent yet, and still tried by itself: It is off. "
                 "Send it later: visiontrain runs sync RUN"
             ),
         ),
