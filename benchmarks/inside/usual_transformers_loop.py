@@ -120,7 +120,8 @@ class PlainLoop:
         self._optimizer = torch.optim.AdamW(self._network.parameters(), lr=1e-4, weight_decay=0.05)
         self._schedule = get_cosine_schedule_with_warmup(self._optimizer, batches // 10, batches)
         self._precision = resolve_precision(options.precision, CPU)
-        self._clip, self._targets = options.clip_grad, TARGETS[Task(params.task)]
+        self._clip = built.clip_grad if options.clip_grad is None else options.clip_grad
+        self._targets = TARGETS[Task(params.task)]
 
     def step(self, batch: Any) -> None:
         """Learn from a batch."""
